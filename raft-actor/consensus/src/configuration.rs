@@ -1,0 +1,63 @@
+//! Who belongs to the cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::NodeId;
+
+/// The members of a cluster (§6, dissertation chapter 4).
+///
+/// A server uses the latest configuration in its log, committed or not. While
+/// `voters_outgoing` is not empty the configuration is *joint*: every decision
+/// needs a majority of both sets.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Configuration {
+    /// Servers whose votes and logs count.
+    pub voters: BTreeSet<NodeId>,
+    /// The old voters of a joint configuration; empty otherwise.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub voters_outgoing: BTreeSet<NodeId>,
+    /// Servers that receive the log and count for nothing.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub learners: BTreeSet<NodeId>,
+    /// Where each member can be reached; travels with the configuration.
+    #[serde(default)]
+    pub addresses: BTreeMap<NodeId, String>,
+}
+
+impl Configuration {
+    /// A configuration of these voters and their addresses.
+    pub fn of_voters<A: Into<String>>(members: impl IntoIterator<Item = (NodeId, A)>) -> Self {
+        let addresses: BTreeMap<NodeId, String> =
+            members.into_iter().map(|(id, address)| (id, address.into())).collect();
+        Self { voters: addresses.keys().copied().collect(), addresses, ..Self::default() }
+    }
+
+    /// Whether this is a joint configuration (§6).
+    pub fn is_joint(&self) -> bool {
+        !self.voters_outgoing.is_empty()
+    }
+
+    /// The sets of which each must have a majority: one, or two while joint.
+    pub fn voter_sets(&self) -> impl Iterator<Item = &BTreeSet<NodeId>> {
+        std::iter::once(&self.voters).chain(self.is_joint().then_some(&self.voters_outgoing))
+    }
+
+    /// Whether `id` has a vote in any set.
+    pub fn is_voter(&self, id: NodeId) -> bool {
+        self.voter_sets().any(|set| set.contains(&id))
+    }
+
+    /// All servers that receive the log: voters old and new, and learners.
+    pub fn members(&self) -> BTreeSet<NodeId> {
+        self.voter_sets().chain(std::iter::once(&self.learners)).flatten().copied().collect()
+    }
+
+    /// What this configuration counts for in byte budgets.
+    pub fn size_bytes(&self) -> u32 {
+        let ids = self.voters.len() + self.voters_outgoing.len() + self.learners.len();
+        let addresses: usize = self.addresses.values().map(|address| address.len() + 9).sum();
+        u32::try_from(ids * 9 + addresses).unwrap_or(u32::MAX)
+    }
+}

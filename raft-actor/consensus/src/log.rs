@@ -1,0 +1,129 @@
+//! What the core remembers of the log: terms, sizes and configurations, not the commands.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::{Configuration, Entry, LogIndex, LogPosition, Payload, Term};
+
+/// The shape of the log above its base: the term and size of every entry, and every configuration.
+///
+/// The base is the last entry covered by the snapshot, or [`LogPosition::ZERO`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Log {
+    base: LogPosition,
+    /// Where each run of equal terms begins; ascending in both.
+    runs: VecDeque<LogPosition>,
+    /// Size of each entry from `base.index + 1` on.
+    sizes_bytes: VecDeque<u32>,
+    /// The configuration at the base, and each one in the log above it.
+    configurations: BTreeMap<LogIndex, Configuration>,
+}
+
+impl Log {
+    /// An empty log that continues after `base`, where `configuration` was in force.
+    pub fn new(base: LogPosition, configuration: Configuration) -> Self {
+        Self { base, configurations: BTreeMap::from([(base.index, configuration)]), ..Self::default() }
+    }
+
+    /// The last entry covered by the snapshot.
+    pub fn base(&self) -> LogPosition {
+        self.base
+    }
+
+    /// The first index that the log can hold.
+    pub fn first_index(&self) -> LogIndex {
+        self.base.index.next()
+    }
+
+    /// The last entry, or the base if there is none.
+    pub fn last(&self) -> LogPosition {
+        let index = self.base.index.plus(u64::try_from(self.sizes_bytes.len()).unwrap_or(u64::MAX));
+        LogPosition::new(self.runs.back().map_or(self.base.term, |run| run.term), index)
+    }
+
+    /// The term of the entry at `index`, if the log (or its base) knows it.
+    pub fn term_at(&self, index: LogIndex) -> Option<Term> {
+        if index == self.base.index {
+            return Some(self.base.term);
+        }
+        if index < self.base.index || index > self.last().index {
+            return None;
+        }
+        let run = self.runs.partition_point(|run| run.index <= index);
+        Some(self.runs[run - 1].term)
+    }
+
+    /// Whether the log holds exactly this entry (Log Matching, §5.3).
+    pub fn contains(&self, position: LogPosition) -> bool {
+        self.term_at(position.index) == Some(position.term)
+    }
+
+    /// Adds an entry behind the last.
+    ///
+    /// # Panics
+    /// If its index does not follow on or its term falls: the caller checks what comes from outside.
+    pub fn push(&mut self, entry: &Entry) {
+        let LogPosition { term, index } = entry.position;
+        let last = self.last();
+        assert_eq!(index, last.index.next(), "a log has no gaps");
+        assert!(term >= last.term, "terms in a log never fall: {} after {last}", entry.position);
+        if self.runs.back().is_none_or(|run| run.term < term) {
+            self.runs.push_back(entry.position);
+        }
+        self.sizes_bytes.push_back(entry.size_bytes());
+        if let Payload::Configuration(configuration) = &entry.payload {
+            self.configurations.insert(index, (**configuration).clone());
+        }
+    }
+
+    /// Removes everything above `through`. Configurations among it are rolled back.
+    ///
+    /// # Panics
+    /// If `through` lies below the base.
+    pub fn truncate_after(&mut self, through: LogIndex) {
+        assert!(through >= self.base.index, "cannot truncate into the snapshot: {through} < {}", self.base);
+        self.sizes_bytes.truncate(usize::try_from(through.since(self.base.index)).unwrap_or(usize::MAX));
+        while self.runs.back().is_some_and(|run| run.index > through) {
+            self.runs.pop_back();
+        }
+        self.configurations.split_off(&through.next());
+    }
+
+    /// The last index at or below `limit` whose term is at most `term`; the base if there is none above it.
+    pub fn last_index_at_most(&self, term: Term, limit: LogIndex) -> LogPosition {
+        let limit = limit.min(self.last().index);
+        let runs_at_most = self.runs.partition_point(|run| run.term <= term);
+        let end = self.runs.get(runs_at_most).map_or(self.last().index, |run| run.index.prev());
+        let index = end.min(limit).max(self.base.index);
+        LogPosition::new(self.term_at(index).unwrap_or(self.base.term), index)
+    }
+
+    /// The latest configuration, committed or not (§6).
+    pub fn configuration(&self) -> &Configuration {
+        self.configuration_entry().1
+    }
+
+    /// Where the latest configuration stands, and what it is.
+    pub fn configuration_entry(&self) -> (LogIndex, &Configuration) {
+        let (index, configuration) = self.configurations.last_key_value().expect("the base always has one");
+        (*index, configuration)
+    }
+
+    /// The last index of a batch that begins after `after` and holds at most
+    /// `bytes_max`, yet at least one entry; and its size. `None` if nothing follows.
+    pub fn batch_end(&self, after: LogIndex, bytes_max: u64) -> Option<(LogIndex, u64)> {
+        let skip = usize::try_from(after.since(self.base.index)).unwrap_or(usize::MAX);
+        let mut end = None;
+        let mut bytes = 0_u64;
+        let mut index = after;
+        for size in self.sizes_bytes.range(skip.min(self.sizes_bytes.len())..) {
+            let with_this = bytes.saturating_add(u64::from(*size));
+            if end.is_some() && with_this > bytes_max {
+                break;
+            }
+            bytes = with_this;
+            index = index.next();
+            end = Some((index, bytes));
+        }
+        end
+    }
+}
