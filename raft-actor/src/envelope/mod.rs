@@ -1,0 +1,84 @@
+//! What travels between hosts.
+//!
+//! An [`Envelope`] says who speaks to whom in which group; its [`Body`] is a
+//! message of the consensus core, or a request that a follower passes on to the
+//! leader for a client, or the answer to one.
+
+use bytes::Bytes;
+use raft_consensus::{GroupId, Message, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// A message on its way from one host to another.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Envelope {
+    /// The sender.
+    pub from: NodeId,
+    /// The receiver.
+    pub to: NodeId,
+    /// The group it concerns.
+    pub group: GroupId,
+    /// What is said.
+    pub body: Body,
+}
+
+/// What an envelope holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// A message between members of the group.
+    Raft(Message),
+    /// Requests of clients, passed on to the leader.
+    Forward(Forward),
+    /// Answers to a [`Forward`].
+    ForwardReply(ForwardReply),
+}
+
+/// Requests of clients that a follower passes on. They are never passed on again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forward {
+    /// Names this batch at its origin.
+    pub id: u64,
+    /// How long the callers still wait, in milliseconds.
+    pub timeout_ms: u32,
+    /// Whether these are commands or queries.
+    pub kind: ForwardKind,
+    /// The encoded commands or queries.
+    pub requests: Vec<Bytes>,
+}
+
+/// What the requests of a [`Forward`] are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ForwardKind {
+    /// Commands, to be replicated.
+    Write,
+    /// Queries, to be answered linearizably.
+    Read,
+}
+
+/// Answers some or all requests of a [`Forward`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForwardReply {
+    /// The id of the Forward.
+    pub id: u64,
+    /// Which request of it the first outcome belongs to; the others follow.
+    pub first: u32,
+    /// An encoded answer, or why there is none.
+    pub outcomes: Vec<Result<Bytes, ForwardError>>,
+}
+
+/// Why a forwarded request was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ForwardError {
+    /// The receiver does not lead; nothing was applied. Try this one, if there is one.
+    NotLeader {
+        /// Who leads as far as the receiver knows.
+        leader: Option<NodeId>,
+    },
+    /// The receiver's queues are full; nothing was applied.
+    Overloaded,
+    /// The receiver does not understand the request; nothing was applied.
+    BadRequest,
+    /// It was not finished in time, or the receiver lost track of it.
+    Unknown,
+    /// The receiver stops; nothing was applied.
+    ShuttingDown,
+}

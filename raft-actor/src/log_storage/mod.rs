@@ -1,0 +1,91 @@
+//! Where a host keeps the logs of its groups.
+//!
+//! [`LogStorage`] is the seam: the write-ahead log and the memory log implement
+//! it, both pass the same contract tests, and so can a log of your own. It knows
+//! terms and indexes as labels only; what they mean is the core's business.
+//!
+//! A log is driven from outside as [`write`](LogStorage::write), then
+//! [`sync`](LogStorage::sync), by one owner on one thread. Nothing that was
+//! written counts as durable before the `sync` behind it returned `Ok`.
+
+use std::sync::Arc;
+
+use raft_consensus::{Entries, GroupId, HardState, Log, LogIndex, LogWrite};
+
+mod error;
+
+pub use error::LogError;
+
+/// The durable logs and hard states of all groups of one host.
+pub trait LogStorage: Send + 'static {
+    /// The groups that have a log here, in ascending order.
+    fn groups(&self) -> Vec<GroupId>;
+
+    /// Returns what is durable of a group; an empty log for one that was never
+    /// written to. Opening the storage has made durable all that this returns.
+    ///
+    /// # Errors
+    /// If the log is damaged or cannot be read.
+    fn recover(&mut self, group: GroupId) -> Result<RecoveredGroup, LogError>;
+
+    /// Takes over a batch of writes, in order, without making them durable.
+    /// They must be readable through [`reader`](LogStorage::reader) from here on.
+    ///
+    /// # Errors
+    /// After an error the log refuses everything; the host has to stop and to open it anew.
+    fn write(&mut self, writes: &[GroupWrite]) -> Result<(), LogError>;
+
+    /// Makes everything durable that was written so far.
+    ///
+    /// # Errors
+    /// As for [`write`](LogStorage::write). A failed sync is never retried: what
+    /// the disk holds is unknown from then on.
+    fn sync(&mut self) -> Result<(), LogError>;
+
+    /// A reader for other threads.
+    fn reader(&self) -> Arc<dyn LogReader>;
+
+    /// Whether `sync` costs nothing, so that the log may run on the node's own thread.
+    fn is_volatile(&self) -> bool {
+        false
+    }
+
+    /// Called when nothing happened for some milliseconds, for work that can wait
+    /// (sealing the last batch, preparing a spare segment). Returns whether more is to be done.
+    ///
+    /// # Errors
+    /// As for [`write`](LogStorage::write).
+    fn idle(&mut self) -> Result<bool, LogError> {
+        Ok(false)
+    }
+}
+
+/// Reads logs while their owner goes on writing.
+pub trait LogReader: Send + Sync {
+    /// The entries from `from` to `through`: as many as fit into `bytes_max`,
+    /// yet at least one. Fewer or none if the log does not hold them (any more).
+    ///
+    /// # Errors
+    /// If what is read turns out to be damaged, or the disk does not answer.
+    fn read(&self, group: GroupId, from: LogIndex, through: LogIndex, bytes_max: u64) -> Result<Entries, LogError>;
+}
+
+/// A change to the durable state of one group; all of it or nothing survives a crash.
+#[derive(Debug, Clone)]
+pub struct GroupWrite {
+    /// The group it belongs to.
+    pub group: GroupId,
+    /// The new hard state, if it changed.
+    pub hard_state: Option<HardState>,
+    /// The change to the log, if there is one.
+    pub log: Option<LogWrite>,
+}
+
+/// What a log gave back when it was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecoveredGroup {
+    /// The last hard state that was made durable.
+    pub hard_state: HardState,
+    /// The shape of the log.
+    pub log: Log,
+}

@@ -1,0 +1,156 @@
+//! The seam between a host and whatever carries its messages.
+//!
+//! A [`Transport`] is a value given to the builder. It is started once, on the
+//! node's thread, and turns into an [`Outbound`]; what arrives it hands to the
+//! host's [`Inbound`]. It may lose, delay, repeat and reorder: Raft copes. It
+//! must never block, never queue without bound, and never look into a body.
+
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use raft_consensus::NodeId;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::envelope::Envelope;
+
+/// A way for messages to travel between hosts.
+pub trait Transport: Send + 'static {
+    /// Starts listening. Called once, on the node's thread, within its runtime
+    /// (a tokio `LocalSet`: `tokio::task::spawn_local` works).
+    ///
+    /// # Errors
+    /// If the transport cannot listen.
+    fn start(self: Box<Self>, hello: Hello, inbound: Arc<dyn Inbound>) -> io::Result<Rc<dyn Outbound>>;
+
+    /// The address under which others reach this host; known before the start.
+    fn address(&self) -> String;
+}
+
+/// The sending half of a started transport; lives on the node's thread. Dropping the last one stops the transport.
+pub trait Outbound {
+    /// Sends if it can be sent without waiting; otherwise drops it and tells
+    /// [`Inbound::unreachable`]. The receiver is `envelope.to`.
+    fn send(&self, envelope: Envelope);
+
+    /// Where a host is reached from now on; connects ahead of the first message.
+    fn set_address(&self, peer: NodeId, address: &str);
+
+    /// Forget a host: close its connections.
+    fn forget(&self, peer: NodeId);
+}
+
+/// The host, as a transport sees it. Callable from any thread; never blocks for long.
+pub trait Inbound: Send + Sync {
+    /// Somebody wants to talk to us. On `Ok` the host has durably recorded the
+    /// other's directory, and the transport tells the other so with our own
+    /// [`Hello`]; on `Err` it tells the reason and closes. May touch the disk, once per new peer.
+    ///
+    /// # Errors
+    /// Why the other is not let in.
+    fn admit(&self, hello: &Hello) -> Result<(), Refusal>;
+
+    /// A peer has admitted us: it has durably recorded our directory.
+    fn confirmed(&self, by: &Hello);
+
+    /// A peer did not let us in.
+    fn refused(&self, by: NodeId, refusal: Refusal);
+
+    /// A message arrived from a host that was admitted. `credit` is to be dropped
+    /// when the message has been processed; the transport reads on as credit comes back.
+    fn deliver(&self, envelope: Envelope, credit: Credit);
+
+    /// Messages to this host get lost at the moment: no connection, or a full queue.
+    fn unreachable(&self, peer: NodeId);
+}
+
+/// Holds back the sender until the receiver has processed the message.
+#[derive(Debug, Default)]
+pub struct Credit(#[allow(dead_code, reason = "held for its Drop")] Option<OwnedSemaphorePermit>);
+
+impl Credit {
+    /// A message that needs no credit.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Gives the permit back when dropped.
+    pub const fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self(Some(permit))
+    }
+}
+
+/// How a host introduces itself; the first thing said on a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Who speaks.
+    pub node: NodeId,
+    /// The name of the cluster it belongs to.
+    pub cluster: String,
+    /// Which founding of that cluster: differs after a restore under the same name.
+    pub incarnation: Incarnation,
+    /// The random id of the directory it runs on.
+    pub directory: DirectoryId,
+    /// Where it listens.
+    pub address: String,
+}
+
+/// Names one founding of a cluster: a hash of its first members, the same on all of them.
+/// Zero belongs to a host that joins and does not know yet; it is let in everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(pub u64);
+
+/// The random id that a data directory gets at its first start. Tells a wiped disk from a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DirectoryId(pub u64);
+
+impl fmt::Display for DirectoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Why a host does not let another one in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The other belongs to another cluster.
+    #[error("this is cluster {ours:?}; check --cluster and the peer addresses")]
+    Cluster {
+        /// The name of the refusing host's cluster.
+        ours: String,
+    },
+    /// The same name, but founded with other members.
+    #[error("this cluster was founded with other members; all founders must be started with the same list of peers")]
+    Incarnation,
+    /// The message was meant for another node.
+    #[error("this is node {ours}; check the peer addresses")]
+    Target {
+        /// The refusing host.
+        ours: NodeId,
+    },
+    /// The other has its own id, or one that cannot be.
+    #[error("node {node} cannot be you: it is the one you are talking to")]
+    Identity {
+        /// The id in question.
+        node: NodeId,
+    },
+    /// The same id was seen with another directory: its disk was wiped or replaced.
+    #[error("node {node} was known with directory {known}: its disk was wiped; remove the node and add it again")]
+    Wiped {
+        /// The host whose disk is new.
+        node: NodeId,
+        /// The directory it had.
+        known: DirectoryId,
+    },
+    /// The two builds have no protocol version in common.
+    #[error("no common protocol version: this build speaks up to {ours}")]
+    Version {
+        /// The newest version the refusing host speaks.
+        ours: u8,
+    },
+}
