@@ -106,6 +106,9 @@ pub enum ProposalOutcome {
         /// Who leads, if known.
         leader: Option<NodeId>,
     },
+    /// Nothing was appended: too many bytes are appended and not yet committed
+    /// ([`Settings::uncommitted_bytes_max`](crate::Settings::uncommitted_bytes_max)). Trying again later can succeed.
+    Overloaded,
 }
 
 /// Tells a replication stream to read `prev+1 ..= through` and to send it as one AppendEntries.
@@ -148,6 +151,16 @@ impl Effects {
     /// Takes all of them out, oldest first, keeping the allocation.
     pub fn drain(&mut self) -> impl Iterator<Item = Effect> {
         self.list.drain(..)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Forgets all but the oldest `len`.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.list.truncate(len);
     }
 
     /// The effects so far, oldest first.

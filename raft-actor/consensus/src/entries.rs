@@ -136,17 +136,24 @@ impl Entries {
 
 impl From<Vec<Entry>> for Entries {
     fn from(entries: Vec<Entry>) -> Self {
-        let end = entries.len();
-        if end == 0 {
-            return Self::new();
-        }
-        Self { pieces: vec![Piece { shared: entries.into(), start: 0, end }] }
+        Self::from(Arc::<[Entry]>::from(entries))
     }
 }
 
+impl From<Arc<[Entry]>> for Entries {
+    fn from(shared: Arc<[Entry]>) -> Self {
+        let end = shared.len();
+        if end == 0 {
+            return Self::new();
+        }
+        Self { pieces: vec![Piece { shared, start: 0, end }] }
+    }
+}
+
+/// Builds one piece; in place, without a copy, if the iterator knows its length.
 impl FromIterator<Entry> for Entries {
     fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
-        Self::from(entries.into_iter().collect::<Vec<_>>())
+        Self::from(entries.into_iter().collect::<Arc<[Entry]>>())
     }
 }
 

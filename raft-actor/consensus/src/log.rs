@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::{Configuration, Entry, LogIndex, LogPosition, Payload, Term};
+use crate::{Configuration, Entries, Entry, LogIndex, LogPosition, NodeId, Payload, Term};
 
 /// The shape of the log above its base: the term and size of every entry, and every configuration.
 ///
@@ -12,8 +12,9 @@ pub struct Log {
     base: LogPosition,
     /// Where each run of equal terms begins; ascending in both.
     runs: VecDeque<LogPosition>,
-    /// Size of each entry from `base.index + 1` on.
-    sizes_bytes: VecDeque<u32>,
+    /// Bytes of all entries from the base through each one, from `base.index + 1` on:
+    /// a running sum, so that a batch is found by bisection and not by adding up.
+    sums_bytes: VecDeque<u64>,
     /// The configuration at the base, and each one in the log above it.
     configurations: BTreeMap<LogIndex, Configuration>,
 }
@@ -36,7 +37,7 @@ impl Log {
 
     /// The last entry, or the base if there is none.
     pub fn last(&self) -> LogPosition {
-        let index = self.base.index.plus(u64::try_from(self.sizes_bytes.len()).unwrap_or(u64::MAX));
+        let index = self.base.index.plus(u64::try_from(self.sums_bytes.len()).unwrap_or(u64::MAX));
         LogPosition::new(self.runs.back().map_or(self.base.term, |run| run.term), index)
     }
 
@@ -69,10 +70,17 @@ impl Log {
         if self.runs.back().is_none_or(|run| run.term < term) {
             self.runs.push_back(entry.position);
         }
-        self.sizes_bytes.push_back(entry.size_bytes());
+        let sum_bytes = self.sums_bytes.back().copied().unwrap_or(0);
+        self.sums_bytes.push_back(sum_bytes.saturating_add(u64::from(entry.size_bytes())));
         if let Payload::Configuration(configuration) = &entry.payload {
             self.configurations.insert(index, (**configuration).clone());
         }
+    }
+
+    /// Adds entries behind the last; panics as [`Log::push`] does.
+    pub(crate) fn append(&mut self, entries: &Entries) {
+        self.sums_bytes.reserve(entries.len());
+        entries.iter().for_each(|entry| self.push(entry));
     }
 
     /// Removes everything above `through`. Configurations among it are rolled back.
@@ -81,7 +89,7 @@ impl Log {
     /// If `through` lies below the base.
     pub fn truncate_after(&mut self, through: LogIndex) {
         assert!(through >= self.base.index, "cannot truncate into the snapshot: {through} < {}", self.base);
-        self.sizes_bytes.truncate(usize::try_from(through.since(self.base.index)).unwrap_or(usize::MAX));
+        self.sums_bytes.truncate(self.entries_through(through));
         while self.runs.back().is_some_and(|run| run.index > through) {
             self.runs.pop_back();
         }
@@ -108,22 +116,40 @@ impl Log {
         (*index, configuration)
     }
 
+    /// Whether `id` is a voter of the configuration in force at `commit` or of one above it, which may
+    /// yet be rolled back: it then campaigns, since it cannot know better (dissertation 4.2.2).
+    pub(crate) fn may_be_voter(&self, id: NodeId, commit: LogIndex) -> bool {
+        let in_force = self.configurations.range(..=commit).next_back();
+        in_force.into_iter().chain(self.configurations.range(commit.next()..)).any(|(_, c)| c.is_voter(id))
+    }
+
     /// The last index of a batch that begins after `after` and holds at most
     /// `bytes_max`, yet at least one entry; and its size. `None` if nothing follows.
     pub fn batch_end(&self, after: LogIndex, bytes_max: u64) -> Option<(LogIndex, u64)> {
-        let skip = usize::try_from(after.since(self.base.index)).unwrap_or(usize::MAX);
-        let mut end = None;
-        let mut bytes = 0_u64;
-        let mut index = after;
-        for size in self.sizes_bytes.range(skip.min(self.sizes_bytes.len())..) {
-            let with_this = bytes.saturating_add(u64::from(*size));
-            if end.is_some() && with_this > bytes_max {
-                break;
-            }
-            bytes = with_this;
-            index = index.next();
-            end = Some((index, bytes));
+        if after >= self.last().index {
+            return None;
         }
-        end
+        let before_bytes = self.bytes_through(after);
+        let limit_bytes = before_bytes.saturating_add(bytes_max);
+        let fitting = self.sums_bytes.partition_point(|sum_bytes| *sum_bytes <= limit_bytes);
+        let end =
+            self.base.index.plus(u64::try_from(fitting).unwrap_or(u64::MAX)).max(after.max(self.base.index).next());
+        Some((end, self.bytes_through(end) - before_bytes))
+    }
+
+    /// Bytes of the entries in `after+1 ..= through`.
+    pub(crate) fn bytes_between(&self, after: LogIndex, through: LogIndex) -> u64 {
+        self.bytes_through(through).saturating_sub(self.bytes_through(after))
+    }
+
+    /// Bytes of the entries from the base through `index`.
+    fn bytes_through(&self, index: LogIndex) -> u64 {
+        let entries = self.entries_through(index);
+        entries.checked_sub(1).and_then(|at| self.sums_bytes.get(at)).copied().unwrap_or(0)
+    }
+
+    /// How many entries the log holds through `index`.
+    fn entries_through(&self, index: LogIndex) -> usize {
+        usize::try_from(index.since(self.base.index)).unwrap_or(usize::MAX).min(self.sums_bytes.len())
     }
 }

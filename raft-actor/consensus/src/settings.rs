@@ -18,7 +18,7 @@ pub struct Settings {
     /// A storage that has not confirmed a write for this long counts as stuck:
     /// a leader steps down, nobody campaigns or votes. `None`: the larger of 1 s and two election timeouts.
     pub storage_stall_ms_max: Option<u64>,
-    /// Most bytes of proposals that are appended but not yet committed; beyond it proposals wait with the caller.
+    /// Most bytes of proposals that are appended but not yet committed; above it a leader refuses further batches.
     pub uncommitted_bytes_max: u64,
 }
 
