@@ -12,9 +12,12 @@ use std::sync::Arc;
 
 use raft_consensus::{Entries, GroupId, HardState, Log, LogIndex, LogWrite};
 
+pub mod contract;
 mod error;
+mod memory;
 
 pub use error::LogError;
+pub use memory::MemoryLog;
 
 /// The durable logs and hard states of all groups of one host.
 pub trait LogStorage: Send + 'static {
@@ -23,6 +26,9 @@ pub trait LogStorage: Send + 'static {
 
     /// Returns what is durable of a group; an empty log for one that was never
     /// written to. Opening the storage has made durable all that this returns.
+    ///
+    /// The base of the log is the last entry that was purged, with the configuration that was in force there,
+    /// or the position of the last reset, with an empty configuration: the snapshot knows that one.
     ///
     /// # Errors
     /// If the log is damaged or cannot be read.
@@ -33,6 +39,10 @@ pub trait LogStorage: Send + 'static {
     ///
     /// # Errors
     /// After an error the log refuses everything; the host has to stop and to open it anew.
+    ///
+    /// # Panics
+    /// If a write does not fit the log: a gap, a replacement at or below the base, a purge beyond the end.
+    /// A purge of what is already gone is none of these; it does nothing.
     fn write(&mut self, writes: &[GroupWrite]) -> Result<(), LogError>;
 
     /// Makes everything durable that was written so far.
@@ -63,7 +73,8 @@ pub trait LogStorage: Send + 'static {
 /// Reads logs while their owner goes on writing.
 pub trait LogReader: Send + Sync {
     /// The entries from `from` to `through`: as many as fit into `bytes_max`,
-    /// yet at least one. Fewer or none if the log does not hold them (any more).
+    /// yet at least one. They begin at `from`; none if the log does not hold that one (any more),
+    /// fewer if it ends before `through`.
     ///
     /// # Errors
     /// If what is read turns out to be damaged, or the disk does not answer.
