@@ -8,6 +8,8 @@ use bytes::Bytes;
 use raft_consensus::{GroupId, Message, NodeId};
 use serde::{Deserialize, Serialize};
 
+pub mod codec;
+
 /// A message on its way from one host to another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
