@@ -1,7 +1,7 @@
 //! What can go wrong with a log on disk.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a log cannot be opened, written or read. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -59,4 +59,10 @@ pub enum LogError {
     /// An earlier write or sync failed; what the disk holds is unknown until it is opened anew.
     #[error("the log stopped after an earlier failure; restart the node so that it reads its disk again")]
     Stopped,
+}
+
+/// Says what was attempted with which file when the operating system said no.
+pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LogError {
+    let path = path.to_owned();
+    move |source| LogError::Io { action, path, source }
 }

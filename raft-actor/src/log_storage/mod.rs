@@ -13,10 +13,15 @@ use std::sync::Arc;
 use raft_consensus::{Entries, GroupId, HardState, Log, LogIndex, LogWrite};
 
 pub mod contract;
+mod directory;
+pub mod disk;
 mod error;
+mod identity;
 mod memory;
 
+pub use directory::DataDirectory;
 pub use error::LogError;
+pub use identity::Identity;
 pub use memory::MemoryLog;
 
 /// The durable logs and hard states of all groups of one host.
