@@ -1,0 +1,212 @@
+//! The handle that applications hold.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix::prelude::{Addr, Recipient};
+
+use super::admin::{NodeFace, RaftAdmin, StatusWatch};
+use super::events::RaftEvent;
+use super::failure::DEFAULT_TIMEOUT;
+use super::gateway::Gateway;
+use super::queue::{Consistency, Queue};
+use super::request::{Reads, Writes};
+use super::slots::Pending;
+use super::{ReadError, Status, StopReason, WriteError};
+use crate::state_machine::StateMachine;
+
+/// A running node, as an application uses it. Cheap to clone, `Send` and `Sync`;
+/// the node runs as long as there is a handle.
+///
+/// Its futures need no particular runtime: they contain no timer and spawn
+/// nothing. Deadlines are kept by the node.
+pub struct RaftHandle<S: StateMachine> {
+    shared: Arc<HandleParts<S>>,
+    timeout: Duration,
+}
+
+/// What the host makes a handle from.
+pub(crate) struct HandleParts<S: StateMachine> {
+    /// The callers' side of the node's queue.
+    pub(crate) queue: Arc<Queue<S>>,
+    /// A started [`Gateway`] to the same queue.
+    pub(crate) gateway: Addr<Gateway<S>>,
+    /// Everything else.
+    pub(crate) node: Arc<NodeFace>,
+}
+
+impl<S: StateMachine> RaftHandle<S> {
+    pub(crate) fn new(parts: HandleParts<S>) -> Self {
+        Self { shared: Arc::new(parts), timeout: DEFAULT_TIMEOUT }
+    }
+
+    /// Replicates a command and applies it; answers with the state machine's response.
+    ///
+    /// The command is in the queue when this returns, whether the future is polled or not, and
+    /// commands written one after the other from one handle are applied in that order as long
+    /// as leadership does not change. Dropping the future withdraws nothing.
+    ///
+    /// # Errors
+    /// See [`WriteError`]; ask its [`maybe_applied`](WriteError::maybe_applied) before trying again.
+    pub fn write(&self, command: S::Command) -> PendingWrite<S> {
+        PendingWrite { pending: self.shared.queue.write(&command, self.timeout) }
+    }
+
+    /// Like [`write`](RaftHandle::write) for many commands at once. Each has an outcome of its own, in the order given.
+    pub fn write_many(&self, commands: impl IntoIterator<Item = S::Command>) -> PendingWrites<S> {
+        let pending = commands.into_iter().map(|command| self.write(command)).collect::<Vec<_>>();
+        PendingWrites { outcomes: Vec::with_capacity(pending.len()), pending: pending.into_iter(), current: None }
+    }
+
+    /// Answers a query linearizably: it sees every write that was answered before it was asked, wherever that was.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn read(&self, query: S::Query) -> PendingRead<S> {
+        PendingRead { pending: self.shared.queue.read(query, Consistency::Linearizable, self.timeout) }
+    }
+
+    /// Answers a query from this node's state as it is. That may be stale, by any
+    /// amount if the node is cut off; but it needs no majority and no round trip.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn read_local(&self, query: S::Query) -> PendingRead<S> {
+        PendingRead { pending: self.shared.queue.read(query, Consistency::Local, self.timeout) }
+    }
+
+    /// The same handle with another deadline for its requests. The default is five seconds.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { shared: Arc::clone(&self.shared), timeout }
+    }
+
+    /// The node as an actor, for programs made of actors. Its requests have the default deadline.
+    pub fn addr(&self) -> Addr<Gateway<S>> {
+        self.shared.gateway.clone()
+    }
+
+    /// The node without its state machine's type.
+    pub fn admin(&self) -> RaftAdmin {
+        RaftAdmin::new(Arc::clone(&self.shared.node))
+    }
+
+    /// The latest status that the node has published; never waits.
+    pub fn status(&self) -> Arc<Status> {
+        self.admin().status()
+    }
+
+    /// The status as it changes.
+    pub fn watch(&self) -> StatusWatch {
+        self.admin().watch()
+    }
+
+    /// Sends every `E` to an actor from now on; see [`RaftAdmin::subscribe`].
+    ///
+    /// ```
+    /// use actix::prelude::*;
+    /// use raft_actor::{BecameLeader, RaftHandle, StateMachine};
+    ///
+    /// struct Scheduler;
+    /// impl Actor for Scheduler {
+    ///     type Context = Context<Self>;
+    /// }
+    /// impl Handler<BecameLeader> for Scheduler {
+    ///     type Result = ();
+    ///     fn handle(&mut self, now: BecameLeader, _: &mut Self::Context) {
+    ///         println!("mine, in term {}", now.term);
+    ///     }
+    /// }
+    ///
+    /// fn watch_leadership<S: StateMachine>(raft: &RaftHandle<S>, scheduler: &Addr<Scheduler>) {
+    ///     raft.subscribe::<BecameLeader>(scheduler.clone());
+    /// }
+    /// ```
+    pub fn subscribe<E: RaftEvent>(&self, subscriber: impl Into<Recipient<E>>) {
+        self.admin().subscribe(subscriber);
+    }
+
+    /// Stops the node cleanly; see [`RaftAdmin::shutdown`].
+    pub fn shutdown(&self) -> impl Future<Output = ()> + Send + use<S> {
+        self.admin().shutdown()
+    }
+
+    /// Waits until the node does not run any more; for a `select!` beside `HttpServer::run`. Does not keep the node running.
+    pub fn stopped(&self) -> impl Future<Output = StopReason> + Send + use<S> {
+        self.admin().stopped()
+    }
+}
+
+impl<S: StateMachine> Clone for RaftHandle<S> {
+    fn clone(&self) -> Self {
+        self.with_timeout(self.timeout)
+    }
+}
+
+impl<S: StateMachine> fmt::Debug for RaftHandle<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.status();
+        f.debug_struct("RaftHandle").field("node", &status.node_id).field("role", &status.role).finish_non_exhaustive()
+    }
+}
+
+/// A write under way: resolves to the state machine's response.
+#[must_use = "the command is under way, but only the future knows whether it was applied"]
+pub struct PendingWrite<S: StateMachine> {
+    pending: Pending<Writes<S>>,
+}
+
+/// A read under way: resolves to the state machine's answer.
+#[must_use = "a read is of no use without its answer"]
+pub struct PendingRead<S: StateMachine> {
+    pending: Pending<Reads<S>>,
+}
+
+/// Writes under way: resolves when all have an outcome.
+#[must_use = "the commands are under way, but only the future knows whether they were applied"]
+pub struct PendingWrites<S: StateMachine> {
+    pending: std::vec::IntoIter<PendingWrite<S>>,
+    /// The one waited for. They are answered in order, so waiting for one at a time wakes the caller least.
+    current: Option<PendingWrite<S>>,
+    outcomes: Vec<Result<S::Response, WriteError>>,
+}
+
+impl<S: StateMachine> Future for PendingWrite<S> {
+    type Output = Result<S::Response, WriteError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.get_mut().pending).poll(cx)
+    }
+}
+
+impl<S: StateMachine> Future for PendingRead<S> {
+    type Output = Result<S::Answer, ReadError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.get_mut().pending).poll(cx)
+    }
+}
+
+/// Nothing in here is pinned, whatever the response is.
+impl<S: StateMachine> Unpin for PendingWrites<S> {}
+
+impl<S: StateMachine> Future for PendingWrites<S> {
+    type Output = Vec<Result<S::Response, WriteError>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            if this.current.is_none() {
+                this.current = this.pending.next();
+            }
+            let Some(current) = &mut this.current else {
+                return Poll::Ready(std::mem::take(&mut this.outcomes));
+            };
+            this.outcomes.push(ready!(Pin::new(current).poll(cx)));
+            this.current = None;
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a node tells about itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use raft_consensus::{LogIndex, NodeId, PeerState, Role, Term, Time};
+use serde::{Serialize, Serializer};
+
+/// A member of a group as it sees itself, all from one moment.
+///
+/// Serialized, it is the JSON of `GET /raft/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// This node.
+    pub node_id: NodeId,
+    /// The name of its cluster.
+    #[serde(serialize_with = "text")]
+    pub cluster: Arc<str>,
+    /// What it is at the moment.
+    #[serde(serialize_with = "role")]
+    pub role: Role,
+    /// Its current term.
+    pub term: Term,
+    /// The leader of that term, if known.
+    pub leader_id: Option<NodeId>,
+    /// Highest index known to be committed.
+    pub commit_index: LogIndex,
+    /// Highest index that its state machine has applied.
+    pub last_applied: LogIndex,
+    /// Index of the last entry of its log.
+    pub last_log_index: LogIndex,
+    /// Highest index of its log that is durable.
+    pub durable_index: LogIndex,
+    /// Last index that its snapshot covers; zero without one.
+    pub snapshot_index: LogIndex,
+    /// Index of the first entry still in its log (of the next one, if the log is empty).
+    pub first_log_index: LogIndex,
+    /// Whose votes count, by the latest configuration in its log.
+    pub voters: Vec<NodeId>,
+    /// Who gets the log without a vote.
+    pub learners: Vec<NodeId>,
+    /// A leader's view of the others; empty otherwise.
+    pub peers: BTreeMap<NodeId, PeerStatus>,
+}
+
+/// A member as the leader sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// Highest index known to be durable there.
+    pub match_index: LogIndex,
+    /// How it is being replicated to.
+    #[serde(serialize_with = "peer_state")]
+    pub state: PeerState,
+    /// How long ago it last answered; `None` if it never did.
+    #[serde(rename = "last_contact_ms", serialize_with = "milliseconds")]
+    pub last_contact: Option<Duration>,
+}
+
+impl Status {
+    /// What the core says at `now`, with what it does not know.
+    pub(crate) fn new(cluster: Arc<str>, core: &raft_consensus::Status, now: Time) -> Self {
+        let configuration = &core.configuration;
+        let voters = configuration.members().into_iter().filter(|id| configuration.is_voter(*id));
+        let peers = core.peers.iter().map(|(id, peer)| {
+            let last_contact = peer.last_contact.map(|at| now.since(at));
+            (*id, PeerStatus { match_index: peer.matched, state: peer.state, last_contact })
+        });
+        Self {
+            node_id: core.id,
+            cluster,
+            role: core.role,
+            term: core.term,
+            leader_id: core.leader,
+            commit_index: core.commit,
+            last_applied: core.applied,
+            last_log_index: core.last.index,
+            durable_index: core.durable,
+            snapshot_index: core.base.index,
+            first_log_index: core.base.index.next(),
+            voters: voters.collect(),
+            learners: configuration.learners.iter().copied().collect(),
+            peers: peers.collect(),
+        }
+    }
+}
+
+fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+fn role<S: Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match role {
+        Role::Follower => "follower",
+        Role::Candidate => "candidate",
+        Role::Leader => "leader",
+        Role::Learner => "learner",
+    })
+}
+
+fn peer_state<S: Serializer>(state: &PeerState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match state {
+        PeerState::Probe => "probe",
+        PeerState::Replicate => "replicate",
+        PeerState::Snapshot => "snapshot",
+    })
+}
+
+fn milliseconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
+}

@@ -1,0 +1,133 @@
+//! The handle in actix-web (feature `actix-web`): an extractor, and errors as answers.
+
+use std::future::{Ready, ready};
+
+use actix_web::body::BoxBody;
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, ResponseError, error, web};
+use raft_consensus::NodeId;
+use serde::Serialize;
+
+use super::{RaftHandle, ReadError, WriteError};
+use crate::state_machine::StateMachine;
+
+/// Takes the handle out of the application's data: `App::new().app_data(raft.clone())`, or the same in a
+/// [`web::Data`].
+///
+/// ```
+/// use actix_web::{HttpResponse, Responder, web};
+/// use raft_actor::{ApplyContext, RaftHandle, StateMachine, WriteError};
+/// # #[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
+/// # struct Counter(u64);
+/// # impl StateMachine for Counter {
+/// #     type Command = u64;
+/// #     type Response = u64;
+/// #     type Query = ();
+/// #     type Answer = u64;
+/// #     fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) -> u64 { self.0 += add; self.0 }
+/// #     fn query(&self, (): ()) -> u64 { self.0 }
+/// # }
+///
+/// async fn add(raft: RaftHandle<Counter>, amount: web::Path<u64>) -> Result<impl Responder, WriteError> {
+///     let value = raft.write(*amount).await?;
+///     Ok(HttpResponse::Ok().json(value))
+/// }
+///
+/// fn routes(config: &mut web::ServiceConfig) {
+///     config.route("/add/{amount}", web::post().to(add));
+/// }
+/// ```
+impl<S: StateMachine> FromRequest for RaftHandle<S> {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let handle = request
+            .app_data::<Self>()
+            .or_else(|| request.app_data::<web::Data<Self>>().map(web::Data::get_ref))
+            .cloned();
+        ready(handle.ok_or_else(|| {
+            tracing::error!(path = request.path(), "no RaftHandle: call App::app_data with a clone of it");
+            error::ErrorInternalServerError("the server is not configured: its App has no RaftHandle in app_data")
+        }))
+    }
+}
+
+/// The body of an answer that is an error.
+#[derive(Serialize)]
+struct Body {
+    error: &'static str,
+    maybe_applied: bool,
+    leader_id: Option<NodeId>,
+    detail: String,
+}
+
+impl Body {
+    fn answer(self, status: StatusCode) -> HttpResponse {
+        HttpResponse::build(status).json(self)
+    }
+}
+
+/// 503 with `{"error", "maybe_applied", "leader_id", "detail"}`; 400 and 413 for a command that cannot be taken.
+impl ResponseError for WriteError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::BadRequest {} => StatusCode::BAD_REQUEST,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoLeader { .. }
+            | Self::Overloaded {}
+            | Self::TimedOut { .. }
+            | Self::ShuttingDown {}
+            | Self::NodeStopped { .. }
+            | Self::CannotApply { .. }
+            | Self::Unknown {} => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let error = match self {
+            Self::NoLeader { .. } => "no_leader",
+            Self::Overloaded {} => "overloaded",
+            Self::TimedOut { .. } | Self::Unknown {} => "timeout",
+            Self::ShuttingDown {} => "shutting_down",
+            Self::NodeStopped { .. } | Self::CannotApply { .. } => "node_stopped",
+            Self::BadRequest {} => "bad_request",
+            Self::TooLarge { .. } => "too_large",
+        };
+        let body =
+            Body { error, maybe_applied: self.maybe_applied(), leader_id: self.leader(), detail: self.to_string() };
+        body.answer(self.status_code())
+    }
+}
+
+/// 503 with `{"error", "maybe_applied", "leader_id", "detail"}`; 400 and 500 if it is the query's fault.
+impl ResponseError for ReadError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::BadRequest {} => StatusCode::BAD_REQUEST,
+            Self::QueryPanicked {} => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoLeader { .. }
+            | Self::Overloaded {}
+            | Self::TimedOut {}
+            | Self::ShuttingDown {}
+            | Self::NodeStopped { .. }
+            | Self::CannotApply { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let error = match self {
+            Self::NoLeader { .. } => "no_leader",
+            Self::Overloaded {} => "overloaded",
+            Self::TimedOut {} => "timeout",
+            Self::ShuttingDown {} => "shutting_down",
+            Self::NodeStopped { .. } | Self::CannotApply { .. } => "node_stopped",
+            Self::BadRequest {} => "bad_request",
+            Self::QueryPanicked {} => "query_panicked",
+        };
+        let body =
+            Body { error, maybe_applied: self.maybe_applied(), leader_id: self.leader(), detail: self.to_string() };
+        body.answer(self.status_code())
+    }
+}

@@ -1,0 +1,219 @@
+//! The actor that owns the user's state machine.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use actix::prelude::{Actor, Context, Handler, Message, Recipient};
+use bytes::Bytes;
+use raft_consensus::{Entries, Entry, LogIndex, Payload};
+
+use super::{ApplyContext, StateMachine, decode};
+use crate::handle::{Answers, Failure, Reads, StopReason, Writes};
+
+/// Apply these committed entries and answer whoever waits for them.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Apply {
+    /// Consecutive, following on the previous Apply.
+    pub(crate) entries: Entries,
+    /// The callers of some of them, in ascending order: the index of the first, and
+    /// the right to answer it and those of the entries after it.
+    pub(crate) answers: Vec<(LogIndex, Answers)>,
+}
+
+/// Answer these queries from the state as it is: after every Apply that was sent before.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Query {
+    /// The callers.
+    pub(crate) answers: Vec<Answers>,
+}
+
+/// To the node, once for each [`Apply`]: all entries up to here are applied, their callers answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Applied {
+    /// The last entry applied.
+    pub(crate) through: LogIndex,
+}
+
+/// To the node, at most once: no entry is applied any more.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub(crate) enum StateMachineStopped {
+    /// It panicked, or its thread is gone: the group has to stop.
+    Failed(StopReason),
+    /// A committed command cannot be decoded by this build. The node goes on replicating and voting,
+    /// with `applied` staying where it is.
+    Poisoned {
+        /// The entry.
+        index: LogIndex,
+        /// Why not.
+        error: Arc<str>,
+    },
+}
+
+/// Where the actor reports to. Not called after the actor is gone, but for one last `StateMachineStopped`.
+#[derive(Clone)]
+pub(crate) struct Feedback {
+    pub(crate) applied: Recipient<Applied>,
+    pub(crate) stopped: Recipient<StateMachineStopped>,
+}
+
+/// Owns the state machine; applies and answers, in the order of its mailbox. Runs
+/// wherever it was started: on an arbiter of its own kind, or on the node's if the user declared `apply` cheap.
+pub(crate) struct StateMachineActor<S: StateMachine> {
+    machine: S,
+    /// The last entry applied, or being applied.
+    applied: LogIndex,
+    /// Set once it must not touch the machine any more; what callers are told.
+    halted: Option<Failure>,
+    feedback: Feedback,
+}
+
+impl<S: StateMachine> StateMachineActor<S> {
+    pub(crate) fn new(machine: S, feedback: Feedback) -> Self {
+        let applied = machine.durable_through().unwrap_or(LogIndex::ZERO);
+        Self { machine, applied, halted: None, feedback }
+    }
+
+    /// Applies the entries in order. Stops at the first that cannot be decoded. A panic of the user's code comes through.
+    fn apply(&mut self, entries: &Entries, answers: &mut VecDeque<(LogIndex, Answers)>) -> Result<(), Poison> {
+        for entry in entries.iter() {
+            // Its effects are already in a machine that lives on disk, or the entry came twice.
+            if entry.position.index <= self.applied {
+                continue;
+            }
+            self.applied = entry.position.index;
+            match &entry.payload {
+                Payload::Command(command) => self.apply_command(entry, command, answers)?,
+                // Of the log's own concern; the machine does not see them.
+                Payload::Noop | Payload::Configuration(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_command(
+        &mut self,
+        entry: &Entry,
+        command: &Bytes,
+        answers: &mut VecDeque<(LogIndex, Answers)>,
+    ) -> Result<(), Poison> {
+        // Decoded from the log's bytes even where it was encoded: a lossy round trip must not make the members differ.
+        let command = decode::<S::Command>(command).map_err(Poison)?;
+        let response = self.machine.apply(&mut ApplyContext::new(entry.position), command);
+        if let Some((first, callers)) = answers.front_mut()
+            && *first <= entry.position.index
+        {
+            callers.answer::<Writes<S>>(response);
+            if callers.is_empty() {
+                answers.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    fn answer_queries(&self, callers: &mut Answers) {
+        while !callers.is_empty() {
+            let Some(query) = callers.input::<Reads<S>>() else {
+                callers.skip();
+                continue;
+            };
+            // `query` has the machine by shared reference: a panic in it cannot have changed the state.
+            match catch_unwind(AssertUnwindSafe(|| self.machine.query(query))) {
+                Ok(answer) => callers.answer::<Reads<S>>(answer),
+                Err(panic) => {
+                    tracing::error!(message = panic_message(&*panic), "the state machine panicked on a query");
+                    callers.fail_next(&Failure::QueryPanicked);
+                }
+            }
+        }
+    }
+
+    /// From here on the machine is not touched any more.
+    fn halt(&mut self, failure: Failure, news: StateMachineStopped) {
+        self.halted = Some(failure);
+        self.feedback.stopped.do_send(news);
+    }
+}
+
+/// A committed command that this build cannot decode.
+struct Poison(rmp_serde::decode::Error);
+
+/// The machine is never pinned, so `Actor`'s bound need not reach the user's type.
+impl<S: StateMachine> Unpin for StateMachineActor<S> {}
+
+impl<S: StateMachine> Actor for StateMachineActor<S> {
+    type Context = Context<Self>;
+}
+
+impl<S: StateMachine> Handler<Apply> for StateMachineActor<S> {
+    type Result = ();
+
+    fn handle(&mut self, Apply { entries, answers }: Apply, _: &mut Self::Context) {
+        let mut answers = VecDeque::from(answers);
+        if self.halted.is_none() {
+            match catch_unwind(AssertUnwindSafe(|| self.apply(&entries, &mut answers))) {
+                Ok(Ok(())) => {
+                    // Callers beyond the entries: there are none, and if there were, nobody would come back to them.
+                    drop(answers);
+                    self.feedback.applied.do_send(Applied { through: self.applied });
+                    return;
+                }
+                Ok(Err(Poison(error))) => {
+                    let index = self.applied;
+                    tracing::error!(%index, %error, "a committed command cannot be decoded by this build; it applies nothing any more");
+                    // Not applied, so not to be reported as such.
+                    self.applied = index.prev();
+                    self.feedback.applied.do_send(Applied { through: self.applied });
+                    let news = StateMachineStopped::Poisoned { index, error: error.to_string().into() };
+                    self.halt(Failure::CannotApply { index }, news);
+                }
+                Err(panic) => {
+                    let (index, message) = (self.applied, Arc::from(panic_message(&*panic)));
+                    tracing::error!(%index, %message, "the state machine panicked in apply; this group stops");
+                    let reason = StopReason::ApplyPanicked { index, message };
+                    let failure = Failure::NodeStopped { reason: reason.clone(), maybe_applied: true };
+                    self.halt(failure, StateMachineStopped::Failed(reason));
+                }
+            }
+        }
+        if let Some(failure) = &self.halted {
+            for (_, callers) in answers {
+                callers.fail(failure);
+            }
+        }
+    }
+}
+
+impl<S: StateMachine> Handler<Query> for StateMachineActor<S> {
+    type Result = ();
+
+    fn handle(&mut self, Query { answers }: Query, _: &mut Self::Context) {
+        for mut callers in answers {
+            match &self.halted {
+                None => self.answer_queries(&mut callers),
+                Some(failure) => callers.fail(failure),
+            }
+        }
+    }
+}
+
+impl<S: StateMachine> Drop for StateMachineActor<S> {
+    fn drop(&mut self) {
+        if self.halted.is_none() {
+            // The node learns of it however this came about; on a clean stop it is gone already, or does not mind.
+            let reason = StopReason::Lost { part: "state machine" };
+            self.feedback.stopped.do_send(StateMachineStopped::Failed(reason));
+        }
+    }
+}
+
+/// What a panic said.
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&'static str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
+}

@@ -1,0 +1,114 @@
+//! What a user of this crate writes: a [`StateMachine`].
+//!
+//! The framework replicates commands; the machine turns them into a state. Every
+//! member applies the same commands in the same order, so every member arrives
+//! at the same state, as long as [`apply`](StateMachine::apply) depends on
+//! nothing but the state and the command (§2, "replicated state machines").
+//!
+//! The machine lives in an actor of its own, away from the elections: however
+//! long `apply` takes, no heartbeat waits for it.
+
+use raft_consensus::{LogIndex, LogPosition, Term};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+mod actor;
+mod codec;
+mod snapshot;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use actor::{Applied, Apply, Feedback, Query, StateMachineActor, StateMachineStopped};
+pub(crate) use codec::{decode, encode_into, encode_to_bytes};
+pub use snapshot::Snapshot;
+
+/// A deterministic machine that the cluster keeps identical on all members.
+///
+/// `apply` must depend on the state and the command alone: no clock, no random
+/// numbers, no iteration over a `HashMap`, no I/O. Otherwise the members drift
+/// apart, silently.
+///
+/// Commands, responses, queries and answers travel between nodes as MessagePack
+/// with named fields: a field with `#[serde(default)]` can be added later. A
+/// command is applied as it was decoded from the log, also on the node that
+/// encoded it.
+///
+/// # Panics
+/// A panic in `apply` stops the group on this node and names the index; as the
+/// command is in the log, it would recur on every restart and on every member.
+/// Return an error as the response instead.
+///
+/// # Example
+/// ```
+/// use raft_actor::{ApplyContext, StateMachine};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Default, Serialize, Deserialize)]
+/// struct Counter {
+///     value: u64,
+/// }
+///
+/// impl StateMachine for Counter {
+///     type Command = u64; // add this
+///     type Response = u64; // the new value
+///     type Query = (); // what is it?
+///     type Answer = u64;
+///
+///     fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) -> u64 {
+///         self.value += add;
+///         self.value
+///     }
+///
+///     fn query(&self, (): ()) -> u64 {
+///         self.value
+///     }
+/// }
+/// ```
+pub trait StateMachine: Snapshot + Send + 'static {
+    /// What changes the state; goes through the log.
+    type Command: Serialize + DeserializeOwned + Send + 'static;
+    /// What [`apply`](StateMachine::apply) gives back to whoever wrote the command.
+    type Response: Serialize + DeserializeOwned + Send + 'static;
+    /// A question that changes nothing.
+    type Query: Serialize + DeserializeOwned + Send + 'static;
+    /// What [`query`](StateMachine::query) gives back.
+    type Answer: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Applies a committed command. Called once per command, in the order of the log.
+    fn apply(&mut self, ctx: &mut ApplyContext<'_>, command: Self::Command) -> Self::Response;
+
+    /// Answers a question from the state as it is. A panic fails this one question.
+    fn query(&self, query: Self::Query) -> Self::Answer;
+
+    /// For machines that keep their state on disk: the last entry whose effects are
+    /// durable there. Entries up to it are not applied again. `None`: the
+    /// machine lives in memory and is rebuilt from the log.
+    fn durable_through(&self) -> Option<LogIndex> {
+        None
+    }
+}
+
+/// What a machine may know while it applies a command: the same on every member.
+#[derive(Debug)]
+pub struct ApplyContext<'a> {
+    position: LogPosition,
+    /// Room for what later versions hand to the machine by reference.
+    _scope: std::marker::PhantomData<&'a mut ()>,
+}
+
+impl ApplyContext<'_> {
+    pub(crate) const fn new(position: LogPosition) -> Self {
+        Self { position, _scope: std::marker::PhantomData }
+    }
+
+    /// The index of the command in the log: unique, and growing from command to command.
+    pub const fn index(&self) -> LogIndex {
+        self.position.index
+    }
+
+    /// The term of the leader that took the command in.
+    pub const fn term(&self) -> Term {
+        self.position.term
+    }
+}

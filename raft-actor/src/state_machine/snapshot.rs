@@ -1,0 +1,68 @@
+//! How a state machine is written to and read from a snapshot.
+
+use std::io::{self, Read, Write};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A state that can be frozen, saved and loaded.
+///
+/// Everything that is `Clone + Serialize + DeserializeOwned + Send` has it
+/// already: it is frozen by cloning and saved as MessagePack with named fields.
+/// Implement it by hand for a state that is too large to clone; with a
+/// persistent map `freeze` takes no time.
+///
+/// # Example
+/// ```
+/// use raft_actor::Snapshot;
+///
+/// let mut file = Vec::new();
+/// let state = vec![1_u64, 2, 3];
+/// <Vec<u64> as Snapshot>::save(state.freeze(), &mut file)?;
+///
+/// let mut restored: Vec<u64> = Vec::new();
+/// Snapshot::load(&mut restored, &mut file.as_slice())?;
+/// assert_eq!(restored, state);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub trait Snapshot: Sized {
+    /// The state of one moment; unaffected by what is applied later.
+    type Frozen: Send + 'static;
+
+    /// Takes the state of this moment. Runs on the state machine's actor: nothing is applied meanwhile.
+    fn freeze(&self) -> Self::Frozen;
+
+    /// Writes a frozen state. Runs beside the state machine's actor.
+    ///
+    /// # Errors
+    /// If `out` does not take it, or the state cannot be encoded.
+    fn save(frozen: Self::Frozen, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Replaces the state by a saved one.
+    ///
+    /// # Errors
+    /// If `input` cannot be read or is no such state; the state is then unchanged.
+    fn load(&mut self, input: &mut dyn Read) -> io::Result<()>;
+}
+
+impl<T> Snapshot for T
+where
+    T: Clone + Serialize + DeserializeOwned + Send + 'static,
+{
+    type Frozen = T;
+
+    fn freeze(&self) -> T {
+        self.clone()
+    }
+
+    fn save(frozen: T, out: &mut dyn Write) -> io::Result<()> {
+        let mut out = io::BufWriter::new(out);
+        rmp_serde::encode::write_named(&mut out, &frozen).map_err(io::Error::other)?;
+        out.flush()
+    }
+
+    fn load(&mut self, input: &mut dyn Read) -> io::Result<()> {
+        *self = rmp_serde::from_read(io::BufReader::new(input)).map_err(io::Error::other)?;
+        Ok(())
+    }
+}
