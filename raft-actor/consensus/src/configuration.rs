@@ -49,6 +49,11 @@ impl Configuration {
         self.voter_sets().any(|set| set.contains(&id))
     }
 
+    /// Whether `id` receives the log.
+    pub fn is_member(&self, id: NodeId) -> bool {
+        self.is_voter(id) || self.learners.contains(&id)
+    }
+
     /// All servers that receive the log: voters old and new, and learners.
     pub fn members(&self) -> BTreeSet<NodeId> {
         self.voter_sets().chain(std::iter::once(&self.learners)).flatten().copied().collect()

@@ -163,6 +163,11 @@ impl Effects {
         self.list.truncate(len);
     }
 
+    /// The effects from the `first`th on, to be changed.
+    pub(crate) fn iter_mut_from(&mut self, first: usize) -> impl Iterator<Item = &mut Effect> {
+        self.list.iter_mut().skip(first)
+    }
+
     /// The effects so far, oldest first.
     pub fn as_slice(&self) -> &[Effect] {
         &self.list

@@ -11,26 +11,43 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod append;
+mod check_quorum;
+mod commit;
 mod configuration;
 mod effect;
+mod election;
 mod entries;
 mod entry;
 mod ids;
+mod ignored;
 mod input;
+mod invariants;
 mod log;
 mod message;
+mod outbox;
+mod progress;
+mod quorum;
+mod raft;
+mod read_index;
+mod role;
 mod settings;
+mod shared;
 mod status;
+#[cfg(test)]
+mod testing;
 
 pub use configuration::Configuration;
 pub use effect::{Effect, Effects, LogWrite, ProposalOutcome, ReplicationOrder};
 pub use entries::Entries;
 pub use entry::{Entry, HardState, Payload};
 pub use ids::{GroupId, LogIndex, LogPosition, NodeId, ProposalId, ReadId, Round, Term, Time, WriteSeq};
+pub use ignored::{Ignored, IgnoredCounts};
 pub use input::Input;
 pub use log::Log;
 pub use message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Message, PreVote, PreVoteReply, RequestVote, RequestVoteReply,
 };
+pub use raft::{Raft, Start, TERM_JUMP_MAX};
 pub use settings::Settings;
 pub use status::{PeerState, PeerStatus, Role, Status};

@@ -1,0 +1,164 @@
+//! Who gets a vote and when to ask for one (§5.2, §5.4.1; pre-vote and stickiness: dissertation 9.6, 4.2.3).
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{LogPosition, NodeId, PreVote, RequestVote, Term, Time};
+
+/// What decides how a server votes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Voter {
+    pub(crate) term: Term,
+    /// Whom it voted for in that term.
+    pub(crate) vote: Option<NodeId>,
+    /// Its last log entry, durable or not.
+    pub(crate) last: LogPosition,
+    /// Whether its votes count for anything now: it has suffrage, knows some
+    /// configuration, and its storage is not stuck.
+    pub(crate) may_vote: bool,
+    /// Whether it heard from a leader within the minimum election timeout (or is one in contact with its quorum).
+    pub(crate) leader_alive: bool,
+}
+
+/// Whether the log that ends in `candidate` is at least as up-to-date as the one that ends in `own`.
+pub(crate) fn is_up_to_date(candidate: LogPosition, own: LogPosition) -> bool {
+    // The later term wins, then the longer log (§5.4.1): the order of LogPosition's fields.
+    candidate >= own
+}
+
+/// Whether `voter` votes for `candidate`, whose term it has already adopted.
+pub(crate) fn grants_vote(voter: &Voter, candidate: NodeId, request: &RequestVote) -> bool {
+    voter.may_vote
+        && request.term == voter.term
+        // One vote per term, first come first served (§5.2); the same candidate may ask again.
+        && voter.vote.is_none_or(|vote| vote == candidate)
+        && is_up_to_date(request.last, voter.last)
+}
+
+/// Whether `voter` would vote for the sender if it campaigned in `request.term`.
+pub(crate) fn grants_pre_vote(voter: &Voter, request: &PreVote) -> bool {
+    voter.may_vote
+        && !voter.leader_alive
+        // The prospective term, so a sender one term behind us is refused here; it learns our term
+        // from the refusal and comes back, else it could block an election for ever.
+        && request.term > voter.term
+        && is_up_to_date(request.last, voter.last)
+}
+
+/// The randomised election timeout (§5.2): drawn from `[min, 2 * min)` for each election.
+#[derive(Debug, Clone)]
+pub(crate) struct ElectionTimer {
+    rng: ChaCha8Rng,
+    min: Duration,
+    timeout: Duration,
+    deadline: Time,
+}
+
+impl ElectionTimer {
+    pub(crate) fn new(seed: u64, min: Duration, now: Time) -> Self {
+        let mut timer = Self { rng: ChaCha8Rng::seed_from_u64(seed), min, timeout: min, deadline: now };
+        timer.redraw();
+        timer.restart(now);
+        timer
+    }
+
+    pub(crate) fn deadline(&self) -> Time {
+        self.deadline
+    }
+
+    pub(crate) fn has_expired(&self, now: Time) -> bool {
+        now >= self.deadline
+    }
+
+    /// Chooses a new timeout, so that two servers that split a vote do not do so again (§5.2).
+    pub(crate) fn redraw(&mut self) {
+        let min_us = u64::try_from(self.min.as_micros()).unwrap_or(u64::MAX / 2).clamp(1, u64::MAX / 2);
+        self.timeout = Duration::from_micros(self.rng.random_range(min_us..2 * min_us));
+    }
+
+    /// Waits a whole timeout from `now`.
+    pub(crate) fn restart(&mut self, now: Time) {
+        self.deadline = now.after(self.timeout);
+    }
+
+    /// Lets the timer expire at once.
+    pub(crate) fn expire(&mut self, now: Time) {
+        self.deadline = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LogIndex;
+
+    fn at(term: u64, index: u64) -> LogPosition {
+        LogPosition::new(Term::new(term), LogIndex::new(index))
+    }
+
+    fn voter() -> Voter {
+        Voter { term: Term::new(3), vote: None, last: at(2, 5), may_vote: true, leader_alive: false }
+    }
+
+    fn request(term: u64, last: LogPosition) -> RequestVote {
+        RequestVote { term: Term::new(term), last, leadership_transfer: false }
+    }
+
+    #[test]
+    fn up_to_date_compares_the_last_term_first_and_then_the_length() {
+        let own = at(2, 5);
+        assert!(is_up_to_date(at(3, 1), own), "a later term wins over a longer log");
+        assert!(is_up_to_date(at(2, 5), own), "equal is up to date");
+        assert!(!is_up_to_date(at(2, 4), own), "shorter in the same term is not");
+        assert!(!is_up_to_date(at(1, 900), own), "longer in an older term is not");
+    }
+
+    #[test]
+    fn one_vote_per_term_first_come_first_served() {
+        let (first, second) = (NodeId::from(1), NodeId::from(2));
+        let voted = Voter { vote: Some(first), ..voter() };
+        assert!(grants_vote(&voter(), second, &request(3, at(2, 5))));
+        assert!(grants_vote(&voted, first, &request(3, at(2, 5))), "a repeated request gets the same answer");
+        assert!(!grants_vote(&voted, second, &request(3, at(2, 5))));
+    }
+
+    #[test]
+    fn without_suffrage_there_is_neither_vote_nor_pre_vote() {
+        let mute = Voter { may_vote: false, ..voter() };
+        assert!(!grants_vote(&mute, NodeId::from(1), &request(3, at(9, 9))));
+        assert!(!grants_pre_vote(&mute, &PreVote { term: Term::new(9), last: at(9, 9) }));
+    }
+
+    #[test]
+    fn a_pre_vote_needs_a_later_term_an_up_to_date_log_and_a_silent_leader() {
+        let asked = |term, last| PreVote { term: Term::new(term), last };
+        assert!(grants_pre_vote(&voter(), &asked(4, at(2, 5))));
+        assert!(!grants_pre_vote(&voter(), &asked(3, at(2, 5))), "the sender is a term behind");
+        assert!(!grants_pre_vote(&voter(), &asked(4, at(2, 4))));
+        assert!(!grants_pre_vote(&Voter { leader_alive: true, ..voter() }, &asked(4, at(2, 5))));
+    }
+
+    #[test]
+    fn timeouts_are_spread_over_the_minimum_and_twice_the_minimum() {
+        let min = Duration::from_millis(100);
+        let mut timer = ElectionTimer::new(7, min, Time::ZERO);
+        let mut quarters = [0; 4];
+        for _ in 0..1000 {
+            timer.redraw();
+            timer.restart(Time::ZERO);
+            let drawn_ms = timer.deadline().as_micros() / 1000;
+            assert!((100..200).contains(&drawn_ms), "{drawn_ms} ms");
+            quarters[usize::try_from((drawn_ms - 100) / 25).expect("small")] += 1;
+        }
+        assert!(quarters.iter().all(|drawn| (150..350).contains(drawn)), "uneven: {quarters:?}");
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_timeouts() {
+        let draw = |seed| ElectionTimer::new(seed, Duration::from_millis(100), Time::ZERO).deadline();
+        assert_eq!(draw(5), draw(5));
+        assert_ne!(draw(5), draw(6));
+    }
+}

@@ -1,0 +1,211 @@
+//! A second opinion on every step.
+//!
+//! What must hold of a member whatever happened, stated again from scratch:
+//! nothing here calls the code that it checks, it only looks at values before
+//! and after a step and at the effects between. The cheap checks are always
+//! on; those that recount are on in debug builds, and so in all tests.
+//!
+//! A violation means that this member's own state is broken, by a bug or by
+//! its storage. It stops at once with the values ([`Effect::Halt`]): a server
+//! that is down does no harm, one that goes on with a broken state does.
+
+use crate::role::RoleState;
+use crate::{
+    AppendOutcome, Configuration, Effect, HardState, LogIndex, LogPosition, Message, NodeId, Raft, Role, WriteSeq,
+};
+
+/// The values of a member that the rules are about, copied out at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    id: NodeId,
+    role: Role,
+    hard_state: HardState,
+    hard_state_durable: HardState,
+    /// Last write ordered and last one confirmed.
+    ordered: WriteSeq,
+    persisted: WriteSeq,
+    base: LogPosition,
+    applied: LogIndex,
+    apply_ordered: LogIndex,
+    /// With the term of the committed entry, to see that it never changes.
+    commit: LogPosition,
+    durable: LogIndex,
+    last: LogPosition,
+}
+
+impl Facts {
+    pub(crate) fn of(raft: &Raft) -> Self {
+        let (shared, log) = (&raft.shared, raft.shared.log());
+        let commit_term = log.term_at(shared.commit()).unwrap_or_default();
+        Self {
+            id: shared.id,
+            role: raft.role(),
+            hard_state: shared.outbox.hard_state(),
+            hard_state_durable: shared.outbox.hard_state_durable(),
+            ordered: shared.outbox.ordered(),
+            persisted: shared.outbox.persisted_through(),
+            base: log.base(),
+            applied: shared.applied,
+            apply_ordered: shared.apply_ordered,
+            commit: LogPosition::new(commit_term, shared.commit()),
+            durable: shared.outbox.durable(),
+            last: log.last(),
+        }
+    }
+}
+
+/// Fails with the condition and the values that broke it.
+macro_rules! ensure {
+    ($condition:expr, $($values:expr),+ $(,)?) => {
+        if !$condition {
+            let mut violation = String::from(stringify!($condition));
+            $(violation.push_str(&format!("; {} = {:?}", stringify!($values), $values));)+
+            return Err(violation);
+        }
+    };
+}
+
+/// Checks what a step made of `before`.
+pub(crate) fn check(before: &Facts, raft: &Raft, effects: &[Effect]) -> Result<(), String> {
+    let after = Facts::of(raft);
+    check_state(&after)?;
+    check_step(before, &after, raft)?;
+    check_effects(&after, effects)?;
+    if cfg!(debug_assertions) {
+        check_again_from_scratch(before, &after, raft)?;
+    }
+    Ok(())
+}
+
+/// What holds of a member at any moment.
+fn check_state(now: &Facts) -> Result<(), String> {
+    // purged <= applied <= ordered to apply <= committed <= last, and nothing applied that is not durable here.
+    ensure!(now.base.index <= now.applied, now);
+    ensure!(now.applied <= now.apply_ordered, now);
+    ensure!(now.apply_ordered <= now.commit.index, now);
+    ensure!(now.commit.index <= now.last.index, now);
+    ensure!(now.apply_ordered <= now.durable, now);
+    ensure!(now.durable <= now.last.index, now);
+    ensure!(now.persisted <= now.ordered, now);
+    ensure!(now.last.term <= now.hard_state.term, now);
+    ensure!(now.hard_state_durable.term <= now.hard_state.term, now);
+    let is_same_term = now.hard_state_durable.term == now.hard_state.term;
+    let is_vote_kept = now.hard_state_durable.vote.is_none() || now.hard_state_durable.vote == now.hard_state.vote;
+    ensure!(!is_same_term || is_vote_kept, now);
+    if now.role == Role::Leader {
+        // It acts by a vote for itself that is durable, and its log ends in its own term.
+        ensure!(now.hard_state.vote == Some(now.id), now);
+        ensure!(now.hard_state_durable == now.hard_state, now);
+        ensure!(now.last.term == now.hard_state.term, now);
+    }
+    Ok(())
+}
+
+/// What a step never does.
+fn check_step(before: &Facts, after: &Facts, raft: &Raft) -> Result<(), String> {
+    // Term, commit, applied never fall, and neither do the durable term and the count of writes.
+    ensure!(before.hard_state.term <= after.hard_state.term, before, after);
+    ensure!(before.hard_state_durable.term <= after.hard_state_durable.term, before, after);
+    ensure!(before.commit.index <= after.commit.index, before, after);
+    ensure!(before.applied <= after.applied, before, after);
+    ensure!(before.apply_ordered <= after.apply_ordered, before, after);
+    ensure!(before.persisted <= after.persisted && before.ordered <= after.ordered, before, after);
+    let is_same_term = before.hard_state.term == after.hard_state.term;
+    let is_vote_kept = before.hard_state.vote.is_none() || before.hard_state.vote == after.hard_state.vote;
+    ensure!(!is_same_term || is_vote_kept, before, after);
+    // Committed is committed: the entry is the same as before.
+    let log = raft.log();
+    let still_committed = log.term_at(before.commit.index);
+    ensure!(still_committed == Some(before.commit.term) || before.commit.index < after.base.index, before, after);
+    if before.role == Role::Leader && after.role == Role::Leader && is_same_term {
+        // Leader Append-Only (Figure 3).
+        ensure!(log.term_at(before.last.index) == Some(before.last.term), before, after);
+        // Only entries of its own term commit by counting (§5.4.2).
+        let is_own = after.commit.term == after.hard_state.term;
+        ensure!(after.commit.index == before.commit.index || is_own, before, after);
+    }
+    // A leader is elected from among the candidates.
+    ensure!(after.role != Role::Leader || matches!(before.role, Role::Leader | Role::Candidate), before, after);
+    Ok(())
+}
+
+/// What never leaves a member.
+fn check_effects(now: &Facts, effects: &[Effect]) -> Result<(), String> {
+    let durable = now.hard_state_durable;
+    for effect in effects {
+        match effect {
+            Effect::Send { to, message } => {
+                ensure!(*to != now.id, effect, now);
+                check_message(now, *to, message)?;
+            }
+            Effect::Replicate(order) => {
+                ensure!(order.term == durable.term && order.peer != now.id, order, now);
+                ensure!(order.prev.index < order.through.index && order.through.index <= now.last.index, order, now);
+                ensure!(order.commit <= now.commit.index, order, now);
+            }
+            Effect::Apply { through } => {
+                ensure!(*through <= now.commit.index && *through <= now.durable, effect, now);
+            }
+            Effect::Persist { .. }
+            | Effect::Proposed { .. }
+            | Effect::ReadReady { .. }
+            | Effect::ReadRefused { .. }
+            | Effect::RoleChanged { .. }
+            | Effect::Halt { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is said that is not durable (Figure 2: stable storage before responding).
+fn check_message(now: &Facts, to: NodeId, message: &Message) -> Result<(), String> {
+    let durable = now.hard_state_durable;
+    match message {
+        Message::PreVote(m) => ensure!(m.term == durable.term.next(), message, now),
+        Message::PreVoteReply(m) => ensure!(m.granted || m.term == durable.term, message, now),
+        Message::RequestVote(m) => ensure!(m.term == durable.term && durable.vote == Some(now.id), message, now),
+        Message::RequestVoteReply(m) => {
+            ensure!(m.term == durable.term && (!m.granted || durable.vote == Some(to)), message, now);
+        }
+        Message::AppendEntries(m) => ensure!(m.term == durable.term && m.commit <= now.commit.index, message, now),
+        Message::AppendEntriesReply(m) => {
+            ensure!(m.term == durable.term, message, now);
+            match m.outcome {
+                AppendOutcome::Matched { durable: matched } => ensure!(matched <= now.durable, message, now),
+                AppendOutcome::Conflict { refused, hint } => ensure!(hint.index < refused, message, now),
+                AppendOutcome::Stale => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What costs too much to do again after every step in production.
+fn check_again_from_scratch(before: &Facts, now: &Facts, raft: &Raft) -> Result<(), String> {
+    if let RoleState::Leader(leader) = &raft.role {
+        for (peer, progress) in leader.peers() {
+            if let Some(violation) = progress.violation(now.last.index) {
+                return Err(format!("peer {peer}: {violation}"));
+            }
+        }
+        let matched_of = |id: NodeId| match leader.peers().find(|(peer, _)| *peer == id) {
+            Some((_, progress)) => progress.matched(),
+            None if id == now.id => now.durable,
+            None => LogIndex::ZERO,
+        };
+        if now.commit.index > before.commit.index && before.role == Role::Leader {
+            let configuration = raft.log().configuration();
+            let is_held = is_held_by_majorities(configuration, |id| matched_of(id) >= now.commit.index);
+            ensure!(is_held, now, configuration);
+        }
+    }
+    Ok(())
+}
+
+fn is_held_by_majorities(configuration: &Configuration, holds: impl Fn(NodeId) -> bool) -> bool {
+    let sets = [&configuration.voters, &configuration.voters_outgoing];
+    sets.into_iter().all(|set| set.is_empty() || set.iter().filter(|id| holds(**id)).count() * 2 > set.len())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,396 @@
+//! The one door: [`Raft::step`].
+
+use crate::append::is_well_formed;
+use crate::invariants::{self, Facts};
+use crate::role::{Candidate, Follower, Leader, RoleState, Transition};
+use crate::shared::Shared;
+use crate::{
+    AppendOutcome, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log, LogIndex, Message, NodeId,
+    ProposalOutcome, RequestVoteReply, Role, Settings, Status, Term, Time,
+};
+
+/// How much later than ours a term may be. A message with a term further ahead
+/// is dropped: terms grow by one an election, so no cluster comes near this in
+/// a thousand years, and adopting the last of all terms from a broken or
+/// hostile sender would leave no term to elect a leader in.
+///
+/// This keeps one bad message from wedging a cluster. It is no defence against
+/// a member that lies for long: Raft assumes members that fail by stopping.
+pub const TERM_JUMP_MAX: u64 = 1 << 40;
+
+/// One member of one group.
+#[derive(Debug, Clone)]
+pub struct Raft {
+    pub(crate) shared: Shared,
+    pub(crate) role: RoleState,
+    /// What was last told by [`Effect::RoleChanged`] (or was so at the start).
+    announced: Office,
+    /// It found its own state broken and does nothing any more.
+    is_halted: bool,
+}
+
+/// What a member starts from. All of it is durable: reading it at start made it so.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// This member.
+    pub id: NodeId,
+    /// Times and limits.
+    pub settings: Settings,
+    /// Term and vote as they were last persisted.
+    pub hard_state: HardState,
+    /// The shape of the log as it was read.
+    pub log: Log,
+    /// What the snapshot or the state machine itself durably covers; the commit index begins here.
+    pub applied: LogIndex,
+    /// Whether this member may vote and campaign. If not, it waits for [`Input::SuffrageGranted`].
+    pub suffrage: bool,
+    /// Seeds the randomised timeouts; different for each member, the same for the same run.
+    pub seed: u64,
+    /// The present time.
+    pub now: Time,
+}
+
+/// The part of the state that is announced when it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Office {
+    role: Role,
+    term: Term,
+    leader: Option<NodeId>,
+    noop: Option<LogIndex>,
+}
+
+impl Raft {
+    /// A member as it starts or comes back: always as a follower (§5.2).
+    pub fn new(start: Start) -> Self {
+        let shared = Shared::new(start);
+        let office = Office { role: Role::Follower, term: shared.term(), leader: None, noop: None };
+        let role = RoleState::Follower(Follower::default());
+        let mut raft = Self { shared, role, announced: office, is_halted: false };
+        raft.announced = raft.office();
+        raft
+    }
+
+    /// The only way state changes. Total: it never fails and never blocks, and
+    /// the same inputs with the same seed give the same effects.
+    ///
+    /// `now` is read after the input was taken from its queue, never before; a
+    /// clock that runs backwards is taken to stand still. Deadlines are looked
+    /// at only when [`Input::Deadline`] says so: see [`Raft::next_deadline`].
+    ///
+    /// If this member finds its own state broken, the only effect is
+    /// [`Effect::Halt`], and from then on it does nothing.
+    pub fn step(&mut self, now: Time, input: Input, effects: &mut Effects) {
+        if self.is_halted {
+            return;
+        }
+        let before = Facts::of(self);
+        let first_effect = effects.len();
+        self.shared.now = self.shared.now.max(now);
+        let violation = self.take(input, effects).err();
+        self.finish(effects);
+        let violation =
+            violation.or_else(|| invariants::check(&before, self, &effects.as_slice()[first_effect..]).err());
+        if let Some(violation) = violation {
+            // What a broken state wants done must not be done.
+            self.is_halted = true;
+            effects.truncate(first_effect);
+            effects.push(Effect::Halt { violation });
+        }
+    }
+
+    /// When to call `step` with [`Input::Deadline`] if nothing else happens.
+    /// Each step can move it, in both directions; to come early is harmless.
+    pub fn next_deadline(&self) -> Time {
+        match &self.role {
+            _ if self.is_halted => Time::NEVER,
+            RoleState::Follower(_) | RoleState::Candidate(_) => self.shared.election_timer.deadline(),
+            RoleState::Leader(leader) => leader.deadline(&self.shared),
+        }
+    }
+
+    /// Takes in one input. An error is a violation by our own node.
+    fn take(&mut self, input: Input, effects: &mut Effects) -> Result<(), String> {
+        let shared = &mut self.shared;
+        match input {
+            Input::Deadline => {
+                let transition = match &mut self.role {
+                    RoleState::Follower(follower) => follower.on_deadline(shared).into(),
+                    RoleState::Candidate(candidate) => candidate.on_deadline(shared).into(),
+                    RoleState::Leader(leader) => leader.on_deadline(shared, effects).into(),
+                };
+                self.change_role(transition, effects);
+            }
+            Input::Received { from, message } => self.receive(from, message, effects),
+            Input::Propose { id, commands } => match &mut self.role {
+                RoleState::Leader(leader) => leader.propose(shared, id, commands, effects),
+                RoleState::Follower(_) | RoleState::Candidate(_) => {
+                    let outcome = ProposalOutcome::NotLeader { leader: self.leader() };
+                    effects.push(Effect::Proposed { id, outcome });
+                }
+            },
+            Input::Read { id } => match &mut self.role {
+                RoleState::Leader(leader) => leader.read(shared, id),
+                RoleState::Follower(_) | RoleState::Candidate(_) => {
+                    effects.push(Effect::ReadRefused { id, leader: self.leader() });
+                }
+            },
+            Input::Persisted(seq) => {
+                let confirmed = shared.outbox.confirm(seq, effects);
+                confirmed.map_err(|never| format!("storage confirmed {seq}, ordered was {}", never.ordered))?;
+                if let RoleState::Candidate(candidate) = &mut self.role {
+                    let transition = candidate.on_persisted(shared).into();
+                    self.change_role(transition, effects);
+                }
+            }
+            Input::Applied(index) => {
+                if index > shared.apply_ordered {
+                    return Err(format!("state machine applied {index}, ordered was {}", shared.apply_ordered));
+                }
+                shared.applied = shared.applied.max(index);
+            }
+            Input::Unreachable(peer) => match &mut self.role {
+                RoleState::Leader(leader) => leader.unreachable(peer),
+                // Left over from an office that has ended.
+                RoleState::Follower(_) | RoleState::Candidate(_) => {}
+            },
+            Input::SuffrageGranted => {
+                if !shared.suffrage {
+                    shared.suffrage = true;
+                    shared.election_timer.restart(shared.now);
+                    shared.wait_less_if_alone();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rules that come before any role: what is dropped unread, and whose term counts (§5.1).
+    fn receive(&mut self, from: NodeId, message: Message, effects: &mut Effects) {
+        if let Err(reason) = self.accept(from, &message) {
+            self.shared.ignore(reason);
+            return;
+        }
+        let (theirs, ours) = (message.term(), self.shared.term());
+        if theirs > ours {
+            match &message {
+                // A PreVote, and a granted one's echo, talk of a term that nobody is in yet (dissertation 9.6).
+                Message::PreVote(_) => {}
+                Message::PreVoteReply(reply) if reply.granted => {}
+                // Any other message from a later term makes a follower of anybody (§5.1).
+                Message::PreVoteReply(_)
+                | Message::RequestVote(_)
+                | Message::RequestVoteReply(_)
+                | Message::AppendEntries(_)
+                | Message::AppendEntriesReply(_) => {
+                    self.change_role(Transition::BecomeFollowerIn(theirs), effects);
+                }
+            }
+        } else if theirs < ours {
+            match &message {
+                // These answer for themselves; a refusal carries our term.
+                Message::PreVote(_) | Message::PreVoteReply(_) => {}
+                // Answer with our term, so that a stale leader or candidate learns of it (§5.1).
+                Message::RequestVote(_) => {
+                    let reply = RequestVoteReply { term: ours, granted: false };
+                    return self.shared.send(from, Message::RequestVoteReply(reply), effects);
+                }
+                Message::AppendEntries(append) => {
+                    return self.shared.reply_append(from, append.round, AppendOutcome::Stale, effects);
+                }
+                Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) => {
+                    return self.shared.ignore(Ignored::StaleReply);
+                }
+            }
+        }
+        let transition = self.role.dispatch(&mut self.shared, from, message, effects);
+        self.change_role(transition, effects);
+    }
+
+    /// Whether a message may have any effect at all, its term included.
+    fn accept(&self, from: NodeId, message: &Message) -> Result<(), Ignored> {
+        let shared = &self.shared;
+        if from == shared.id {
+            return Err(Ignored::FromSelf);
+        }
+        if message.term().get() > shared.term().get().saturating_add(TERM_JUMP_MAX) {
+            return Err(Ignored::ImplausibleTerm);
+        }
+        let (is_sound, is_reply) = match message {
+            // A candidate has no entries of the term it wants to win.
+            Message::PreVote(m) => (m.last.term < m.term, false),
+            Message::RequestVote(m) => (m.last.term < m.term, false),
+            Message::AppendEntries(m) => (is_well_formed(m), false),
+            Message::PreVoteReply(_) | Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) => (true, true),
+        };
+        if !is_sound {
+            return Err(Ignored::Malformed);
+        }
+        // Requests are taken from anybody: it may be we whose configuration lags (dissertation 4.1).
+        // Replies come only from those who were asked.
+        if is_reply && !shared.log().configuration().is_member(from) {
+            return Err(Ignored::UnknownSender);
+        }
+        match message {
+            // While a leader is alive, nobody else may disturb it, except at its own word
+            // (dissertation 4.2.3): not even the term counts.
+            Message::RequestVote(m)
+                if m.term >= shared.term() && !m.leadership_transfer && self.role.leader_alive(shared) =>
+            {
+                Err(Ignored::LeaderAlive)
+            }
+            Message::PreVote(_)
+            | Message::PreVoteReply(_)
+            | Message::RequestVote(_)
+            | Message::RequestVoteReply(_)
+            | Message::AppendEntries(_)
+            | Message::AppendEntriesReply(_) => Ok(()),
+        }
+    }
+
+    fn change_role(&mut self, transition: Transition, effects: &mut Effects) {
+        let shared = &mut self.shared;
+        match transition {
+            Transition::Stay => {}
+            Transition::BecomeFollower => self.become_follower(effects),
+            Transition::BecomeFollowerIn(term) => {
+                shared.enter_term(term);
+                self.become_follower(effects);
+            }
+            Transition::Follow(leader, message) => {
+                self.become_follower(effects);
+                let message = Message::AppendEntries(message);
+                let next = self.role.dispatch(&mut self.shared, leader, message, effects);
+                debug_assert!(matches!(next, Transition::Stay), "a follower stays one on AppendEntries");
+            }
+            Transition::BecomeCandidate => self.role = RoleState::Candidate(Candidate::start(shared, effects)),
+            Transition::BecomeLeader => self.role = RoleState::Leader(Box::new(Leader::elected(shared, effects))),
+        }
+    }
+
+    fn become_follower(&mut self, effects: &mut Effects) {
+        if let RoleState::Leader(leader) = &mut self.role {
+            leader.step_down(effects);
+            self.shared.election_timer.redraw();
+            self.shared.election_timer.restart(self.shared.now);
+        }
+        self.role = RoleState::Follower(Follower::default());
+    }
+
+    /// What follows from any input, in the order in which it has to happen.
+    fn finish(&mut self, effects: &mut Effects) {
+        self.shared.outbox.flush(self.shared.now, effects);
+        if let RoleState::Leader(leader) = &mut self.role {
+            leader.finish(&mut self.shared, effects);
+        }
+        if let Some(through) = self.shared.take_applicable() {
+            effects.push(Effect::Apply { through });
+        }
+        let office = self.office();
+        if office != self.announced {
+            self.announced = office;
+            let Office { role, term, leader, noop } = office;
+            effects.push(Effect::RoleChanged { role, term, leader, noop });
+        }
+    }
+
+    fn office(&self) -> Office {
+        let noop = match &self.role {
+            RoleState::Leader(leader) => Some(leader.noop()),
+            RoleState::Follower(_) | RoleState::Candidate(_) => None,
+        };
+        Office { role: self.role(), term: self.term(), leader: self.leader(), noop }
+    }
+
+    /// This member.
+    pub fn id(&self) -> NodeId {
+        self.shared.id
+    }
+
+    /// The current term.
+    pub fn term(&self) -> Term {
+        self.shared.term()
+    }
+
+    /// Whom this member voted for in the current term.
+    pub fn vote(&self) -> Option<NodeId> {
+        self.shared.vote()
+    }
+
+    /// The role; a follower without a vote in the latest configuration is a learner.
+    pub fn role(&self) -> Role {
+        match &self.role {
+            RoleState::Follower(_) if !self.shared.quorum.contains(self.id()) => Role::Learner,
+            RoleState::Follower(_) => Role::Follower,
+            RoleState::Candidate(_) => Role::Candidate,
+            RoleState::Leader(_) => Role::Leader,
+        }
+    }
+
+    /// The leader of the current term, if it is heard from.
+    pub fn leader(&self) -> Option<NodeId> {
+        match &self.role {
+            RoleState::Leader(_) => Some(self.id()),
+            RoleState::Follower(follower) => follower.leader(),
+            RoleState::Candidate(_) => None,
+        }
+    }
+
+    /// Highest index known to be committed.
+    pub fn commit(&self) -> LogIndex {
+        self.shared.commit()
+    }
+
+    /// Highest index that the state machine has applied.
+    pub fn applied(&self) -> LogIndex {
+        self.shared.applied
+    }
+
+    /// Highest index of the log that is durable here.
+    pub fn durable(&self) -> LogIndex {
+        self.shared.outbox.durable()
+    }
+
+    /// The shape of the log, durable or not.
+    pub fn log(&self) -> &Log {
+        self.shared.log()
+    }
+
+    /// The settings it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// How many messages were dropped, and why.
+    pub fn ignored(&self) -> &IgnoredCounts {
+        &self.shared.ignored
+    }
+
+    /// Whether it stopped itself with [`Effect::Halt`].
+    pub fn is_halted(&self) -> bool {
+        self.is_halted
+    }
+
+    /// Everything about this member from one moment. It copies the configuration: not for every step.
+    pub fn status(&self) -> Status {
+        let peers = match &self.role {
+            RoleState::Leader(leader) => leader.peers().map(|(id, progress)| (id, progress.status())).collect(),
+            RoleState::Follower(_) | RoleState::Candidate(_) => Default::default(),
+        };
+        Status {
+            id: self.id(),
+            role: self.role(),
+            term: self.term(),
+            leader: self.leader(),
+            commit: self.commit(),
+            applied: self.applied(),
+            last: self.log().last(),
+            durable: self.durable(),
+            base: self.log().base(),
+            configuration: self.log().configuration().clone(),
+            peers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Followers answer candidates and the leader (§5.2). A learner is a follower that may not campaign.
+
+use super::{Handle, Transition, answer_pre_vote, answer_request_vote};
+use crate::append::{self, Change, Fit};
+use crate::shared::Shared;
+use crate::{
+    AppendEntries, AppendEntriesReply, AppendOutcome, Effects, Ignored, LogIndex, NodeId, PreVote, PreVoteReply,
+    RequestVote, RequestVoteReply, commit,
+};
+
+/// A follower, of a leader or (so far) of nobody.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Follower {
+    /// The log is known to equal the log of this term's leader through here. A leader only appends,
+    /// so this only grows while the term lasts.
+    verified: LogIndex,
+    /// Whom it follows; nobody until it hears from a leader.
+    leader: Option<NodeId>,
+}
+
+/// What a follower can become.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Stay,
+    BecomeCandidate,
+}
+
+impl From<Next> for Transition {
+    fn from(next: Next) -> Self {
+        match next {
+            Next::Stay => Self::Stay,
+            Next::BecomeCandidate => Self::BecomeCandidate,
+        }
+    }
+}
+
+impl Follower {
+    /// The leader it hears from.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+
+    fn hear(&mut self, leader: NodeId, shared: &mut Shared) {
+        shared.hear_leader(leader);
+        self.leader = Some(leader);
+    }
+
+    /// The election timeout has passed without a sign of a leader (§5.2).
+    pub(crate) fn on_deadline(&mut self, shared: &mut Shared) -> Next {
+        if !shared.election_timer.has_expired(shared.now) {
+            return Next::Stay;
+        }
+        if shared.may_campaign() {
+            return Next::BecomeCandidate;
+        }
+        // A learner, a member without suffrage or with a stuck storage waits on.
+        shared.election_timer.restart(shared.now);
+        Next::Stay
+    }
+}
+
+impl Handle<PreVote> for Follower {
+    type Next = Next;
+
+    fn handle(&mut self, shared: &mut Shared, from: NodeId, message: PreVote, effects: &mut Effects) -> Next {
+        answer_pre_vote(shared, from, &message, shared.heard_leader_lately(), effects);
+        Next::Stay
+    }
+}
+
+impl Handle<RequestVote> for Follower {
+    type Next = Next;
+
+    fn handle(&mut self, shared: &mut Shared, from: NodeId, message: RequestVote, effects: &mut Effects) -> Next {
+        answer_request_vote(shared, from, &message, effects);
+        Next::Stay
+    }
+}
+
+impl Handle<AppendEntries> for Follower {
+    type Next = Next;
+
+    fn handle(&mut self, shared: &mut Shared, from: NodeId, message: AppendEntries, effects: &mut Effects) -> Next {
+        let AppendEntries { term: _, prev, entries, commit: leader_commit, round } = message;
+        if shared.leader_of_term().is_some_and(|leader| leader != from) {
+            shared.ignore(Ignored::SecondLeader);
+            return Next::Stay;
+        }
+        let is_heartbeat = entries.is_empty();
+        match append::fit(shared.log(), shared.commit(), prev, entries) {
+            Fit::ConflictsWithCommitted => shared.ignore(Ignored::ConflictsWithCommitted),
+            Fit::Refused { hint } => {
+                self.hear(from, shared);
+                shared.reply_append(from, round, AppendOutcome::Conflict { refused: prev.index, hint }, effects);
+            }
+            Fit::Accepted { change, verified } => {
+                self.hear(from, shared);
+                match change {
+                    Change::Nothing => {}
+                    Change::Append(entries) => shared.append(entries, effects),
+                    Change::Replace(entries) => shared.replace(entries, effects),
+                }
+                self.verified = self.verified.max(verified);
+                shared.commit_through(commit::by_leader(shared.commit(), leader_commit, verified));
+                if is_heartbeat {
+                    // It asks for a sign of life, not for the disk: tell what is durable already.
+                    let durable = self.verified.min(shared.outbox.durable());
+                    shared.reply_append(from, round, AppendOutcome::Matched { durable }, effects);
+                } else {
+                    shared.outbox.acknowledge(from, round, verified, effects);
+                }
+            }
+        }
+        Next::Stay
+    }
+}
+
+impl Handle<PreVoteReply> for Follower {
+    type Next = Next;
+
+    fn handle(&mut self, shared: &mut Shared, _: NodeId, _: PreVoteReply, _: &mut Effects) -> Next {
+        // Comes after we gave up or found a leader.
+        shared.ignore(Ignored::UnexpectedReply);
+        Next::Stay
+    }
+}
+
+impl Handle<RequestVoteReply> for Follower {
+    type Next = Next;
+
+    fn handle(&mut self, shared: &mut Shared, _: NodeId, _: RequestVoteReply, _: &mut Effects) -> Next {
+        // Comes after another won our term, or brought the term that made us follow.
+        shared.ignore(Ignored::UnexpectedReply);
+        Next::Stay
+    }
+}
+
+impl Handle<AppendEntriesReply> for Follower {
+    type Next = Next;
+
+    fn handle(&mut self, shared: &mut Shared, _: NodeId, _: AppendEntriesReply, _: &mut Effects) -> Next {
+        // Comes after we stepped down, or brought the term that made us do so.
+        shared.ignore(Ignored::UnexpectedReply);
+        Next::Stay
+    }
+}

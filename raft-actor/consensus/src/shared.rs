@@ -1,0 +1,209 @@
+//! What all roles of a member share. Only here do term, vote, log and commit index change.
+
+use std::time::Duration;
+
+use crate::election::{ElectionTimer, Voter};
+use crate::outbox::Outbox;
+use crate::quorum::Quorum;
+use crate::{
+    AppendEntriesReply, AppendOutcome, Effects, Entries, HardState, Ignored, IgnoredCounts, Log, LogIndex, LogWrite,
+    Message, NodeId, Round, Settings, Start, Term, Time, commit,
+};
+
+/// The state of a member that outlives its roles.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) id: NodeId,
+    pub(crate) settings: Settings,
+    /// The time of this step; never falls.
+    pub(crate) now: Time,
+    /// Whether this member may vote and campaign at all.
+    pub(crate) suffrage: bool,
+    /// The voters of the latest configuration in the log.
+    pub(crate) quorum: Quorum,
+    pub(crate) election_timer: ElectionTimer,
+    pub(crate) ignored: IgnoredCounts,
+    /// Term and vote, what of them and of the log is durable, and what waits for it.
+    pub(crate) outbox: Outbox,
+    /// Highest index that the state machine was told to apply.
+    pub(crate) apply_ordered: LogIndex,
+    /// Highest index that the state machine has applied.
+    pub(crate) applied: LogIndex,
+    log: Log,
+    commit: LogIndex,
+    /// Who leads the current term as far as this member saw; kept also while it
+    /// campaigns, so that a second leader of one term is noticed.
+    leader_of_term: Option<NodeId>,
+    /// When it last heard from that leader.
+    leader_heard: Option<Time>,
+}
+
+impl Shared {
+    pub(crate) fn new(start: Start) -> Self {
+        let quorum = Quorum::of(start.log.configuration());
+        let election_timer = ElectionTimer::new(start.seed, start.settings.election_timeout_min(), start.now);
+        // What a snapshot covers was committed.
+        let commit = start.applied.max(start.log.base().index);
+        let mut shared = Self {
+            id: start.id,
+            settings: start.settings,
+            now: start.now,
+            suffrage: start.suffrage,
+            quorum,
+            election_timer,
+            ignored: IgnoredCounts::default(),
+            outbox: Outbox::new(start.hard_state, start.log.last().index),
+            apply_ordered: commit,
+            applied: commit,
+            log: start.log,
+            commit,
+            leader_of_term: None,
+            leader_heard: None,
+        };
+        shared.wait_less_if_alone();
+        shared
+    }
+
+    /// A member that decides alone has nobody to wait for.
+    pub(crate) fn wait_less_if_alone(&mut self) {
+        if self.suffrage && self.quorum.is_only(self.id) {
+            self.election_timer.expire(self.now);
+        }
+    }
+
+    pub(crate) fn term(&self) -> Term {
+        self.outbox.hard_state().term
+    }
+
+    pub(crate) fn vote(&self) -> Option<NodeId> {
+        self.outbox.hard_state().vote
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(crate) fn commit(&self) -> LogIndex {
+        self.commit
+    }
+
+    pub(crate) fn leader_of_term(&self) -> Option<NodeId> {
+        self.leader_of_term
+    }
+
+    /// Enters a later term, in which it has not voted yet (§5.1).
+    pub(crate) fn enter_term(&mut self, term: Term) {
+        assert!(term > self.term(), "a term never falls: {term} after {}", self.term());
+        self.outbox.set_hard_state(HardState { term, vote: None });
+        self.leader_of_term = None;
+        self.leader_heard = None;
+        self.election_timer.redraw();
+    }
+
+    /// Votes in the current term, for one candidate only (§5.2).
+    pub(crate) fn vote_for(&mut self, candidate: NodeId) {
+        let HardState { term, vote } = self.outbox.hard_state();
+        match vote {
+            Some(vote) => assert_eq!(vote, candidate, "one vote in term {term}"),
+            None => self.outbox.set_hard_state(HardState { term, vote: Some(candidate) }),
+        }
+    }
+
+    /// Notes a sign of life from the leader of the current term (possibly this member itself).
+    pub(crate) fn hear_leader(&mut self, leader: NodeId) {
+        assert!(self.leader_of_term.is_none_or(|known| known == leader), "a term has one leader");
+        self.leader_of_term = Some(leader);
+        self.leader_heard = Some(self.now);
+        self.election_timer.restart(self.now);
+    }
+
+    /// Whether the leader was heard within the minimum election timeout (dissertation 4.2.3).
+    pub(crate) fn heard_leader_lately(&self) -> bool {
+        self.leader_heard.is_some_and(|heard| self.now.since(heard) < self.settings.election_timeout_min())
+    }
+
+    /// How old the oldest unconfirmed write is.
+    fn storage_delay(&self) -> Duration {
+        self.outbox.oldest_unconfirmed().map_or(Duration::ZERO, |ordered_at| self.now.since(ordered_at))
+    }
+
+    /// Whether the storage has kept us waiting for too long to be trusted with an office.
+    pub(crate) fn is_storage_stuck(&self) -> bool {
+        self.storage_delay() >= self.settings.storage_stall_max()
+    }
+
+    /// What decides how this member votes; its role knows whether a leader is alive.
+    pub(crate) fn voter(&self, leader_alive: bool) -> Voter {
+        Voter {
+            term: self.term(),
+            vote: self.vote(),
+            last: self.log.last(),
+            // A learner does vote: it may not know yet that it was promoted. A server without any
+            // configuration does not: it knows nothing of the cluster.
+            may_vote: self.suffrage && !self.quorum.is_empty() && !self.is_storage_stuck(),
+            leader_alive,
+        }
+    }
+
+    /// Whether this member may start an election.
+    pub(crate) fn may_campaign(&self) -> bool {
+        self.suffrage
+            && !self.quorum.is_empty()
+            && !self.is_storage_stuck()
+            && self.log.may_be_voter(self.id, self.commit)
+            // The last of all terms has no successor to campaign in.
+            && self.term().next() > self.term()
+    }
+
+    /// Adds entries of this member's own making behind the last one.
+    pub(crate) fn append(&mut self, entries: Entries, effects: &mut Effects) {
+        self.log.append(&entries);
+        self.outbox.write_log(self.now, LogWrite::Append(entries), effects);
+        self.follow_configuration();
+    }
+
+    /// Removes everything from the first of `entries` on, then adds them (§5.3).
+    pub(crate) fn replace(&mut self, entries: Entries, effects: &mut Effects) {
+        let first = entries.first_index().expect("a replacement is never empty");
+        assert!(first > self.commit, "entry {first} is committed (through {})", self.commit);
+        self.log.truncate_after(first.prev());
+        self.log.append(&entries);
+        self.outbox.write_log(self.now, LogWrite::Replace(entries), effects);
+        self.follow_configuration();
+    }
+
+    /// A server always uses the latest configuration in its log, committed or not (§6).
+    fn follow_configuration(&mut self) {
+        let configuration = self.log.configuration();
+        if !self.quorum.is_of(configuration) {
+            self.quorum = Quorum::of(configuration);
+        }
+    }
+
+    /// Moves the commit index up to `index`, or leaves it.
+    pub(crate) fn commit_through(&mut self, index: LogIndex) {
+        self.commit = self.commit.max(index);
+    }
+
+    /// How far the state machine may apply now, if that is further than it was told.
+    pub(crate) fn take_applicable(&mut self) -> Option<LogIndex> {
+        let through = commit::applicable(self.commit, self.outbox.durable());
+        (through > self.apply_ordered).then(|| {
+            self.apply_ordered = through;
+            through
+        })
+    }
+
+    pub(crate) fn send(&mut self, to: NodeId, message: Message, effects: &mut Effects) {
+        self.outbox.send(to, message, effects);
+    }
+
+    pub(crate) fn reply_append(&mut self, to: NodeId, round: Round, outcome: AppendOutcome, effects: &mut Effects) {
+        let reply = AppendEntriesReply { term: self.term(), round, outcome };
+        self.send(to, Message::AppendEntriesReply(reply), effects);
+    }
+
+    pub(crate) fn ignore(&mut self, reason: Ignored) {
+        self.ignored.add(reason);
+    }
+}
