@@ -1,1 +1,10 @@
-//! x
+//! How the messages of raft-actor travel between machines.
+//!
+//! [`Tcp`] carries them over plain TCP connections; `docs/WIRE.md` describes
+//! what goes over the line. Nothing here looks into a message.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod tcp;
+
+pub use tcp::{Count, Tcp, TcpCounters, TcpOptions};

@@ -1,0 +1,172 @@
+//! What the transport counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use raft_actor::transport::Refusal;
+
+/// What a [`TcpCounters`] counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Count {
+    /// Messages received and handed to the host.
+    MessagesIn,
+    /// Bytes of frames received.
+    BytesIn,
+    /// Messages put into a queue to a peer.
+    MessagesOut,
+    /// Bytes that the kernel took over for a peer.
+    BytesOut,
+    /// Outgoing connections established.
+    Connected,
+    /// Attempts to connect that failed.
+    ConnectFailed,
+    /// Attempts to connect that a peer refused.
+    ConnectRefused,
+    /// Established outgoing connections that broke.
+    Disconnected,
+    /// Messages dropped because there was no connection to their receiver.
+    DroppedUnconnected,
+    /// Messages dropped because the queue to their receiver was full.
+    DroppedQueueFull,
+    /// Messages dropped because they cannot be encoded: too large, or wrong.
+    DroppedUnsendable,
+    /// Incoming connections accepted.
+    Accepted,
+    /// Incoming connections whose handshake was accepted.
+    Admitted,
+    /// The listener could not accept a connection (out of file descriptors, for instance).
+    AcceptFailed,
+    /// Incoming connections closed: no complete handshake within the timeout.
+    HandshakeTimedOut,
+    /// Incoming connections closed: too many others were waiting to introduce themselves.
+    HandshakeCrowdedOut,
+    /// Incoming connections closed: they hung up before the handshake was complete.
+    HandshakeCutOff,
+    /// Incoming connections closed: what they said is no handshake of ours.
+    NotAHandshake,
+    /// Incoming connections refused: they belong to another cluster.
+    RefusedCluster,
+    /// Incoming connections refused: same cluster name, founded with other members.
+    RefusedIncarnation,
+    /// Incoming connections refused: they looked for another node.
+    RefusedTarget,
+    /// Incoming connections refused: they claim an id that they cannot have.
+    RefusedIdentity,
+    /// Incoming connections refused: the node's disk was wiped.
+    RefusedWiped,
+    /// Incoming connections refused: no common version.
+    RefusedVersion,
+    /// Incoming connections refused for a reason that this build of the transport does not know.
+    RefusedOther,
+    /// Incoming connections closed: too many had been let in already.
+    ClosedTooMany,
+    /// Incoming connections closed: the same peer opened a newer one.
+    ClosedReplaced,
+    /// Incoming connections closed: a frame announced more bytes than allowed.
+    ClosedFrameTooLarge,
+    /// Incoming connections closed: a frame was damaged, or of another version.
+    ClosedFrameBroken,
+    /// Incoming connections closed: a message came from, or went to, somebody else.
+    ClosedMisaddressed,
+    /// Incoming connections that the peer closed, or that broke.
+    ClosedByPeer,
+    /// Messages ignored because this build does not know their kind.
+    IgnoredUnknownKind,
+    /// Messages ignored because their contents make no sense.
+    IgnoredMalformed,
+}
+
+impl Count {
+    /// Everything that is counted, in the order of declaration.
+    pub const ALL: [Self; 33] = [
+        Self::MessagesIn,
+        Self::BytesIn,
+        Self::MessagesOut,
+        Self::BytesOut,
+        Self::Connected,
+        Self::ConnectFailed,
+        Self::ConnectRefused,
+        Self::Disconnected,
+        Self::DroppedUnconnected,
+        Self::DroppedQueueFull,
+        Self::DroppedUnsendable,
+        Self::Accepted,
+        Self::Admitted,
+        Self::AcceptFailed,
+        Self::HandshakeTimedOut,
+        Self::HandshakeCrowdedOut,
+        Self::HandshakeCutOff,
+        Self::NotAHandshake,
+        Self::RefusedCluster,
+        Self::RefusedIncarnation,
+        Self::RefusedTarget,
+        Self::RefusedIdentity,
+        Self::RefusedWiped,
+        Self::RefusedVersion,
+        Self::RefusedOther,
+        Self::ClosedTooMany,
+        Self::ClosedReplaced,
+        Self::ClosedFrameTooLarge,
+        Self::ClosedFrameBroken,
+        Self::ClosedMisaddressed,
+        Self::ClosedByPeer,
+        Self::IgnoredUnknownKind,
+        Self::IgnoredMalformed,
+    ];
+
+    /// What a refusal counts as.
+    pub(super) fn of_refusal(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Cluster { .. } => Self::RefusedCluster,
+            Refusal::Incarnation => Self::RefusedIncarnation,
+            Refusal::Target { .. } => Self::RefusedTarget,
+            Refusal::Identity { .. } => Self::RefusedIdentity,
+            Refusal::Wiped { .. } => Self::RefusedWiped,
+            Refusal::Version { .. } => Self::RefusedVersion,
+            // Refusals come from the host, which may be newer than this crate.
+            _ => Self::RefusedOther,
+        }
+    }
+}
+
+/// What happened on a transport since it was made. Readable from any thread.
+#[derive(Debug)]
+pub struct TcpCounters {
+    values: [AtomicU64; Count::ALL.len()],
+}
+
+impl TcpCounters {
+    pub(super) fn new() -> Self {
+        Self { values: [const { AtomicU64::new(0) }; Count::ALL.len()] }
+    }
+
+    /// How often, or how much, so far.
+    pub fn get(&self, count: Count) -> u64 {
+        self.values[count as usize].load(Ordering::Relaxed)
+    }
+
+    /// All of it, for metrics.
+    pub fn iter(&self) -> impl Iterator<Item = (Count, u64)> {
+        Count::ALL.into_iter().map(|count| (count, self.get(count)))
+    }
+
+    pub(super) fn add(&self, count: Count, amount: usize) {
+        self.values[count as usize].fetch_add(amount as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn one(&self, count: Count) {
+        self.add(count, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_count_has_its_own_place() {
+        for (place, count) in Count::ALL.into_iter().enumerate() {
+            assert_eq!(count as usize, place, "{count:?}");
+        }
+    }
+}

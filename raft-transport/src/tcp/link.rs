@@ -1,0 +1,214 @@
+//! One outgoing connection: connect, introduce ourselves, write, and begin again when it breaks.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use raft_actor::NodeId;
+use raft_actor::envelope::Envelope;
+use raft_actor::transport::{Hello, Refusal};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use super::handshake::{self, Greeting, HandshakeError, Lane};
+use super::queue::{Dropped, Queue};
+use super::{Count, Shared, TcpOptions, socket};
+
+/// The way to one peer.
+pub(super) struct Link {
+    peer: NodeId,
+    address: String,
+    lane: Lane,
+    queue: RefCell<Queue>,
+    /// There is something to write.
+    filled: Notify,
+    /// There is a reason to try again before the wait is over.
+    retry: Notify,
+}
+
+impl Link {
+    pub(super) fn new(peer: NodeId, address: String, lane: Lane) -> Self {
+        let queue = RefCell::new(Queue::default());
+        Self { peer, address, lane, queue, filled: Notify::new(), retry: Notify::new() }
+    }
+
+    pub(super) fn push(&self, envelope: &Envelope, options: &TcpOptions) -> Result<(), Dropped> {
+        if self.queue.borrow_mut().push(envelope, options)? {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.queue.borrow().is_open()
+    }
+
+    /// Ends a wait before the next attempt to connect, if there is one.
+    pub(super) fn retry_now(&self) {
+        self.retry.notify_waiters();
+    }
+}
+
+/// Why a connection could not be made.
+#[derive(Debug, thiserror::Error)]
+enum ConnectError {
+    #[error("no connection within {0:?}")]
+    TimedOut(Duration),
+    #[error("no connection: {0}")]
+    Io(#[from] io::Error),
+    #[error("no answer to our handshake within {0:?}")]
+    Unanswered(Duration),
+    #[error("handshake failed: {0}")]
+    Handshake(#[from] HandshakeError),
+}
+
+/// Keeps `link` connected for ever.
+pub(super) async fn run(link: Rc<Link>, shared: Rc<Shared>) {
+    let mut wait = Backoff::new(&shared.options);
+    let mut last_refusal = None;
+    loop {
+        match connect(&link, &shared).await {
+            Ok((stream, hello)) => {
+                last_refusal = None;
+                let since = Instant::now();
+                serve(&link, &shared, stream, &hello).await;
+                // One that is closed again at once is no success to begin from the shortest wait after.
+                if since.elapsed() >= shared.options.reconnect_delay_max {
+                    wait.reset();
+                }
+            }
+            Err(ConnectError::Handshake(HandshakeError::Refused(refusal))) => {
+                wait.exhaust();
+                shared.counters.one(Count::ConnectRefused);
+                tell_refusal(&link, &shared, refusal, &mut last_refusal);
+            }
+            Err(error) => {
+                shared.counters.one(Count::ConnectFailed);
+                tracing::debug!(peer = %link.peer, address = link.address, %error, "cannot connect");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait.next()) => {}
+            () = link.retry.notified() => wait.reset(),
+        }
+    }
+}
+
+/// Says so once, and again when the reason changes; the host hears it every time.
+fn tell_refusal(link: &Link, shared: &Shared, refusal: Refusal, last: &mut Option<Refusal>) {
+    if last.as_ref() != Some(&refusal) {
+        tracing::warn!(peer = %link.peer, address = link.address, %refusal, "not let in");
+        *last = Some(refusal.clone());
+    }
+    shared.inbound.refused(link.peer, refusal);
+}
+
+async fn connect(link: &Link, shared: &Shared) -> Result<(TcpStream, Hello), ConnectError> {
+    let TcpOptions { connect_timeout, handshake_timeout, stall_timeout, .. } = shared.options;
+    let connecting = timeout(connect_timeout, TcpStream::connect(&link.address));
+    let mut stream = connecting.await.map_err(|_| ConnectError::TimedOut(connect_timeout))??;
+    socket::prepare(&stream, stall_timeout)?;
+    let greeting = Greeting::new(shared.hello.clone(), link.peer, link.lane);
+    let greeted = timeout(handshake_timeout, handshake::greet(&mut stream, &greeting));
+    let hello = greeted.await.map_err(|_| ConnectError::Unanswered(handshake_timeout))??;
+    Ok((stream, hello))
+}
+
+/// Writes what is queued until the connection breaks.
+async fn serve(link: &Link, shared: &Shared, mut stream: TcpStream, hello: &Hello) {
+    shared.counters.one(Count::Connected);
+    tracing::info!(peer = %link.peer, address = link.address, "connected");
+    link.queue.borrow_mut().set_open(true);
+    shared.inbound.confirmed(hello);
+    let (reader, writer) = stream.split();
+    let error = tokio::select! {
+        biased;
+        Err(error) = hung_up(reader) => error,
+        Err(error) = write(link, shared, writer) => error,
+    };
+    link.queue.borrow_mut().set_open(false);
+    shared.counters.one(Count::Disconnected);
+    tracing::info!(peer = %link.peer, address = link.address, %error, "disconnected");
+    // At once: the core may campaign without waiting for its election timeout.
+    shared.inbound.unreachable(link.peer);
+}
+
+/// The peer never says anything after the handshake; that it hung up shows only here.
+async fn hung_up(mut reader: ReadHalf<'_>) -> io::Result<Infallible> {
+    let said = reader.read(&mut [0; 1]).await?;
+    let what = if said == 0 { "closed by the peer" } else { "the peer speaks out of turn" };
+    Err(io::Error::other(what))
+}
+
+async fn write(link: &Link, shared: &Shared, mut writer: WriteHalf<'_>) -> io::Result<Infallible> {
+    let mut buffer = Vec::new();
+    loop {
+        buffer = link.queue.borrow_mut().take(buffer);
+        if buffer.is_empty() {
+            link.filled.notified().await;
+        }
+        let mut left = buffer.as_slice();
+        while !left.is_empty() {
+            let stalled = |_| io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing any more");
+            let written = timeout(shared.options.stall_timeout, writer.write(left)).await.map_err(stalled)??;
+            shared.counters.add(Count::BytesOut, written);
+            left = &left[written..];
+        }
+    }
+}
+
+/// How long to wait before the next attempt: doubling, up to a limit, and
+/// somewhat random, so that the peers of a restarted host do not all come at once.
+struct Backoff {
+    min: Duration,
+    max: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    fn new(options: &TcpOptions) -> Self {
+        let (min, max) = (options.reconnect_delay_min, options.reconnect_delay_max);
+        Self { min, max, next: min }
+    }
+
+    fn reset(&mut self) {
+        self.next = self.min;
+    }
+
+    /// Trying again soon is of no use.
+    fn exhaust(&mut self) {
+        self.next = self.max;
+    }
+
+    fn next(&mut self) -> Duration {
+        let now = self.next.min(self.max);
+        self.next = (now * 2).min(self.max);
+        now.mul_f64(rand::random_range(0.5..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_limit_and_are_never_shorter_than_half() {
+        let options = TcpOptions::default();
+        let mut backoff = Backoff::new(&options);
+        let mut expected = options.reconnect_delay_min;
+        for _ in 0..20 {
+            let wait = backoff.next();
+            assert!(wait <= expected && wait >= expected / 2, "{wait:?} of {expected:?}");
+            expected = (expected * 2).min(options.reconnect_delay_max);
+        }
+        backoff.reset();
+        assert!(backoff.next() <= options.reconnect_delay_min);
+        backoff.exhaust();
+        assert!(backoff.next() >= options.reconnect_delay_max / 2);
+    }
+}

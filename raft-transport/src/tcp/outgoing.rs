@@ -1,0 +1,125 @@
+//! Which peers there are, where they are, and the connections to them.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use raft_actor::NodeId;
+use raft_actor::envelope::{Body, Envelope};
+
+use super::handshake::Lane;
+use super::link::{self, Link};
+use super::queue::Dropped;
+use super::{Shared, Task};
+
+/// All peers that we may send to.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    peers: BTreeMap<NodeId, Peer>,
+}
+
+/// A peer, and what we opened to it. Dropping it closes that.
+pub(super) struct Peer {
+    address: String,
+    /// Whether the host told us the address. Otherwise the peer did, when it connected to us.
+    told_by_host: bool,
+    links: BTreeMap<Lane, OpenLink>,
+}
+
+struct OpenLink {
+    link: Rc<Link>,
+    _task: Task,
+}
+
+impl Outgoing {
+    pub(super) fn forget(&mut self, peer: NodeId) -> Option<Peer> {
+        self.peers.remove(&peer)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.peers.clear();
+    }
+}
+
+/// Which connection a message takes. Those of snapshots will take the other.
+fn lane_of(body: &Body) -> Lane {
+    match body {
+        Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) => Lane::Raft,
+    }
+}
+
+impl Shared {
+    pub(super) fn send(self: &Rc<Self>, envelope: &Envelope) {
+        let peer = envelope.to;
+        let pushed = match self.link(peer, lane_of(&envelope.body)) {
+            Some(link) => link.push(envelope, &self.options),
+            None => Err(Dropped::Unconnected),
+        };
+        match pushed {
+            Ok(()) => self.counters.one(super::Count::MessagesOut),
+            Err(dropped) => {
+                self.counters.one(dropped.count());
+                if let Dropped::Unsendable(error) = dropped {
+                    tracing::warn!(%peer, group = %envelope.group, %error, "a message cannot be sent");
+                }
+                self.inbound.unreachable(peer);
+            }
+        }
+    }
+
+    /// The host knows where `peer` is. Connects at once.
+    pub(super) fn set_address(self: &Rc<Self>, peer: NodeId, address: &str) {
+        if peer == self.hello.node {
+            return;
+        }
+        let known = self.outgoing.borrow_mut().peers.get_mut(&peer).is_some_and(|known| {
+            known.told_by_host |= known.address == address;
+            known.address == address
+        });
+        if !known {
+            let new = Peer { address: address.to_owned(), told_by_host: true, links: BTreeMap::new() };
+            let replaced = self.outgoing.borrow_mut().peers.insert(peer, new);
+            if let Some(replaced) = replaced
+                && replaced.links.values().any(|open| open.link.is_connected())
+            {
+                // What waited for the old address is gone.
+                self.inbound.unreachable(peer);
+            }
+        }
+        self.link(peer, Lane::Raft);
+    }
+
+    /// `peer` has just connected to us, so it is alive: no reason to wait before connecting to it.
+    pub(super) fn peer_is_there(&self, peer: NodeId, address: &str) {
+        let mut outgoing = self.outgoing.borrow_mut();
+        let room = outgoing.peers.len() < self.options.connections_max;
+        match outgoing.peers.get_mut(&peer) {
+            Some(known) if known.told_by_host || known.address == address => {
+                known.links.values().for_each(|open| open.link.retry_now());
+            }
+            // A host that we do not know (yet) wants answers: what it says about its address is all there is.
+            Some(known) => *known = Peer::self_declared(address),
+            None if room => {
+                outgoing.peers.insert(peer, Peer::self_declared(address));
+            }
+            None => {}
+        }
+    }
+
+    /// The connection to `peer`, opened on first use; `None` if we do not know where it is.
+    fn link(self: &Rc<Self>, peer: NodeId, lane: Lane) -> Option<Rc<Link>> {
+        let mut outgoing = self.outgoing.borrow_mut();
+        let Peer { address, links, .. } = outgoing.peers.get_mut(&peer)?;
+        let open = links.entry(lane).or_insert_with(|| {
+            let link = Rc::new(Link::new(peer, address.clone(), lane));
+            let task = Task::spawn(link::run(Rc::clone(&link), Rc::clone(self)));
+            OpenLink { link, _task: task }
+        });
+        Some(Rc::clone(&open.link))
+    }
+}
+
+impl Peer {
+    fn self_declared(address: &str) -> Self {
+        Self { address: address.to_owned(), told_by_host: false, links: BTreeMap::new() }
+    }
+}

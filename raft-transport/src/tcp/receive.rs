@@ -1,0 +1,113 @@
+//! Reading the messages of one peer that was let in.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use raft_actor::NodeId;
+use raft_actor::envelope::codec::{self, DecodeError};
+use raft_actor::transport::Credit;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio_util::codec::{FramedRead, LengthDelimitedCodec, LengthDelimitedCodecError};
+
+use super::{Count, KEPT_BUFFER_BYTES_MAX, Shared};
+
+/// What one read asks the kernel for.
+const READ_BUFFER_BYTES: usize = 64 << 10;
+/// What a message costs beside its bytes, so that many tiny ones are bounded as well.
+const MESSAGE_OVERHEAD_BYTES: usize = 256;
+
+/// Why a connection was closed.
+#[derive(Debug)]
+pub(super) enum Reason {
+    ByPeer(Option<io::Error>),
+    FrameTooLarge,
+    FrameBroken(DecodeError),
+    Misaddressed { from: NodeId, to: NodeId },
+}
+
+impl Reason {
+    pub(super) fn count(&self) -> Count {
+        match self {
+            Self::ByPeer(_) => Count::ClosedByPeer,
+            Self::FrameTooLarge => Count::ClosedFrameTooLarge,
+            Self::FrameBroken(_) => Count::ClosedFrameBroken,
+            Self::Misaddressed { .. } => Count::ClosedMisaddressed,
+        }
+    }
+
+    fn of_read(error: io::Error) -> Self {
+        match error.get_ref() {
+            Some(inner) if inner.is::<LengthDelimitedCodecError>() => Self::FrameTooLarge,
+            Some(_) | None => Self::ByPeer(Some(error)),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByPeer(None) => write!(f, "closed by the peer"),
+            Self::ByPeer(Some(error)) => write!(f, "broken: {error}"),
+            Self::FrameTooLarge => write!(f, "a frame exceeds the limit"),
+            Self::FrameBroken(error) => error.fmt(f),
+            Self::Misaddressed { from, to } => write!(f, "it carried a message from {from} to {to}"),
+        }
+    }
+}
+
+/// Hands the messages of `peer` to the host until the connection ends. The caller closes it.
+pub(super) async fn run(shared: &Shared, stream: &mut TcpStream, peer: NodeId, credit: Arc<Semaphore>) -> Reason {
+    let frames = LengthDelimitedCodec::builder()
+        .max_frame_length(usize::try_from(shared.options.frame_bytes_max).unwrap_or(usize::MAX))
+        .new_codec();
+    let mut reader = FramedRead::with_capacity(stream, frames, READ_BUFFER_BYTES);
+    while let Some(frame) = reader.next().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return Reason::of_read(error),
+        };
+        shared.counters.add(Count::BytesIn, codec::frame::LENGTH_BYTES + frame.len());
+        // While the host is behind, this waits, the socket is not read, and TCP slows the sender down.
+        let cost = frame.len().saturating_add(MESSAGE_OVERHEAD_BYTES);
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX).min(shared.options.credit_bytes);
+        let permit = Arc::clone(&credit).acquire_many_owned(cost).await.expect("nobody closes a credit");
+        match codec::decode(&frame) {
+            Ok(envelope) if envelope.from != peer || envelope.to != shared.hello.node => {
+                return Reason::Misaddressed { from: envelope.from, to: envelope.to };
+            }
+            Ok(envelope) => {
+                shared.counters.one(Count::MessagesIn);
+                shared.inbound.deliver(envelope, Credit::new(permit));
+            }
+            Err(error) => {
+                if let Some(reason) = judge(shared, peer, error) {
+                    return reason;
+                }
+            }
+        }
+        let buffered = frame.len();
+        drop(frame);
+        let buffer = reader.read_buffer_mut();
+        if buffered > KEPT_BUFFER_BYTES_MAX && buffer.is_empty() {
+            *buffer = BytesMut::with_capacity(READ_BUFFER_BYTES);
+        }
+    }
+    Reason::ByPeer(None)
+}
+
+/// What follows a damaged frame cannot be trusted. But one that arrived whole
+/// and makes no sense is ignored: hanging up would lose all the others too.
+fn judge(shared: &Shared, peer: NodeId, error: DecodeError) -> Option<Reason> {
+    match error {
+        DecodeError::Frame(_) => return Some(Reason::FrameBroken(error)),
+        DecodeError::UnknownKind { .. } => shared.counters.one(Count::IgnoredUnknownKind),
+        // Malformed header or payload, or what a later version of the codec complains about.
+        _ => shared.counters.one(Count::IgnoredMalformed),
+    }
+    tracing::debug!(%peer, %error, "ignored a message");
+    None
+}
