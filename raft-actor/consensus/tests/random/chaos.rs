@@ -1,0 +1,397 @@
+//! One random run: a mix of faults drawn from the seed, then recovery.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use raft_consensus::{Input, LogPosition, NodeId, Payload, ProposalId, ProposalOutcome, ReadId, Role};
+
+use crate::support::cluster::ReadOutcome;
+use crate::support::network::Packet;
+use crate::support::{Cluster, Setup, node};
+
+/// How often what happened, so that a run without its faults does not count.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Tally {
+    leaders: usize,
+    committed: u64,
+    reads_served: usize,
+    reads_refused: usize,
+    dropped: usize,
+    duplicated: usize,
+    reordered: usize,
+    partitions: usize,
+    crashes: usize,
+    torn_writes: usize,
+    truncations: usize,
+    void_orders: usize,
+    late_deadlines: usize,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.leaders += other.leaders;
+        self.committed += other.committed;
+        self.reads_served += other.reads_served;
+        self.reads_refused += other.reads_refused;
+        self.dropped += other.dropped;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.partitions += other.partitions;
+        self.crashes += other.crashes;
+        self.torn_writes += other.torn_writes;
+        self.truncations += other.truncations;
+        self.void_orders += other.void_orders;
+        self.late_deadlines += other.late_deadlines;
+    }
+
+    /// Every fault has happened, and work was done in spite of them.
+    pub(crate) fn assert_complete(&self) {
+        let faults = [self.dropped, self.duplicated, self.reordered, self.partitions, self.crashes, self.torn_writes];
+        let consequences = [self.truncations, self.void_orders, self.late_deadlines, self.reads_refused];
+        let work = [self.leaders, self.reads_served];
+        let all = faults.into_iter().chain(consequences).chain(work);
+        assert!(self.committed > 0 && all.into_iter().all(|count| count > 0), "not everything happened: {self:?}");
+    }
+}
+
+/// How likely each fault is in this run, per mille of the steps. Drawn anew for each seed, often
+/// zero: a run with few kinds of faults gets further than one with all of them.
+#[derive(Debug)]
+struct Mix {
+    drop: u32,
+    duplicate: u32,
+    reorder: u32,
+    partition: u32,
+    heal: u32,
+    crash: u32,
+    restart: u32,
+    unreachable: u32,
+    propose: u32,
+    read: u32,
+    /// How many of 100 turns a disk, a machine or a stream works.
+    disk: u32,
+    machine: u32,
+    streams: u32,
+    /// Longest pause between two steps.
+    pause_us: u64,
+    steps: u32,
+}
+
+impl Mix {
+    fn draw(rng: &mut ChaCha8Rng) -> Self {
+        let mut sometimes = |max: u32| if rng.random_bool(0.6) { rng.random_range(0..=max) } else { 0 };
+        Self {
+            drop: sometimes(150),
+            duplicate: sometimes(100),
+            reorder: sometimes(900),
+            partition: sometimes(20),
+            heal: 5 + sometimes(15),
+            crash: sometimes(15),
+            restart: 10 + sometimes(30),
+            unreachable: sometimes(20),
+            propose: 50 + sometimes(200),
+            read: 5 + sometimes(60),
+            disk: 10 + sometimes(90),
+            machine: 10 + sometimes(90),
+            streams: 2 + sometimes(98),
+            pause_us: 1000 + u64::from(sometimes(8_000)),
+            steps: 1200,
+        }
+    }
+}
+
+/// A cluster under random faults.
+pub(crate) struct Chaos {
+    pub(crate) cluster: Cluster,
+    rng: ChaCha8Rng,
+    mix: Mix,
+    count: u64,
+    tally: Tally,
+    proposed: BTreeMap<ProposalId, Vec<Bytes>>,
+    /// Reads whose member has run ever since.
+    asked: BTreeMap<ReadId, NodeId>,
+    commands: u64,
+}
+
+impl Chaos {
+    pub(crate) fn new(count: u64, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mix = Mix::draw(&mut rng);
+        let setup = Setup::of(count).seed(seed).settings(|settings| {
+            settings.election_timeout_ms_min = 100;
+            settings.heartbeat_ms = 20;
+            settings.append_batch_bytes_max = [1, 100, 1000, 1 << 20][rng.random_range(0..4)];
+            settings.inflight_appends_max = [1, 2, 8][rng.random_range(0..3)];
+            settings.inflight_bytes_max = [100, 1000, 1 << 20][rng.random_range(0..3)];
+            settings.storage_stall_ms_max = [None, Some(150)][rng.random_range(0..2)];
+        });
+        let mut cluster = setup.start();
+        cluster.label = format!("RAFT_SEEDS={seed}..{} with {count} members; {mix:?}", seed + 1);
+        for n in 1..=count {
+            let member = cluster.member_mut(n);
+            (member.disk.held, member.machine.held, member.streams_held) = (true, true, true);
+            member.machine.on_disk = rng.random_bool(0.3);
+        }
+        let (tally, proposed, asked) = Default::default();
+        Self { cluster, rng, mix, count, tally, proposed, asked, commands: 0 }
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    fn happens(&mut self, per_mille: u32) -> bool {
+        self.rng.random_range(0..1000) < per_mille
+    }
+
+    fn any_member(&mut self) -> u64 {
+        self.rng.random_range(1..=self.count)
+    }
+
+    /// Any member, but rather often the leader: most of what matters happens there.
+    fn leader_or_any(&mut self) -> u64 {
+        let leader = self.cluster.leader().filter(|_| self.rng.random_bool(0.5));
+        leader.unwrap_or_else(|| self.any_member())
+    }
+
+    fn is_up(&self, n: u64) -> bool {
+        self.cluster.member(n).is_up()
+    }
+
+    /// The faults.
+    pub(crate) fn rage(&mut self) {
+        for _ in 0..self.mix.steps {
+            let pause = self.rng.random_range(0..=self.mix.pause_us);
+            self.cluster.now = self.cluster.now.after(Duration::from_micros(pause));
+            self.deadlines();
+            for n in 1..=self.count {
+                self.let_work(n);
+            }
+            self.messages();
+            self.clients();
+            self.accidents();
+        }
+        self.cluster.trace.push("-- the faults end --".to_owned());
+    }
+
+    /// Deadlines that have come, most of them in time.
+    fn deadlines(&mut self) {
+        for n in 1..=self.count {
+            if self.is_up(n) && self.cluster.member(n).next_deadline() <= self.cluster.now {
+                if self.rng.random_range(0..100) < 80 {
+                    self.cluster.step(node(n), Input::Deadline);
+                } else {
+                    self.tally.late_deadlines += 1;
+                }
+            }
+        }
+    }
+
+    /// The disk, the machine and the streams of a member, each at the pace of this run.
+    fn let_work(&mut self, n: u64) {
+        if !self.is_up(n) {
+            return;
+        }
+        if self.rng.random_range(0..100) < self.mix.streams && !self.cluster.member(n).orders.is_empty() {
+            let before = self.cluster.trace.len();
+            self.cluster.run_order(node(n));
+            let void = self.cluster.trace[before..].iter().any(|line| line.ends_with(": overwritten"));
+            self.tally.void_orders += usize::from(void);
+        }
+        let pending = self.cluster.member(n).disk.pending();
+        if self.rng.random_range(0..100) < self.mix.disk && pending > 0 {
+            let count = self.rng.random_range(1..=pending);
+            self.cluster.sync(node(n), count);
+        }
+        if self.rng.random_range(0..100) < self.mix.machine && self.cluster.member(n).machine.has_work() {
+            self.cluster.run_machine(node(n));
+        }
+    }
+
+    /// One or a few messages arrive, or do not.
+    fn messages(&mut self) {
+        let backlog = self.cluster.network.in_flight.len();
+        for _ in 0..1 + backlog / 8 {
+            let waiting = self.cluster.network.in_flight.len();
+            if waiting == 0 {
+                return;
+            }
+            let reorder = self.happens(self.mix.reorder);
+            let place = if reorder { self.rng.random_range(0..waiting) } else { 0 };
+            self.tally.reordered += usize::from(place > 0);
+            let Packet { from, to, message } = self.cluster.network.in_flight[place].clone();
+            if self.happens(self.mix.duplicate) {
+                self.tally.duplicated += 1;
+            } else {
+                self.cluster.network.in_flight.remove(place);
+            }
+            if self.happens(self.mix.drop) || !self.is_up(to.get()) {
+                self.tally.dropped += 1;
+            } else {
+                self.cluster.step(to, Input::Received { from, message });
+            }
+        }
+    }
+
+    fn clients(&mut self) {
+        if self.happens(self.mix.propose) {
+            let n = self.leader_or_any();
+            self.propose(n);
+        }
+        if self.happens(self.mix.read) {
+            let n = self.leader_or_any();
+            if self.is_up(n) {
+                let id = self.cluster.fresh_read();
+                self.asked.insert(id, node(n));
+                self.cluster.step(node(n), Input::Read { id });
+            }
+        }
+    }
+
+    fn propose(&mut self, n: u64) {
+        if !self.is_up(n) {
+            return;
+        }
+        let batch = self.rng.random_range(1..=4_u64);
+        let commands: Vec<Bytes> = (0..batch).map(|i| Bytes::from(format!("c{}", self.commands + i))).collect();
+        self.commands += batch;
+        let id = self.cluster.fresh_proposal();
+        self.proposed.insert(id, commands.clone());
+        self.cluster.step(node(n), Input::Propose { id, commands });
+        assert!(self.cluster.proposals.contains_key(&id), "a proposal is answered at once");
+    }
+
+    fn accidents(&mut self) {
+        if self.happens(self.mix.partition) {
+            self.tally.partitions += 1;
+            let n = self.leader_or_any();
+            match self.rng.random_range(0..3) {
+                0 => {
+                    let to = self.any_member();
+                    self.cluster.network.cut(node(n), node(to));
+                }
+                1 => self.cluster.partition(&[n]),
+                _ => {
+                    let group: Vec<u64> = (1..=self.count).filter(|_| self.rng.random_bool(0.5)).collect();
+                    self.cluster.partition(&group);
+                }
+            }
+        }
+        if self.happens(self.mix.heal) {
+            self.cluster.heal();
+        }
+        let (n, peer) = (self.leader_or_any(), self.any_member());
+        if self.happens(self.mix.unreachable) && self.is_up(n) && n != peer {
+            self.cluster.step(node(n), Input::Unreachable(node(peer)));
+        }
+        if self.happens(self.mix.crash) && self.is_up(n) {
+            self.crash(n);
+        }
+        if self.happens(self.mix.restart) && !self.is_up(peer) {
+            self.cluster.restart(peer);
+        }
+    }
+
+    fn crash(&mut self, n: u64) {
+        self.tally.crashes += 1;
+        let pending = self.cluster.member(n).disk.pending();
+        if pending > 0 && self.rng.random_bool(0.5) {
+            self.tally.torn_writes += 1;
+            let (writes, entries) = (self.rng.random_range(0..=pending), self.rng.random_range(0..4));
+            self.cluster.disk(node(n)).tear(writes, entries);
+        }
+        self.cluster.crash(n);
+        self.asked.retain(|_, member| *member != node(n));
+    }
+
+    /// The faults are over: a leader has to emerge, everybody has to catch up, and what is asked to be served.
+    pub(crate) fn recover(&mut self) {
+        self.cluster.heal();
+        for n in 1..=self.count {
+            let member = self.cluster.member_mut(n);
+            (member.disk.held, member.machine.held, member.streams_held) = (false, false, false);
+            if self.is_up(n) {
+                self.cluster.work(node(n));
+            } else {
+                self.cluster.restart(n);
+            }
+        }
+        // Elections take a few timeouts at most, also after a stuck disk (which counts for up to a second).
+        self.cluster.run(2500);
+        let leader = self.cluster.leader();
+        let leader = self.expect(leader, "a leader emerges after the faults");
+        let first = self.cluster.propose_all(leader, &["after", "the", "faults"]);
+        let read = self.cluster.read(leader);
+        self.cluster.run(200);
+        self.check_served(leader, first, read);
+        self.check_equal();
+        self.check_answers();
+        self.count_events();
+    }
+
+    fn expect<T>(&self, value: Option<T>, claim: &str) -> T {
+        if value.is_none() {
+            self.cluster.judge(Err(format!("it does not hold that {claim}")));
+        }
+        value.expect("checked just above")
+    }
+
+    fn require(&self, holds: bool, claim: &str) {
+        self.expect(holds.then_some(()), claim);
+    }
+
+    fn check_served(&self, leader: u64, proposal: ProposalId, read: ReadId) {
+        let appended = matches!(self.cluster.proposals.get(&proposal), Some(ProposalOutcome::Appended { .. }));
+        self.require(appended, "the leader takes proposals after the faults");
+        let served = matches!(self.cluster.reads.get(&read), Some(ReadOutcome::Ready(_)));
+        self.require(served, "the leader serves a read after the faults");
+        let status = self.cluster.status(leader);
+        self.require(status.commit == status.last.index, "everything is committed after the faults");
+        self.require(status.applied == status.commit, "everything is applied after the faults");
+        self.require(self.cluster.role(leader) == Role::Leader, "the leader stays in office");
+    }
+
+    /// All logs and states are equal, and nothing ever applied is missing.
+    fn check_equal(&self) {
+        let all = self.cluster.checker.applied();
+        for n in 1..=self.count {
+            self.require(self.cluster.applied(n) == all, "every state machine has applied everything");
+            self.require(self.cluster.log(n) == self.cluster.log(1), "all logs are equal");
+        }
+    }
+
+    /// No phantom commands, each where its proposer was told it is, and every read was answered.
+    fn check_answers(&self) {
+        let mut told: BTreeMap<LogPosition, &Bytes> = BTreeMap::new();
+        for (id, commands) in &self.proposed {
+            if let Some(ProposalOutcome::Appended { first }) = self.cluster.proposals.get(id) {
+                let positions = (0..).map(|i| LogPosition::new(first.term, first.index.plus(i)));
+                told.extend(positions.zip(commands));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for entry in self.cluster.checker.applied() {
+            if let Payload::Command(command) = &entry.payload
+                && command.starts_with(b"c")
+            {
+                self.require(told.get(&entry.position) == Some(&command), "a command stands where it was proposed");
+                self.require(seen.insert(command), "a command is applied once");
+            }
+        }
+        for id in self.asked.keys() {
+            self.require(self.cluster.reads.contains_key(id), "every read is answered");
+        }
+    }
+
+    fn count_events(&mut self) {
+        self.tally.leaders = self.cluster.checker.leaders().len();
+        self.tally.committed = self.cluster.checker.committed().get();
+        let served = self.cluster.reads.values().filter(|outcome| matches!(outcome, ReadOutcome::Ready(_))).count();
+        self.tally.reads_served = served;
+        self.tally.reads_refused = self.cluster.reads.len() - served;
+        self.tally.truncations = self.cluster.trace.iter().filter(|line| line.contains(" replace ")).count();
+    }
+}

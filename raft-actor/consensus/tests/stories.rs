@@ -1,0 +1,77 @@
+//! Golden scripts: stories told in commands, each with the trace that it leaves.
+//!
+//! A file `stories/NAME.story` holds one command per line and, indented below
+//! it, what the cluster then did, one line per event. Blank lines and `#`
+//! comments are kept. The test runs the commands and compares the traces;
+//! `UPDATE_STORIES=1 cargo test -p raft-consensus --test stories` writes them
+//! anew, and the review reads the difference. The commands are explained in
+//! `stories/script.rs`.
+mod support;
+
+#[path = "stories/script.rs"]
+mod script;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stories")
+}
+
+fn tell(name: &str) {
+    let path = folder().join(name).with_extension("story");
+    let written = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let told = script::run(name, &written);
+    if std::env::var_os("UPDATE_STORIES").is_some() {
+        std::fs::write(&path, &told).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        return;
+    }
+    for (number, (now, before)) in (1..).zip(told.lines().zip(written.lines())) {
+        let advice = "if the new trace is right: UPDATE_STORIES=1 cargo test -p raft-consensus --test stories";
+        assert_eq!(now, before, "{name}.story, line {number}, has changed; {advice}");
+    }
+    assert_eq!(told.lines().count(), written.lines().count(), "{name}.story ends differently");
+}
+
+macro_rules! stories {
+    ($($name:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                tell(stringify!($name));
+            }
+        )*
+
+        #[test]
+        fn every_story_in_the_folder_is_told() {
+            let told: BTreeSet<String> = [$(stringify!($name).to_owned()),*].into();
+            let files = std::fs::read_dir(folder()).expect("the stories are part of the package");
+            let names = files.filter_map(|file| {
+                let path = file.expect("a readable folder").path();
+                let is_story = path.extension().is_some_and(|extension| extension == "story");
+                path.file_stem().filter(|_| is_story).map(|stem| stem.to_string_lossy().into_owned())
+            });
+            assert_eq!(names.collect::<BTreeSet<_>>(), told);
+        }
+    };
+}
+
+stories! {
+    a_cut_off_leader_steps_down_by_check_quorum,
+    a_late_duplicate_does_not_truncate_what_is_committed,
+    a_node_without_suffrage,
+    a_partitioned_leader_is_overruled,
+    a_single_member,
+    a_split_vote,
+    a_stale_persisted_does_not_count,
+    a_stuck_disk_steps_down,
+    a_torn_off_follower_catches_up,
+    a_truncated_configuration_is_rolled_back,
+    a_vote_is_durable_before_it_is_sent,
+    contested_election,
+    figure_7,
+    figure_8,
+    pre_vote_with_a_lagging_node,
+    read_index_over_a_change_of_leader,
+    the_leaders_slow_disk_does_not_delay_a_commit,
+}

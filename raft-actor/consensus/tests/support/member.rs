@@ -1,0 +1,142 @@
+//! One member: the core under test with a model of everything around it.
+
+use std::collections::VecDeque;
+
+use raft_consensus::{
+    AppendEntries, Configuration, Effect, Effects, Entries, Input, LogIndex, Message, NodeId, Raft, ReplicationOrder,
+    Settings, Start, Status, Time,
+};
+
+use super::disk::{Disk, Image};
+use super::machine::Machine;
+
+/// A member of a test cluster.
+pub struct Member {
+    /// Who it is.
+    pub id: NodeId,
+    /// What it starts with, each time.
+    pub settings: Settings,
+    /// The configuration before the first entry.
+    pub first_configuration: Configuration,
+    /// Whether it may vote and campaign when it starts.
+    pub suffrage: bool,
+    /// Seed of its randomness; each start draws a new one from it.
+    pub seed: u64,
+    /// Its storage.
+    pub disk: Disk,
+    /// Its state machine.
+    pub machine: Machine,
+    /// Orders its replication streams have not carried out yet.
+    pub orders: VecDeque<ReplicationOrder>,
+    /// While set, orders wait until the test runs them.
+    pub streams_held: bool,
+    core: Option<Raft>,
+}
+
+impl Member {
+    /// A member that has not started.
+    pub fn new(id: NodeId, settings: Settings, first_configuration: Configuration, image: Image, seed: u64) -> Self {
+        Self {
+            id,
+            settings,
+            first_configuration,
+            suffrage: true,
+            seed,
+            disk: Disk::with(image),
+            machine: Machine::default(),
+            orders: VecDeque::new(),
+            streams_held: false,
+            core: None,
+        }
+    }
+
+    /// Starts from what is durable.
+    pub fn start(&mut self, now: Time) {
+        assert!(self.core.is_none(), "n{} runs already", self.id);
+        self.core = Some(Raft::new(Start {
+            id: self.id,
+            settings: self.settings.clone(),
+            hard_state: self.disk.durable().hard_state,
+            log: self.disk.log(&self.first_configuration),
+            applied: self.machine.applied(),
+            suffrage: self.suffrage,
+            seed: self.seed,
+            now,
+        }));
+        self.seed = self.seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(self.id.get());
+    }
+
+    /// Dies at once: what is not durable is gone.
+    pub fn crash(&mut self) {
+        assert!(self.core.take().is_some(), "n{} does not run", self.id);
+        self.orders.clear();
+        self.disk.crash();
+        self.machine.crash();
+    }
+
+    /// Whether it runs.
+    pub fn is_up(&self) -> bool {
+        self.core.is_some()
+    }
+
+    fn core(&self) -> &Raft {
+        self.core.as_ref().unwrap_or_else(|| panic!("n{} does not run", self.id))
+    }
+
+    /// What it says about itself.
+    pub fn status(&self) -> Status {
+        self.core().status()
+    }
+
+    /// When it wants to be woken.
+    pub fn next_deadline(&self) -> Time {
+        self.core().next_deadline()
+    }
+
+    /// Feeds one input to the core, gives the disk, the machine and the streams
+    /// their part of the effects, and returns all of them in order.
+    pub fn step(&mut self, now: Time, input: Input) -> Vec<Effect> {
+        let core = self.core.as_mut().unwrap_or_else(|| panic!("n{} does not run", self.id));
+        let mut effects = Effects::new();
+        core.step(now, input, &mut effects);
+        let effects: Vec<Effect> = effects.drain().collect();
+        for effect in &effects {
+            match effect {
+                Effect::Persist { seq, hard_state, log } => self.disk.write(*seq, *hard_state, log.clone()),
+                Effect::Apply { through } => self.machine.order(*through),
+                Effect::Replicate(order) => self.orders.push_back(*order),
+                Effect::Halt { violation } => panic!("n{} halts: {violation}", self.id),
+                Effect::Send { .. }
+                | Effect::Proposed { .. }
+                | Effect::ReadReady { .. }
+                | Effect::ReadRefused { .. }
+                | Effect::RoleChanged { .. } => {}
+            }
+        }
+        effects
+    }
+
+    /// Carries out the oldest replication order: reads the log as it is *now*.
+    /// `Some(Err)` if the log has been overwritten since, so that the order is void.
+    pub fn run_order(&mut self) -> Option<Result<(NodeId, Message), ReplicationOrder>> {
+        let order = self.orders.pop_front()?;
+        let log = self.disk.written();
+        if !log.contains(order.through) || !log.contains(order.prev) {
+            return Some(Err(order));
+        }
+        let entries: Entries = log.range(order.prev.index, order.through.index).into_iter().collect();
+        let message = Message::AppendEntries(AppendEntries {
+            term: order.term,
+            prev: order.prev,
+            entries,
+            commit: order.commit,
+            round: order.round,
+        });
+        Some(Ok((order.peer, message)))
+    }
+
+    /// The highest durable index.
+    pub fn durable(&self) -> LogIndex {
+        self.disk.durable().last().index
+    }
+}

@@ -1,0 +1,90 @@
+//! What a cluster looks like before its story begins.
+
+use std::collections::BTreeMap;
+
+use raft_consensus::{Configuration, Entry, HardState, NodeId, Settings, Term};
+
+use super::cluster::Cluster;
+use super::disk::Image;
+use super::member::Member;
+use super::{node, voters};
+
+/// Describes a cluster; [`Setup::start`] brings it to life.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    count: u64,
+    configuration: Configuration,
+    settings: Settings,
+    seed: u64,
+    images: BTreeMap<NodeId, Image>,
+    without_suffrage: Vec<NodeId>,
+}
+
+impl Setup {
+    /// Servers 1 to `count`, all voters, with empty logs.
+    pub fn of(count: u64) -> Self {
+        Self {
+            count,
+            configuration: voters(count),
+            settings: Settings::default(),
+            seed: 1,
+            images: BTreeMap::new(),
+            without_suffrage: Vec::new(),
+        }
+    }
+
+    /// The configuration before the first entry.
+    pub fn configuration(mut self, configuration: Configuration) -> Self {
+        self.configuration = configuration;
+        self
+    }
+
+    /// Other settings than the default ones.
+    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// The seed of all randomness.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// What server `n` has in its log; its term is at least that of the last entry.
+    pub fn log(mut self, n: u64, entries: Vec<Entry>) -> Self {
+        let image = self.images.entry(node(n)).or_default();
+        let last = entries.last().map_or(Term::ZERO, |entry| entry.position.term);
+        image.hard_state.term = image.hard_state.term.max(last);
+        image.entries = entries;
+        self
+    }
+
+    /// The term of server `n`.
+    pub fn term(mut self, n: u64, term: u64) -> Self {
+        let image = self.images.entry(node(n)).or_default();
+        image.hard_state = HardState { term: Term::new(term), vote: None };
+        self
+    }
+
+    /// A server that may not vote yet.
+    pub fn without_suffrage(mut self, n: u64) -> Self {
+        self.without_suffrage.push(node(n));
+        self
+    }
+
+    /// Server `n` alone, not started.
+    pub fn member(&self, n: u64) -> Member {
+        let id = node(n);
+        let image = self.images.get(&id).cloned().unwrap_or_default();
+        let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(n);
+        let mut member = Member::new(id, self.settings.clone(), self.configuration.clone(), image, seed);
+        member.suffrage = !self.without_suffrage.contains(&id);
+        member
+    }
+
+    /// Starts all servers.
+    pub fn start(&self) -> Cluster {
+        Cluster::start((1..=self.count).map(|n| (node(n), self.member(n))).collect())
+    }
+}
