@@ -1,19 +1,29 @@
 # A configuration counts as soon as it is in the log, committed or not (§6).
 # So it must stop counting when its entry is truncated, across a restart too.
 cluster 3
-log n1 1 1
-log n2 1 1
+log n1 1 2
+log n2 1 2
 log n3 1 1:n1,n2,n3,n4
-term n1 2
-term n2 2
 configurations
+    n1@2 counts the voters n1 n2 n3
+    n2@2 counts the voters n1 n2 n3
+    n3@1 counts the voters n1 n2 n3 n4
 
-# n1 leads term 3: its entry 3@3 and what follows replace n3's log where it differs.
-elect n1
+# n1 leads term 3. Its log differs from n3's at index 2: the configuration goes.
+quietly deadline n1
+quietly settle
 configurations
+    n1@3 counts the voters n1 n2 n3
+    n2@3 counts the voters n1 n2 n3
+    n3@3 counts the voters n1 n2 n3
+show
+    n1@3 leader, commit 3, applied 3, log 1 2 3
+    n2@3 follower of n1, commit 0, applied 0, log 1 2 3
+    n3@3 follower of n1, commit 3, applied 3, log 1 2 3
 
-# Now n1 itself has a configuration that nobody else has yet, and n2 wins without it.
 crash n3
 restart n3
 configurations
-show
+    n1@3 counts the voters n1 n2 n3
+    n2@3 counts the voters n1 n2 n3
+    n3@3 counts the voters n1 n2 n3

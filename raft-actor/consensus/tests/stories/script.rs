@@ -25,6 +25,7 @@
 //! hold-streams n1, free-streams n1     replication orders wait; or no longer
 //! crash n1, restart n1
 //! grant-suffrage n3
+//! quietly elect n1              any of these, but its trace is left out
 //! show, configurations          the state of everybody; whom everybody counts as voters
 //! ```
 use raft_consensus::{Entry, Input, NodeId, Payload, Role, Settings, Status};
@@ -46,9 +47,13 @@ pub(crate) fn run(name: &str, story: &str) -> String {
         if stage.prepare(&words) {
             continue;
         }
-        let begin = stage.cluster().trace.len();
+        let (is_quiet, words) = words.strip_prefix(&["quietly"]).map_or((false, &words[..]), |words| (true, words));
         stage.cluster().label = format!("story {name}, command `{line}`");
-        stage.act(&words);
+        let begin = stage.cluster().trace.len();
+        stage.act(words);
+        if is_quiet {
+            continue;
+        }
         for event in &stage.cluster().trace[begin..] {
             told.push_str(&format!("    {event}\n"));
         }

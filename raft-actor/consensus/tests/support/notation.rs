@@ -92,7 +92,8 @@ pub fn effect(before: &Status, after: &Status, effect: &Effect) -> Option<String
                 (Role::Follower | Role::Learner | Role::Candidate | Role::Leader, _) => String::new(),
             };
             let noop = noop.map(|index| format!(", noop at {index}")).unwrap_or_default();
-            Some(format!("n{}@{term} {} => {}{known}{noop}", after.id, role(before.role), role(*new)))
+            let from = if *term == before.term { String::new() } else { format!(" (from term {})", before.term) };
+            Some(format!("n{}@{term} {} => {}{known}{noop}{from}", after.id, role(before.role), role(*new)))
         }
         Effect::Halt { violation } => Some(format!("{who} halts: {violation}")),
         // Seen as the AppendEntries that it becomes, and as the entries that are applied.
