@@ -16,7 +16,9 @@ fn a_request_for_votes_carries_the_last_index_and_term() {
         let requests: Vec<(u64, RequestVote)> = lone
             .sent()
             .into_iter()
-            .filter_map(|(to, message)| if let Message::RequestVote(request) = message { Some((to, request)) } else { None })
+            .filter_map(
+                |(to, message)| if let Message::RequestVote(request) = message { Some((to, request)) } else { None },
+            )
             .collect();
         let expected = RequestVote { term: term(own + 1), last, leadership_transfer: false };
         assert_eq!(requests, [(2, expected.clone()), (3, expected)]);

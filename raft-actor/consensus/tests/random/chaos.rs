@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use raft_consensus::{Input, LogPosition, NodeId, Payload, ProposalId, ProposalOutcome, ReadId, Role};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use raft_consensus::{Input, LogPosition, NodeId, Payload, ProposalId, ProposalOutcome, ReadId, Role};
 
 use crate::support::cluster::ReadOutcome;
 use crate::support::network::Packet;

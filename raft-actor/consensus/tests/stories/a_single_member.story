@@ -33,5 +33,9 @@ show
 deadline n1
     n1@2 writes w1 term=2 vote=n1
     n1@2 follower => candidate (from term 1)
+    n1@2 writes w2 append [4@2]
+    n1@2 candidate => leader, noop at 4
+    n1@2 commits 0 => 4
+    n1 applies 1@1 noop, 2@1 x, 3@1 y, 4@2 noop
 show
-    n1@2 candidate, commit 0, applied 0, log 1 1 1
+    n1@2 leader, commit 4, applied 4, log 1 1 1 2

@@ -162,10 +162,10 @@ impl Stage {
             ["heal"] => self.cluster().heal(),
             ["propose", n, commands @ ..] => {
                 self.cluster().propose_all(id(n), commands);
-            },
+            }
             ["read", n] => {
                 self.cluster().read(id(n));
-            },
+            }
             ["crash", n] => self.cluster().crash(id(n)),
             ["restart", n] => self.cluster().restart(id(n)),
             ["grant-suffrage", n] => {

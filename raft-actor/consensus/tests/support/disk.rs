@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use raft_consensus::{Configuration, Entries, Entry, HardState, Log, LogIndex, LogPosition, LogWrite, Payload, WriteSeq};
+use raft_consensus::{
+    Configuration, Entries, Entry, HardState, Log, LogIndex, LogPosition, LogWrite, Payload, WriteSeq,
+};
 
 /// What a storage holds at one moment.
 #[derive(Debug, Clone, Default)]

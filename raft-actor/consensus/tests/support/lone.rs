@@ -125,7 +125,8 @@ impl Lone {
 
     /// The AppendEntries sent since the last call, and to whom. Everything else said is dropped.
     pub fn sent_appends(&mut self) -> Vec<(u64, AppendEntries)> {
-        let append = |(to, message)| if let Message::AppendEntries(append) = message { Some((to, append)) } else { None };
+        let append =
+            |(to, message)| if let Message::AppendEntries(append) = message { Some((to, append)) } else { None };
         self.sent().into_iter().filter_map(append).collect()
     }
 
@@ -159,11 +160,8 @@ impl Lone {
     /// A follower answers the AppendEntries it was sent: all of it matches, durably.
     pub fn acknowledge(&mut self, from: u64, append: &AppendEntries) {
         let durable = append.entries.last_position().unwrap_or(append.prev).index;
-        let reply = AppendEntriesReply {
-            term: append.term,
-            round: append.round,
-            outcome: AppendOutcome::Matched { durable },
-        };
+        let reply =
+            AppendEntriesReply { term: append.term, round: append.round, outcome: AppendOutcome::Matched { durable } };
         self.receive(from, Message::AppendEntriesReply(reply));
     }
 }
