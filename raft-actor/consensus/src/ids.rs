@@ -99,6 +99,11 @@ counting!(Round, "r");
 macro_rules! named {
     ($name:ident) => {
         impl $name {
+            /// The id `n`.
+            pub const fn new(n: u64) -> Self {
+                Self(n)
+            }
+
             /// The plain number.
             pub const fn get(self) -> u64 {
                 self.0

@@ -5,6 +5,8 @@
 //! host's [`Inbound`]. It may lose, delay, repeat and reorder: Raft copes. It
 //! must never block, never queue without bound, and never look into a body.
 
+mod local;
+
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::envelope::Envelope;
+
+pub use local::{LocalNetwork, LocalTransport};
 
 /// A way for messages to travel between hosts.
 pub trait Transport: Send + 'static {
@@ -33,7 +37,9 @@ pub trait Transport: Send + 'static {
 pub trait Outbound {
     /// Sends if it can be sent without waiting; otherwise drops it and tells
     /// [`Inbound::unreachable`]. The receiver is `envelope.to`.
-    fn send(&self, envelope: Envelope);
+    ///
+    /// Returns whether it may arrive: `false` only if it certainly does not.
+    fn send(&self, envelope: Envelope) -> bool;
 
     /// Where a host is reached from now on; connects ahead of the first message.
     fn set_address(&self, peer: NodeId, address: &str);
@@ -147,6 +153,9 @@ pub enum Refusal {
         /// The directory it had.
         known: DirectoryId,
     },
+    /// The host cannot take it in at the moment: too many peers, or its disk does not answer. Try again later.
+    #[error("this host cannot record another peer at the moment; see its log")]
+    Busy,
     /// The two builds have no protocol version in common.
     #[error("no common protocol version: this build speaks up to {ours}")]
     Version {

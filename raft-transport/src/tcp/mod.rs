@@ -151,8 +151,8 @@ struct TcpOutbound {
 }
 
 impl Outbound for TcpOutbound {
-    fn send(&self, envelope: Envelope) {
-        self.shared.send(&envelope);
+    fn send(&self, envelope: Envelope) -> bool {
+        self.shared.send(&envelope)
     }
 
     fn set_address(&self, peer: NodeId, address: &str) {

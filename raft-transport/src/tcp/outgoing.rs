@@ -48,20 +48,25 @@ fn lane_of(body: &Body) -> Lane {
 }
 
 impl Shared {
-    pub(super) fn send(self: &Rc<Self>, envelope: &Envelope) {
+    /// Returns whether it may arrive.
+    pub(super) fn send(self: &Rc<Self>, envelope: &Envelope) -> bool {
         let peer = envelope.to;
         let pushed = match self.link(peer, lane_of(&envelope.body)) {
             Some(link) => link.push(envelope, &self.options),
             None => Err(Dropped::Unconnected),
         };
         match pushed {
-            Ok(()) => self.counters.one(super::Count::MessagesOut),
+            Ok(()) => {
+                self.counters.one(super::Count::MessagesOut);
+                true
+            }
             Err(dropped) => {
                 self.counters.one(dropped.count());
                 if let Dropped::Unsendable(error) = dropped {
                     tracing::warn!(%peer, group = %envelope.group, %error, "a message cannot be sent");
                 }
                 self.inbound.unreachable(peer);
+                false
             }
         }
     }

@@ -136,7 +136,7 @@ impl Node {
                 let mut outbound = Some(Box::new(tcp).start(hello, host).unwrap());
                 while let Some(command) = inbox.recv().await {
                     match (command, &outbound) {
-                        (Command::Send(envelope), Some(outbound)) => outbound.send(envelope),
+                        (Command::Send(envelope), Some(outbound)) => drop(outbound.send(envelope)),
                         (Command::SetAddress(peer, address), Some(outbound)) => outbound.set_address(peer, &address),
                         (Command::Forget(peer), Some(outbound)) => outbound.forget(peer),
                         (Command::Barrier(done), _) => done.send(()).unwrap(),
