@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use raft_consensus::{Entries, GroupId, HardState, Log, LogIndex, LogWrite};
 
+mod actor;
+mod cache;
 pub mod contract;
 mod directory;
 pub mod disk;
@@ -19,6 +21,8 @@ mod error;
 mod identity;
 mod memory;
 
+pub(crate) use actor::{CloseLog, LogClient, LogStorageActor, Persist, Persisted, StorageFailed};
+pub(crate) use cache::LogCache;
 pub use directory::DataDirectory;
 pub use error::LogError;
 pub use identity::Identity;

@@ -1,0 +1,197 @@
+//! What a host is told before it starts.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use raft_consensus::{NodeId, Settings};
+
+use super::{NodeThread, StartError};
+use crate::handle::{QueueLimits, RaftHandle};
+use crate::log_storage::LogStorage;
+use crate::state_machine::StateMachine;
+use crate::transport::Transport;
+
+/// One server of a cluster. Begin with [`RaftHost::builder`].
+#[derive(Debug)]
+pub enum RaftHost {}
+
+impl RaftHost {
+    /// A builder for a host. At least [`node`](HostBuilder::node), a place for the log, a
+    /// [`transport`](HostBuilder::transport) and the [`peers`](HostBuilder::peers) have to be named.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+}
+
+/// Where a host keeps its log.
+pub(super) enum LogPlace {
+    Memory,
+    Directory(PathBuf),
+    Custom(Box<dyn LogStorage>),
+}
+
+/// Collects what a host needs, then [starts](HostBuilder::start) it.
+#[must_use]
+pub struct HostBuilder {
+    pub(super) node: Option<NodeId>,
+    pub(super) cluster: String,
+    pub(super) log: Option<LogPlace>,
+    pub(super) transport: Option<Box<dyn Transport>>,
+    pub(super) peers: BTreeMap<NodeId, String>,
+    pub(super) join: bool,
+    pub(super) settings: Settings,
+    pub(super) queue_limits: QueueLimits,
+    pub(super) thread: Option<NodeThread>,
+    pub(super) apply_inline: bool,
+    pub(super) seed: Option<u64>,
+}
+
+impl Default for HostBuilder {
+    fn default() -> Self {
+        Self {
+            node: None,
+            cluster: "raft".to_owned(),
+            log: None,
+            transport: None,
+            peers: BTreeMap::new(),
+            join: false,
+            settings: Settings::default(),
+            queue_limits: QueueLimits::default(),
+            thread: None,
+            apply_inline: false,
+            seed: None,
+        }
+    }
+}
+
+impl HostBuilder {
+    /// The id of this server; never given to another server of the cluster.
+    pub fn node(mut self, id: impl Into<NodeId>) -> Self {
+        self.node = Some(id.into());
+        self
+    }
+
+    /// The name of the cluster; hosts of other clusters are turned away. Default `raft`.
+    pub fn cluster(mut self, name: impl Into<String>) -> Self {
+        self.cluster = name.into();
+        self
+    }
+
+    /// Keep the log in this directory, which is created if it is missing: nothing acknowledged is lost, even by `kill -9`.
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.log = Some(LogPlace::Directory(path.into()));
+        self
+    }
+
+    /// Keep the log in memory. To the cluster, a restart of this host looks like a wiped disk.
+    pub fn in_memory(mut self) -> Self {
+        self.log = Some(LogPlace::Memory);
+        self
+    }
+
+    /// Keep the log in a storage of your own. Its identity is kept in memory, so it does not survive a restart.
+    pub fn log_storage(mut self, storage: impl LogStorage) -> Self {
+        self.log = Some(LogPlace::Custom(Box::new(storage)));
+        self
+    }
+
+    /// How this host reaches the others.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Box::new(transport));
+        self
+    }
+
+    /// The first members of the cluster with their addresses, this one included; the same list on all of them.
+    pub fn peers<I, N, A>(mut self, peers: I) -> Self
+    where
+        I: IntoIterator<Item = (N, A)>,
+        N: Into<NodeId>,
+        A: Into<String>,
+    {
+        self.peers = peers.into_iter().map(|(id, address)| (id.into(), address.into())).collect();
+        self
+    }
+
+    /// Do not found a cluster; wait to be added to one that runs. The peers, if any are named, are where to look for it.
+    pub fn join(mut self) -> Self {
+        self.join = true;
+        self
+    }
+
+    /// Times and limits of the protocol.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// How many requests of clients may be under way at a time.
+    pub fn queue_limits(mut self, limits: QueueLimits) -> Self {
+        self.queue_limits = limits;
+        self
+    }
+
+    /// Live on this thread, together with whoever else does. Default: a thread of its own.
+    ///
+    /// Hosts on one thread reach each other without waking another thread, which is
+    /// much faster, as long as there is not more work than for one processor.
+    pub fn on_thread(mut self, thread: &NodeThread) -> Self {
+        self.thread = Some(thread.clone());
+        self
+    }
+
+    /// Run the state machine on the node's thread: saves a hop for machines
+    /// whose `apply` and `query` take no more than a few microseconds. Default: a thread of its own.
+    pub fn apply_inline(mut self) -> Self {
+        self.apply_inline = true;
+        self
+    }
+
+    /// Seed of the election timeouts' randomness. Default: from the operating system.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Starts the host on threads of its own; works on any runtime, and on none.
+    ///
+    /// Ready as soon as the host runs, whether or not somebody leads yet: requests wait for that.
+    ///
+    /// # Errors
+    /// If something is missing or does not fit, if the directory or log cannot be
+    /// used, or the transport cannot listen.
+    pub async fn start<S: StateMachine>(self, machine: S) -> Result<RaftHandle<S>, StartError> {
+        self.validate()?;
+        super::start::start(self, machine).await
+    }
+
+    fn validate(&self) -> Result<(), StartError> {
+        let wrong = |what: &str| Err(StartError::Settings { what: what.to_owned() });
+        let Some(node) = self.node else {
+            return wrong("no node id was given; say .node(1)");
+        };
+        if self.log.is_none() {
+            return wrong("no place for the log was given; say .data_dir(path), or .in_memory()");
+        }
+        if self.transport.is_none() {
+            return wrong("no transport was given; say .transport(Tcp::bind(address)?), or that of a LocalNetwork");
+        }
+        if self.cluster.is_empty() || self.cluster.len() > 255 {
+            return wrong("the cluster's name must have between 1 and 255 bytes");
+        }
+        if self.settings.election_timeout_ms_min == 0 || self.settings.heartbeat_ms == 0 {
+            return wrong("election timeout and heartbeat must be at least 1 ms");
+        }
+        if self.settings.heartbeat_ms.saturating_mul(2) > self.settings.election_timeout_ms_min {
+            return wrong("the election timeout must be at least twice the heartbeat, better ten times");
+        }
+        if self.settings.inflight_appends_max == 0 {
+            return wrong(
+                "at least one AppendEntries must be allowed on its way; set inflight_appends_max to 1 or more",
+            );
+        }
+        if !self.join && !self.peers.contains_key(&node) {
+            return Err(StartError::NotAPeer { node, peers: self.peers.keys().map(|peer| peer.get()).collect() });
+        }
+        Ok(())
+    }
+}

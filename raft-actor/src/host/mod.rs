@@ -1,0 +1,20 @@
+//! One server: a node id, a directory, a log, a transport, and the groups it serves.
+//!
+//! A process may hold several hosts. Nothing here is a static: whatever a host
+//! needs it is given by its builder or makes itself, so that hosts, tests and
+//! whole clusters live side by side.
+
+mod actor;
+mod builder;
+mod gate;
+mod inbound;
+mod open;
+mod registry;
+mod start;
+mod start_error;
+mod threads;
+
+pub use builder::{HostBuilder, RaftHost};
+pub(crate) use registry::Registry;
+pub use start_error::StartError;
+pub use threads::NodeThread;

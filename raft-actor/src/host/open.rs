@@ -1,0 +1,106 @@
+//! Opens what a host has on its disk, or founds it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use raft_consensus::{
+    Configuration, Entries, Entry, GroupId, HardState, LogIndex, LogPosition, LogWrite, NodeId, Payload, Term,
+};
+
+use super::StartError;
+use super::builder::{HostBuilder, LogPlace};
+use super::gate::incarnation;
+use crate::log_storage::{DataDirectory, GroupWrite, Identity, LogStorage, MemoryLog, RecoveredGroup};
+use crate::transport::{DirectoryId, Incarnation};
+
+/// The one group that a host serves.
+pub(super) const GROUP: GroupId = GroupId::new(1);
+
+/// A host's state as found on its disk; all of it is durable.
+pub(super) struct Opened {
+    pub(super) identity: Identity,
+    pub(super) directory: Option<DataDirectory>,
+    pub(super) storage: Box<dyn LogStorage>,
+    pub(super) recovered: RecoveredGroup,
+}
+
+/// Reads the disk; takes as long as that takes.
+pub(super) fn open(builder: &mut HostBuilder, node: NodeId) -> Result<Opened, StartError> {
+    let place = builder.log.take().expect("validated before");
+    let founders: BTreeSet<NodeId> =
+        if builder.join { BTreeSet::new() } else { builder.peers.keys().copied().collect() };
+    let (mut directory, mut identity, mut storage) = match place {
+        LogPlace::Directory(path) => open_directory(&path, node, &builder.cluster, &founders)?,
+        LogPlace::Memory => (None, new_identity(node, &builder.cluster, &founders), boxed(MemoryLog::new())),
+        LogPlace::Custom(storage) => (None, new_identity(node, &builder.cluster, &founders), storage),
+    };
+    if !identity.has_log {
+        if !founders.is_empty() {
+            found(storage.as_mut(), &builder.peers)?;
+        }
+        identity.has_log = true;
+        if let Some(directory) = &mut directory {
+            directory.store(&identity)?;
+        }
+    }
+    let recovered = storage.recover(GROUP)?;
+    if !founders.is_empty() && recovered.log.last() == LogPosition::ZERO {
+        let path = directory.as_ref().map(|directory| directory.path().to_owned()).unwrap_or_default();
+        return Err(StartError::LogMissing { path, node });
+    }
+    Ok(Opened { identity, directory, storage, recovered })
+}
+
+/// An identity with its log, and the directory that both are in, if they are.
+type Place = (Option<DataDirectory>, Identity, Box<dyn LogStorage>);
+
+fn open_directory(path: &Path, node: NodeId, cluster: &str, founders: &BTreeSet<NodeId>) -> Result<Place, StartError> {
+    let mut directory = DataDirectory::open(path)?;
+    let identity = match directory.identity().cloned() {
+        Some(identity) => {
+            identity.check_owner(path, node, cluster)?;
+            identity
+        }
+        None => {
+            let identity = new_identity(node, cluster, founders);
+            directory.store(&identity)?;
+            identity
+        }
+    };
+    Ok((Some(directory), identity, boxed(MemoryLog::new())))
+}
+
+fn boxed(storage: impl LogStorage) -> Box<dyn LogStorage> {
+    Box::new(storage)
+}
+
+fn new_identity(node: NodeId, cluster: &str, founders: &BTreeSet<NodeId>) -> Identity {
+    let alone = founders.len() == 1;
+    let joins = founders.is_empty();
+    let incarnation = if joins { Incarnation::default() } else { incarnation(cluster, founders) };
+    Identity {
+        // Nobody else has to know the directory of one who founds alone. One who joins
+        // has no configuration yet and so nothing to vote on.
+        confirmed: alone || joins,
+        ..Identity::new(node, cluster, incarnation, DirectoryId(rand::random()))
+    }
+}
+
+/// Writes the first configuration as the first entry of the log, the same on all founders.
+fn found(storage: &mut dyn LogStorage, peers: &std::collections::BTreeMap<NodeId, String>) -> Result<(), StartError> {
+    // A crash in between may have left the entry: then nothing came after it, for nobody spoke to anybody yet.
+    if storage.recover(GROUP)?.log.last() != LogPosition::ZERO {
+        return Ok(());
+    }
+    let members = peers.iter().map(|(id, address)| (*id, address.clone()));
+    let first = Entry {
+        position: LogPosition::new(Term::new(1), LogIndex::new(1)),
+        payload: Payload::Configuration(Box::new(Configuration::of_voters(members))),
+    };
+    storage.write(&[GroupWrite {
+        group: GROUP,
+        hard_state: Some(HardState { term: Term::new(1), vote: None }),
+        log: Some(LogWrite::Append(Entries::from(vec![first]))),
+    }])?;
+    Ok(storage.sync()?)
+}

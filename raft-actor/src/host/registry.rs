@@ -1,0 +1,41 @@
+//! Who is where.
+
+use std::hash::Hash;
+
+use dashmap::DashMap;
+
+/// A concurrent map that hands out clones only. A guard into a `DashMap` that is
+/// held across an `await` can deadlock its thread, and the compiler does not object.
+#[derive(Debug)]
+pub(crate) struct Registry<K: Eq + Hash, V> {
+    map: DashMap<K, V>,
+}
+
+impl<K: Eq + Hash, V> Default for Registry<K, V> {
+    fn default() -> Self {
+        // Few entries, rarely written: many shards would only cost memory.
+        Self { map: DashMap::with_shard_amount(2) }
+    }
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> Registry<K, V> {
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
+        self.map.get(key).map(|entry| entry.value().clone())
+    }
+
+    pub(crate) fn insert(&self, key: K, value: V) -> Option<V> {
+        self.map.insert(key, value)
+    }
+
+    pub(crate) fn remove(&self, key: &K) -> Option<V> {
+        self.map.remove(key).map(|(_, value)| value)
+    }
+
+    pub(crate) fn remove_if(&self, key: &K, condition: impl FnOnce(&V) -> bool) -> Option<V> {
+        self.map.remove_if(key, |_, value| condition(value)).map(|(_, value)| value)
+    }
+
+    pub(crate) fn values(&self) -> Vec<V> {
+        self.map.iter().map(|entry| entry.value().clone()).collect()
+    }
+}

@@ -1,0 +1,228 @@
+//! Puts a host together, on its own thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use raft_consensus::{LogIndex, NodeId, Raft, Settings, Start};
+use tokio::sync::{oneshot, watch};
+
+use super::actor::{HostActor, HostHold};
+use super::builder::HostBuilder;
+use super::gate::Gate;
+use super::inbound::HostInbound;
+use super::open::{GROUP, Opened, open};
+use super::{NodeThread, StartError, threads};
+use crate::clock::Clock;
+use crate::handle::{Gateway, HandleParts, NodeFace, Queue, QueueLimits, RaftHandle, Status, Subscriptions};
+use crate::log_storage::{LogCache, LogClient, LogStorageActor};
+use crate::node::{Front, Machine, NodeParts, RaftNode, SuffrageGranted, Timer};
+use crate::replication::StreamContext;
+use crate::state_machine::{Feedback, StateMachine, StateMachineActor};
+use crate::transport::{Hello, Inbound, Outbound, Transport};
+
+/// Bytes of the newest log kept in memory beyond what must be.
+const CACHE_BYTES_MAX: u64 = 16 << 20;
+
+/// Everything that travels to the host's thread.
+struct Kit<S> {
+    opened: Opened,
+    node: NodeId,
+    cluster: String,
+    transport: Box<dyn Transport>,
+    peers: std::collections::BTreeMap<NodeId, String>,
+    join: bool,
+    settings: Settings,
+    apply_inline: bool,
+    seed: u64,
+    queue_limits: QueueLimits,
+    machine: S,
+    thread: NodeThread,
+    shares_thread: bool,
+}
+
+pub(super) async fn start<S: StateMachine>(mut builder: HostBuilder, machine: S) -> Result<RaftHandle<S>, StartError> {
+    let node = builder.node.expect("validated before");
+    // Opening reads the disk: on a thread of its own, so that no runtime stands still.
+    let (opened, builder) = on_a_thread("raft-open", move || {
+        let opened = open(&mut builder, node);
+        (opened, builder)
+    })
+    .await?;
+    let opened = opened?;
+    let shares_thread = builder.thread.is_some();
+    let thread = match builder.thread {
+        Some(thread) => thread,
+        None => NodeThread::spawn(&format!("raft-{node}")).map_err(StartError::Thread)?,
+    };
+    let kit = Kit {
+        opened,
+        node,
+        cluster: builder.cluster,
+        transport: builder.transport.expect("validated before"),
+        peers: builder.peers,
+        join: builder.join,
+        settings: builder.settings,
+        apply_inline: builder.apply_inline,
+        seed: builder.seed.unwrap_or_else(rand::random),
+        queue_limits: builder.queue_limits,
+        machine,
+        thread: thread.clone(),
+        shares_thread,
+    };
+    let (done, started) = oneshot::channel();
+    thread.run(move || {
+        // Nobody waits any more if the caller was dropped; the handle's end then stops the host.
+        let _ = done.send(assemble(kit));
+    });
+    started.await.map_err(|_| StartError::Crashed)?
+}
+
+/// Runs on the node's thread.
+fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
+    let Kit { opened, node, cluster, transport, peers, join, settings, thread, .. } = kit;
+    let clock = Clock::start();
+    let Opened { identity, directory, storage, recovered } = opened;
+    let hello = Hello {
+        node,
+        cluster: cluster.clone(),
+        incarnation: identity.incarnation,
+        directory: identity.directory,
+        address: transport.address(),
+    };
+    let cluster: Arc<str> = cluster.into();
+    let founders = if join { Default::default() } else { peers.keys().copied().collect() };
+    let gate = Gate::new(hello.clone(), founders, identity, directory);
+    let inbound = Arc::new(HostInbound::new(gate));
+    let outbound = listen(transport, hello, Arc::clone(&inbound) as Arc<dyn Inbound>)?;
+    for (peer, address) in peers.iter().chain(&recovered.log.configuration().addresses) {
+        if *peer != node {
+            outbound.set_address(*peer, address);
+        }
+    }
+
+    let is_volatile = storage.is_volatile();
+    let reader = storage.reader();
+    let mut arbiters = Vec::new();
+    let storage = if is_volatile {
+        LogStorageActor::new(storage).start()
+    } else {
+        let arbiter = threads::spawn_arbiter();
+        let addr = LogStorageActor::start_in_arbiter(&arbiter.handle(), move |_| LogStorageActor::new(storage));
+        arbiters.push(arbiter);
+        addr
+    };
+    let timer = Timer::new(clock);
+    let timer_task = actix_rt::spawn(timer.clone().run());
+    let applied = kit.machine.durable_through().unwrap_or(LogIndex::ZERO);
+    let raft = Raft::new(Start {
+        id: node,
+        settings,
+        hard_state: recovered.hard_state,
+        log: recovered.log,
+        applied,
+        suffrage: inbound.gate.has_suffrage(),
+        seed: kit.seed,
+        now: clock.now(),
+    });
+    let (queue, node_queue) = Queue::<S>::new(kit.queue_limits, clock);
+    let (status, status_seen) =
+        watch::channel(Arc::new(Status::new(Arc::clone(&cluster), &raft.status(), clock.now())));
+    let (stopped, stopped_seen) = watch::channel(None);
+    let subscriptions = Subscriptions::default();
+    let front = Front { queue: Arc::new(node_queue), status, subscriptions: subscriptions.clone(), cluster };
+    let context = StreamContext {
+        node,
+        group: GROUP,
+        cache: Rc::new(RefCell::new(LogCache::new(CACHE_BYTES_MAX))),
+        reader,
+        reader_is_fast: is_volatile,
+        outbound: Rc::clone(&outbound),
+        inbound: Arc::clone(&inbound) as Arc<dyn Inbound>,
+    };
+    let machine_arbiter = (!kit.apply_inline).then(threads::spawn_arbiter);
+    let host = HostActor::create(|ctx| {
+        let host = ctx.address();
+        let node_addr = RaftNode::create(|ctx| {
+            let machine = start_machine(kit.machine, ctx.address(), machine_arbiter.as_ref());
+            storage.do_send(LogClient {
+                group: GROUP,
+                persisted: ctx.address().recipient(),
+                failed: ctx.address().recipient(),
+            });
+            RaftNode::new(NodeParts {
+                raft,
+                clock,
+                context,
+                storage: storage.clone().recipient(),
+                machine,
+                front,
+                timer,
+                host: host.recipient(),
+            })
+        });
+        inbound.groups.insert(GROUP, node_addr.clone());
+        // It may have been granted between the look at it above and the line before this one.
+        if inbound.gate.has_suffrage() {
+            node_addr.do_send(SuffrageGranted);
+        } else {
+            let waiting_for = inbound.gate.waiting_for();
+            tracing::info!(%node, ?waiting_for, "waiting for peers to confirm this directory");
+        }
+        arbiters.extend(machine_arbiter);
+        HostActor {
+            inbound,
+            outbound: Some(outbound),
+            storage,
+            groups: [(GROUP, node_addr)].into(),
+            arbiters,
+            timer: timer_task,
+            own_thread: (!kit.shares_thread).then_some(thread),
+            stopped,
+            reason: None,
+        }
+    });
+    let hold = HostHold { host: host.recipient(), stopped: stopped_seen.clone() };
+    Ok(RaftHandle::new(HandleParts {
+        gateway: Gateway::new(Arc::clone(&queue)).start(),
+        queue,
+        node: Arc::new(NodeFace { status: status_seen, stopped: stopped_seen, subscriptions, host: Arc::new(hold) }),
+    }))
+}
+
+fn listen(
+    transport: Box<dyn Transport>,
+    hello: Hello,
+    inbound: Arc<dyn Inbound>,
+) -> Result<Rc<dyn Outbound>, StartError> {
+    let address = transport.address();
+    transport.start(hello, inbound).map_err(|source| StartError::Transport { address, source })
+}
+
+fn start_machine<S: StateMachine>(machine: S, node: Addr<RaftNode>, arbiter: Option<&Arbiter>) -> Machine {
+    let feedback = Feedback { applied: node.clone().recipient(), stopped: node.recipient() };
+    let new = move |_: &mut Context<StateMachineActor<S>>| StateMachineActor::new(machine, feedback);
+    let addr = match arbiter {
+        Some(arbiter) => StateMachineActor::start_in_arbiter(&arbiter.handle(), new),
+        None => StateMachineActor::create(new),
+    };
+    Machine { apply: addr.clone().recipient(), query: addr.recipient() }
+}
+
+/// Runs what blocks on a thread of its own.
+async fn on_a_thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StartError> {
+    let (done, result) = oneshot::channel();
+    let dispatch = tracing::dispatcher::get_default(Clone::clone);
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread
+        .spawn(move || {
+            // The caller may have given up waiting.
+            let _ = done.send(tracing::dispatcher::with_default(&dispatch, work));
+        })
+        .map_err(StartError::Thread)?;
+    result.await.map_err(|_| StartError::Crashed)
+}

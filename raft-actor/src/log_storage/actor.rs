@@ -1,0 +1,194 @@
+//! The actor that owns a host's log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use raft_consensus::{GroupId, HardState, LogWrite, WriteSeq};
+
+use super::{GroupWrite, LogError, LogStorage};
+use crate::handle::StopReason;
+
+/// Quiet time after which the log may do what can wait.
+const IDLE_AFTER: Duration = Duration::from_millis(20);
+
+/// Orders a write; answered by [`Persisted`] to the group's [`LogClient`].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Persist {
+    pub(crate) group: GroupId,
+    pub(crate) seq: WriteSeq,
+    pub(crate) hard_state: Option<HardState>,
+    pub(crate) log: Option<LogWrite>,
+}
+
+/// Everything that the group ordered up to `seq` is durable.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Persisted {
+    pub(crate) seq: WriteSeq,
+}
+
+/// The log failed, or its actor is gone. What is on the disk is unknown until it is opened anew.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub(crate) struct StorageFailed {
+    pub(crate) reason: StopReason,
+}
+
+/// Where a group's answers go.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct LogClient {
+    pub(crate) group: GroupId,
+    pub(crate) persisted: Recipient<Persisted>,
+    pub(crate) failed: Recipient<StorageFailed>,
+}
+
+/// Stop in order: everything ordered before is written first.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct CloseLog;
+
+/// All that has queued up while the disk was busy is written now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Flush;
+
+/// Drives a [`LogStorage`]: one write and one sync for all that queued since the last one (group commit).
+///
+/// It runs on a thread of its own, or on the node's if the log is volatile. A
+/// failed write or sync ends it; it is never restarted.
+pub(crate) struct LogStorageActor {
+    storage: Box<dyn LogStorage>,
+    clients: Vec<LogClient>,
+    queue: Vec<GroupWrite>,
+    /// The newest write of each group in `queue`.
+    newest: Vec<(GroupId, WriteSeq)>,
+    flush_scheduled: bool,
+    idle_timer: Option<SpawnHandle>,
+}
+
+impl LogStorageActor {
+    pub(crate) fn new(storage: Box<dyn LogStorage>) -> Self {
+        Self {
+            storage,
+            clients: Vec::new(),
+            queue: Vec::new(),
+            newest: Vec::new(),
+            flush_scheduled: false,
+            idle_timer: None,
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), LogError> {
+        if self.queue.is_empty() {
+            return Ok(());
+        }
+        self.storage.write(&self.queue)?;
+        self.storage.sync()?;
+        self.queue.clear();
+        for (group, seq) in self.newest.drain(..) {
+            if let Some(client) = self.clients.iter().find(|client| client.group == group) {
+                client.persisted.do_send(Persisted { seq });
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, error: LogError, ctx: &mut Context<Self>) {
+        tracing::error!(%error, "the log stops");
+        self.tell_clients(&StopReason::Log(Arc::new(error)));
+        ctx.stop();
+    }
+
+    fn tell_clients(&mut self, reason: &StopReason) {
+        for client in self.clients.drain(..) {
+            client.failed.do_send(StorageFailed { reason: reason.clone() });
+        }
+    }
+
+    fn schedule_idle(&mut self, ctx: &mut Context<Self>) {
+        if self.storage.is_volatile() || self.idle_timer.is_some() {
+            return;
+        }
+        self.idle_timer = Some(ctx.run_later(IDLE_AFTER, |actor, ctx| {
+            actor.idle_timer = None;
+            // Busy again: the next flush schedules the next look.
+            if actor.flush_scheduled {
+                return;
+            }
+            match actor.storage.idle() {
+                Ok(true) => actor.schedule_idle(ctx),
+                Ok(false) => {}
+                Err(error) => actor.fail(error, ctx),
+            }
+        }));
+    }
+}
+
+impl Actor for LogStorageActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(0);
+        self.schedule_idle(ctx);
+    }
+}
+
+/// Runs on a crash too: only tells, never writes.
+impl Drop for LogStorageActor {
+    fn drop(&mut self) {
+        self.tell_clients(&StopReason::Lost { part: "LogStorage" });
+    }
+}
+
+impl Handler<LogClient> for LogStorageActor {
+    type Result = ();
+
+    fn handle(&mut self, client: LogClient, _: &mut Context<Self>) {
+        self.clients.retain(|other| other.group != client.group);
+        self.clients.push(client);
+    }
+}
+
+impl Handler<Persist> for LogStorageActor {
+    type Result = ();
+
+    fn handle(&mut self, write: Persist, ctx: &mut Context<Self>) {
+        let Persist { group, seq, hard_state, log } = write;
+        self.queue.push(GroupWrite { group, hard_state, log });
+        match self.newest.iter_mut().find(|(other, _)| *other == group) {
+            Some((_, newest)) => *newest = seq,
+            None => self.newest.push((group, seq)),
+        }
+        // Runs when the mailbox is empty: what is in it now goes into the same sync.
+        if !self.flush_scheduled {
+            self.flush_scheduled = true;
+            ctx.notify(Flush);
+        }
+    }
+}
+
+impl Handler<Flush> for LogStorageActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, ctx: &mut Context<Self>) {
+        self.flush_scheduled = false;
+        match self.flush() {
+            Ok(()) => self.schedule_idle(ctx),
+            Err(error) => self.fail(error, ctx),
+        }
+    }
+}
+
+impl Handler<CloseLog> for LogStorageActor {
+    type Result = ();
+
+    fn handle(&mut self, _: CloseLog, ctx: &mut Context<Self>) {
+        if let Err(error) = self.flush() {
+            self.fail(error, ctx);
+        }
+        ctx.stop();
+    }
+}

@@ -1,0 +1,123 @@
+//! Feeds committed entries to the state machine, in order, a bounded amount at a time.
+
+use std::collections::VecDeque;
+
+use raft_consensus::{Entries, LogIndex};
+
+/// Most bytes of entries handed to the state machine in one message.
+pub(super) const APPLY_BATCH_BYTES_MAX: u64 = 1 << 20;
+
+/// Most bytes of entries with the state machine at a time. What is committed beyond
+/// that waits in the log, so a slow machine costs no memory.
+const APPLY_INFLIGHT_BYTES_MAX: u64 = 8 << 20;
+
+/// How far the state machine is, and how far it may go.
+#[derive(Debug)]
+pub(super) struct ApplyFeed {
+    /// Committed and durable here: may be applied.
+    target: LogIndex,
+    /// Handed to the state machine.
+    sent: LogIndex,
+    /// Last index and size of each batch that is with the state machine.
+    inflight: VecDeque<(LogIndex, u64)>,
+    inflight_bytes: u64,
+    /// Entries are being read from disk.
+    reading: bool,
+}
+
+/// What is to be read and handed over next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NextBatch {
+    pub(super) from: LogIndex,
+    pub(super) through: LogIndex,
+}
+
+impl ApplyFeed {
+    /// A feed for a state machine that has applied everything through `applied`.
+    pub(super) fn new(applied: LogIndex) -> Self {
+        Self { target: applied, sent: applied, inflight: VecDeque::new(), inflight_bytes: 0, reading: false }
+    }
+
+    /// The last index that was handed over.
+    pub(super) fn sent(&self) -> LogIndex {
+        self.sent
+    }
+
+    /// Everything through `target` may be applied.
+    pub(super) fn allow(&mut self, target: LogIndex) {
+        self.target = self.target.max(target);
+    }
+
+    /// What to hand over now, if there is something and the machine has room.
+    pub(super) fn next(&self) -> Option<NextBatch> {
+        let room = self.inflight_bytes < APPLY_INFLIGHT_BYTES_MAX && !self.reading;
+        (room && self.sent < self.target).then(|| NextBatch { from: self.sent.next(), through: self.target })
+    }
+
+    /// The next batch has to come from disk; nothing else is handed over until it has.
+    pub(super) fn reading(&mut self) {
+        self.reading = true;
+    }
+
+    /// The read has ended, one way or the other.
+    pub(super) fn read_done(&mut self) {
+        self.reading = false;
+    }
+
+    /// These were handed over.
+    pub(super) fn handed_over(&mut self, entries: &Entries) {
+        if let Some(last) = entries.last_position() {
+            let bytes = entries.size_bytes();
+            self.sent = last.index;
+            self.inflight.push_back((last.index, bytes));
+            self.inflight_bytes += bytes;
+        }
+    }
+
+    /// The machine has applied everything through `through`.
+    pub(super) fn applied(&mut self, through: LogIndex) {
+        while let Some((last, bytes)) = self.inflight.front().copied()
+            && last <= through
+        {
+            self.inflight.pop_front();
+            self.inflight_bytes -= bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use raft_consensus::{Entry, LogPosition, Payload, Term};
+
+    use super::*;
+
+    fn entries(from: u64, bytes: usize) -> Entries {
+        let payload = Payload::Command(Bytes::from(vec![0; bytes]));
+        Entries::from(vec![Entry { position: LogPosition::new(Term::new(1), LogIndex::new(from)), payload }])
+    }
+
+    #[test]
+    fn a_slow_machine_gets_no_more_than_fits() {
+        let mut feed = ApplyFeed::new(LogIndex::ZERO);
+        feed.allow(LogIndex::new(100));
+        let mut handed = 0;
+        while let Some(next) = feed.next() {
+            feed.handed_over(&entries(next.from.get(), 1 << 20));
+            handed += 1;
+        }
+        assert_eq!(handed, 8, "eight times a MiB fill the window");
+        feed.applied(LogIndex::new(1));
+        assert_eq!(feed.next().map(|next| next.from), Some(LogIndex::new(9)));
+    }
+
+    #[test]
+    fn nothing_overtakes_a_read_from_disk() {
+        let mut feed = ApplyFeed::new(LogIndex::new(4));
+        feed.allow(LogIndex::new(6));
+        feed.reading();
+        assert_eq!(feed.next(), None);
+        feed.read_done();
+        assert_eq!(feed.next(), Some(NextBatch { from: LogIndex::new(5), through: LogIndex::new(6) }));
+    }
+}

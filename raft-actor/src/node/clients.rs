@@ -1,0 +1,276 @@
+//! The node's side of what clients ask: propose it, forward it, or keep it until somebody leads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::WeakAddr;
+use actix::prelude::*;
+use raft_consensus::{Input, LogIndex, NodeId, ProposalId, ProposalOutcome, ReadId, Role, Time};
+
+use super::requests::{Forwarded, Request};
+use super::{NextBatch, RaftNode, SendOut};
+use crate::envelope::{Body, Envelope, Forward, ForwardError, ForwardReply};
+use crate::handle::{ClientBatch, Failure, Outlet, StopReason, Waiting, WriteBatch};
+use crate::log_storage::LogError;
+use crate::node::apply::APPLY_BATCH_BYTES_MAX;
+use crate::state_machine::{Apply, Query};
+
+/// How long requests wait that another node sent back, before they are tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
+
+impl StreamHandler<ClientBatch> for RaftNode {
+    fn handle(&mut self, batch: ClientBatch, ctx: &mut Context<Self>) {
+        let ClientBatch { writes, reads, local_reads } = batch;
+        if let Some(waiting) = local_reads {
+            self.query(vec![waiting]);
+        }
+        if let Some(writes) = writes {
+            self.dispatch(Request::Write { commands: writes.commands, waiting: writes.waiting }, ctx);
+        }
+        if let Some(waiting) = reads {
+            self.dispatch(Request::Read { waiting }, ctx);
+        }
+        self.status_is_stale = true;
+        self.settle(ctx);
+    }
+
+    /// The queue was closed: the last handle is gone.
+    fn finished(&mut self, ctx: &mut Context<Self>) {
+        self.stop(StopReason::Dropped, ctx);
+    }
+}
+
+impl RaftNode {
+    /// Brings a request to where it can be served now.
+    fn dispatch(&mut self, request: Request, ctx: &mut Context<Self>) {
+        match (self.raft.role(), self.raft.leader()) {
+            (Role::Leader, _) => self.serve(request, ctx),
+            (Role::Follower | Role::Candidate | Role::Learner, Some(leader)) => self.forward(leader, request),
+            (Role::Follower | Role::Candidate | Role::Learner, None) => self.requests.park(request),
+        }
+    }
+
+    /// This node leads.
+    fn serve(&mut self, request: Request, ctx: &mut Context<Self>) {
+        match request {
+            Request::Write { commands, waiting } => {
+                self.proposing = Some(waiting);
+                self.step(Input::Propose { id: ProposalId(0), commands }, ctx);
+                debug_assert!(self.proposing.is_none(), "the core answers a proposal in the same step");
+            }
+            Request::Read { waiting } => {
+                let id = self.requests.ask(waiting);
+                self.step(Input::Read { id }, ctx);
+            }
+        }
+    }
+
+    /// The core has answered the proposal of this step.
+    pub(super) fn proposed(&mut self, outcome: ProposalOutcome) {
+        let Some(waiting) = self.proposing.take() else { return };
+        match outcome {
+            ProposalOutcome::Appended { first } => self.requests.propose(first, waiting),
+            ProposalOutcome::NotLeader { leader } => waiting.fail(Failure::NoLeader { leader }),
+            ProposalOutcome::Overloaded => waiting.fail(Failure::Overloaded),
+        }
+    }
+
+    /// The core cannot confirm these reads, for leadership was lost: try again where it is now.
+    pub(super) fn read_refused(&mut self, id: ReadId) {
+        if let Some(waiting) = self.requests.refuse(id) {
+            self.park_for_retry(Request::Read { waiting });
+        }
+    }
+
+    fn forward(&mut self, leader: NodeId, mut request: Request) {
+        let deadline = request.waiting().latest_deadline();
+        let remaining = deadline.since(self.clock.now());
+        let requests = match &request {
+            Request::Write { commands, .. } => commands.clone(),
+            Request::Read { waiting } => waiting.encoded_requests(),
+        };
+        let kind = request.kind();
+        let id = self.requests.forward(leader, request);
+        let timeout_ms = u32::try_from(remaining.as_millis()).unwrap_or(u32::MAX);
+        if !self.send(leader, Body::Forward(Forward { id, timeout_ms, kind, requests }))
+            && let Some(Forwarded { request, .. }) = self.requests.take_forwarded(id)
+        {
+            // It certainly did not arrive: no harm in trying again.
+            self.park_for_retry(request);
+        }
+    }
+
+    /// Another node passes requests on to us. They are never passed on again.
+    pub(super) fn forwarded_to_us(&mut self, origin: NodeId, forward: Forward, ctx: &mut Context<Self>) {
+        if self.raft.role() != Role::Leader {
+            let error = ForwardError::NotLeader { leader: self.raft.leader() };
+            let outcomes = forward.requests.iter().map(|_| Err(error)).collect();
+            self.send(origin, Body::ForwardReply(ForwardReply { id: forward.id, first: 0, outcomes }));
+            return;
+        }
+        let outlet = self.outlet(origin);
+        let batch = self.front.accept_forward(forward, self.clock.now(), outlet);
+        if let Some(WriteBatch { commands, waiting }) = batch.writes {
+            self.serve(Request::Write { commands, waiting }, ctx);
+        }
+        if let Some(waiting) = batch.reads {
+            self.serve(Request::Read { waiting }, ctx);
+        }
+    }
+
+    /// Carries answers to callers at `origin` from whichever thread has them to this node's transport.
+    fn outlet(&self, origin: NodeId) -> Outlet {
+        let (from, group) = (self.context.node, self.group);
+        let addr = self.address.clone();
+        Arc::new(move |reply| {
+            let envelope = Envelope { from, to: origin, group, body: Body::ForwardReply(reply) };
+            if let Some(addr) = addr.as_ref().and_then(WeakAddr::upgrade) {
+                addr.do_send(SendOut(envelope));
+            }
+        })
+    }
+
+    /// The leader has answered requests that we forwarded.
+    pub(super) fn forward_answered(&mut self, from: NodeId, reply: ForwardReply) {
+        let ForwardReply { id, first, outcomes } = reply;
+        let Some(mut forwarded) = self.requests.take_forwarded(id) else { return };
+        if forwarded.to != from {
+            tracing::debug!(%from, "an answer from a node that was not asked");
+            self.requests.keep_forwarded(id, forwarded);
+            return;
+        }
+        let first = usize::try_from(first).unwrap_or(usize::MAX);
+        let answered = forwarded.request.waiting().answer_encoded(first, outcomes);
+        for (place, waiting) in answered.retry {
+            let request = forwarded.part(place, waiting);
+            self.park_for_retry(request);
+        }
+        if !forwarded.request.waiting().is_empty() {
+            self.requests.keep_forwarded(id, forwarded);
+        }
+    }
+
+    fn park_for_retry(&mut self, request: Request) {
+        self.requests.park(request);
+        let at = self.clock.now().after(RETRY_AFTER);
+        self.retry_at = Some(self.retry_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Tries again what waits for a leader.
+    pub(super) fn retry_parked(&mut self, ctx: &mut Context<Self>) {
+        self.retry_at = None;
+        if self.raft.leader().is_none() {
+            return;
+        }
+        for request in self.requests.unpark() {
+            self.dispatch(request, ctx);
+        }
+    }
+
+    /// The known leader is another one now, or none.
+    pub(super) fn leader_changed(&mut self, leader: Option<NodeId>) {
+        let Some(leader) = leader else { return };
+        // The old leader's answers will not come, or come too late to be waited for.
+        for request in self.requests.lose_forwarded(|to| to != leader) {
+            match request {
+                Request::Write { waiting, .. } => waiting.fail(Failure::Unknown),
+                Request::Read { waiting } => self.requests.park(Request::Read { waiting }),
+            }
+        }
+        // Not within this step: the core is in the middle of its effects.
+        self.retry_at = Some(Time::ZERO);
+    }
+
+    /// Hands the state machine what it may apply and has room for.
+    pub(super) fn feed_machine(&mut self, ctx: &mut Context<Self>) {
+        while let Some(next) = self.feed.next() {
+            let cached = self.cache.borrow().read(next.from, next.through, APPLY_BATCH_BYTES_MAX);
+            match cached {
+                Some(entries) => self.hand_over(entries),
+                None if self.context.reader_is_fast => {
+                    let read = self.context.reader.read(self.group, next.from, next.through, APPLY_BATCH_BYTES_MAX);
+                    if !self.read_to_apply(next, read, ctx) {
+                        return;
+                    }
+                }
+                None => self.read_to_apply_from_disk(next, ctx),
+            }
+        }
+        self.serve_reads();
+    }
+
+    fn read_to_apply_from_disk(&mut self, next: NextBatch, ctx: &mut Context<Self>) {
+        self.feed.reading();
+        let reader = Arc::clone(&self.context.reader);
+        let group = self.group;
+        let read =
+            tokio::task::spawn_blocking(move || reader.read(group, next.from, next.through, APPLY_BATCH_BYTES_MAX));
+        let done = read.into_actor(self).map(move |result, node, ctx| {
+            node.feed.read_done();
+            let read = result.unwrap_or(Err(LogError::Stopped));
+            if node.read_to_apply(next, read, ctx) {
+                node.feed_machine(ctx);
+            }
+            node.settle(ctx);
+        });
+        ctx.spawn(done);
+    }
+
+    /// Returns whether to go on.
+    fn read_to_apply(
+        &mut self,
+        next: NextBatch,
+        read: Result<raft_consensus::Entries, LogError>,
+        ctx: &mut Context<Self>,
+    ) -> bool {
+        match read {
+            Ok(entries) if entries.first_index() == Some(next.from) => {
+                self.hand_over(entries);
+                true
+            }
+            // Committed and durable here, and yet not there: something is very wrong.
+            Ok(_) => {
+                let violation = format!("the log does not hold committed entry {}", next.from);
+                self.stop(StopReason::Broken { violation: violation.into() }, ctx);
+                false
+            }
+            Err(error) => {
+                self.stop(StopReason::Log(Arc::new(error)), ctx);
+                false
+            }
+        }
+    }
+
+    fn hand_over(&mut self, entries: raft_consensus::Entries) {
+        self.feed.handed_over(&entries);
+        let answers = self.requests.apply(&entries);
+        self.machine.apply.do_send(Apply { entries, answers });
+    }
+
+    /// Sends confirmed reads behind the entries that they must see.
+    pub(super) fn serve_reads(&mut self) {
+        let sent: LogIndex = self.feed.sent();
+        let readable = self.requests.take_readable(sent);
+        if !readable.is_empty() {
+            self.query(readable);
+        }
+    }
+
+    fn query(&mut self, reads: Vec<Waiting>) {
+        let answers = reads.into_iter().map(|waiting| self.requests.query(waiting)).collect();
+        self.machine.query.do_send(Query { answers });
+    }
+}
+
+impl Forwarded {
+    /// A part of the request, for callers that were taken out of it at `place`.
+    fn part(&self, place: usize, waiting: Waiting) -> Request {
+        match &self.request {
+            Request::Write { commands, .. } => {
+                let commands = commands[place..place + waiting.len()].to_vec();
+                Request::Write { commands, waiting }
+            }
+            Request::Read { .. } => Request::Read { waiting },
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What a [`RaftNode`](super::RaftNode) is told. All of it is control or comes in batches;
+//! what clients want comes through the queue beside the mailbox.
+
+use actix::prelude::*;
+use raft_consensus::{GroupId, NodeId};
+
+use crate::envelope::Envelope;
+use crate::handle::StopReason;
+use crate::transport::Credit;
+
+/// A message for this group arrived from another host.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Received {
+    pub(crate) envelope: Envelope,
+    /// Given back once the message was processed.
+    pub(crate) credit: Credit,
+}
+
+/// What is sent to this host gets lost at the moment.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub(crate) struct PeerUnreachable(pub(crate) NodeId);
+
+/// All founders have confirmed this host's directory: it may vote and campaign.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub(crate) struct SuffrageGranted;
+
+/// Stop for good, for this reason.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub(crate) struct StopNode {
+    pub(crate) reason: StopReason,
+}
+
+/// A member of a group has stopped; tells the host.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub(crate) struct GroupStopped {
+    pub(crate) group: GroupId,
+    pub(crate) reason: StopReason,
+}
+
+/// Send this; said by whoever has no access to the transport from its own thread.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct SendOut(pub(crate) Envelope);

@@ -1,0 +1,381 @@
+//! One member of a group as an actor: turns messages into inputs of the core, and its effects into messages.
+//!
+//! No rule of Raft stands here. The node does not compare terms, count votes or
+//! compute an index; it reads the clock, calls [`Raft::step`], and does what the
+//! effects say, in their order. Every input ends in [`RaftNode::step`], every
+//! effect begins in [`RaftNode::carry_out`].
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use actix::WeakAddr;
+use actix::prelude::*;
+use raft_consensus::{Effect, Effects, GroupId, Input, LogIndex, NodeId, Raft, ReplicationOrder, Role, Term, Time};
+
+use crate::clock::Clock;
+use crate::envelope::{Body, Envelope};
+use crate::handle::{BecameCandidate, BecameFollower, BecameLeader, StopReason, Waiting};
+use crate::log_storage::{LogCache, Persist, Persisted, StorageFailed};
+use crate::replication::{Replicate, ReplicationStream, StreamContext};
+use crate::state_machine::{Applied, Apply, Query, StateMachineStopped};
+
+mod apply;
+mod clients;
+mod front;
+mod messages;
+mod requests;
+mod timer;
+
+use apply::{ApplyFeed, NextBatch};
+pub(crate) use front::Front;
+use messages::SendOut;
+pub(crate) use messages::{GroupStopped, PeerUnreachable, Received, StopNode, SuffrageGranted};
+use requests::Requests;
+pub(crate) use timer::{Alarm, Timer, Wake};
+
+/// How often a node that is busy tells its watchers about progress, in microseconds.
+const STATUS_EVERY_US: u64 = 10_000;
+
+/// A member of a Raft group.
+pub(crate) struct RaftNode {
+    group: GroupId,
+    clock: Clock,
+    raft: Raft,
+    effects: Effects,
+    context: StreamContext,
+    cache: Rc<RefCell<LogCache>>,
+    storage: Recipient<Persist>,
+    machine: Machine,
+    streams: BTreeMap<NodeId, Addr<ReplicationStream>>,
+    front: Front,
+    requests: Requests,
+    /// Who waits for the proposal that the core is deciding on, within one step.
+    proposing: Option<Waiting>,
+    feed: ApplyFeed,
+    alarm: Option<Alarm>,
+    timer: Timer,
+    /// When requests that found no leader are tried again; `None` if there are none.
+    retry_at: Option<Time>,
+    /// The term this node leads in and its no-op, until that is applied here.
+    taking_office: Option<(Term, LogIndex)>,
+    status_published_at: Time,
+    status_is_stale: bool,
+    host: Recipient<GroupStopped>,
+    address: Option<WeakAddr<Self>>,
+    stopped: Option<StopReason>,
+}
+
+/// The state machine's actor, whatever its type.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    pub(crate) apply: Recipient<Apply>,
+    pub(crate) query: Recipient<Query>,
+}
+
+/// What a node is made of.
+pub(crate) struct NodeParts {
+    pub(crate) raft: Raft,
+    pub(crate) clock: Clock,
+    pub(crate) context: StreamContext,
+    pub(crate) storage: Recipient<Persist>,
+    pub(crate) machine: Machine,
+    pub(crate) front: Front,
+    pub(crate) timer: Timer,
+    pub(crate) host: Recipient<GroupStopped>,
+}
+
+impl RaftNode {
+    pub(crate) fn new(parts: NodeParts) -> Self {
+        let NodeParts { raft, clock, context, storage, machine, front, timer, host } = parts;
+        Self {
+            group: context.group,
+            clock,
+            feed: ApplyFeed::new(raft.status().applied),
+            raft,
+            effects: Effects::new(),
+            cache: Rc::clone(&context.cache),
+            context,
+            storage,
+            machine,
+            streams: BTreeMap::new(),
+            front,
+            requests: Requests::default(),
+            proposing: None,
+            alarm: None,
+            timer,
+            retry_at: None,
+            taking_office: None,
+            status_published_at: Time::ZERO,
+            status_is_stale: true,
+            host,
+            address: None,
+            stopped: None,
+        }
+    }
+
+    /// Feeds the core one input and does what it wants done.
+    fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
+        if self.stopped.is_some() {
+            return;
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        self.raft.step(self.clock.now(), input, &mut effects);
+        for effect in effects.drain() {
+            self.carry_out(effect, ctx);
+        }
+        self.effects = effects;
+    }
+
+    /// To be called at the end of every handler: deadlines that have come, then the time of the next.
+    fn settle(&mut self, ctx: &mut Context<Self>) {
+        if self.stopped.is_some() {
+            return;
+        }
+        let now = self.clock.now();
+        if now >= self.raft.next_deadline() {
+            self.step(Input::Deadline, ctx);
+        }
+        self.requests.expire(now, self.raft.leader());
+        if self.retry_at.is_some_and(|at| now >= at) {
+            self.retry_parked(ctx);
+        }
+        self.publish_status(now);
+        let next = self
+            .raft
+            .next_deadline()
+            .min(self.requests.earliest_deadline())
+            .min(self.retry_at.unwrap_or(Time::NEVER))
+            .min(self.status_due());
+        if let Some(alarm) = &self.alarm {
+            alarm.set(next);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Persist { seq, hard_state, log } => {
+                if let Some(write) = &log {
+                    self.cache.borrow_mut().write(write);
+                }
+                self.storage.do_send(Persist { group: self.group, seq, hard_state, log });
+            }
+            Effect::Send { to, message } => {
+                // The core repeats what gets lost.
+                self.send(to, Body::Raft(message));
+            }
+            Effect::Replicate(order) => self.replicate(order),
+            Effect::Apply { through } => {
+                self.feed.allow(through);
+                self.feed_machine(ctx);
+            }
+            Effect::Proposed { id: _, outcome } => self.proposed(outcome),
+            Effect::ReadReady { id, index } => {
+                self.requests.confirm(id, index);
+                self.serve_reads();
+            }
+            Effect::ReadRefused { id, leader: _ } => self.read_refused(id),
+            Effect::RoleChanged { role, term, leader, noop } => self.role_changed(role, term, leader, noop),
+            Effect::Halt { violation } => self.stop(StopReason::Broken { violation: violation.into() }, ctx),
+        }
+    }
+
+    /// Returns whether it may arrive.
+    fn send(&self, to: NodeId, body: Body) -> bool {
+        self.context.outbound.send(Envelope { from: self.context.node, to, group: self.group, body })
+    }
+
+    fn replicate(&mut self, order: ReplicationOrder) {
+        let context = &self.context;
+        let stream = self
+            .streams
+            .entry(order.peer)
+            .or_insert_with(|| ReplicationStream::new(context.clone(), order.peer).start());
+        if !stream.connected() {
+            *stream = ReplicationStream::new(context.clone(), order.peer).start();
+        }
+        stream.do_send(Replicate(order));
+    }
+
+    fn role_changed(&mut self, role: Role, term: Term, leader: Option<NodeId>, noop: Option<LogIndex>) {
+        tracing::info!(node = %self.context.node, group = %self.group, %term, ?role, leader = ?leader.map(NodeId::get), "role");
+        self.taking_office = noop.map(|index| (term, index));
+        self.status_is_stale = true;
+        self.status_published_at = Time::ZERO;
+        match role {
+            // Announced when its no-op is applied: from then on it knows and serves everything.
+            Role::Leader => {}
+            Role::Follower | Role::Learner => self.front.follows(&BecameFollower { term, leader }),
+            Role::Candidate => self.front.campaigns(&BecameCandidate { term }),
+        }
+        self.leader_changed(leader);
+    }
+
+    /// Tells the subscribers that this node leads, once its no-op is applied here (§8).
+    fn announce_office(&mut self, applied: LogIndex) {
+        if let Some((term, _)) = self.taking_office.take_if(|(_, noop)| *noop <= applied) {
+            self.front.leads(&BecameLeader { term });
+        }
+    }
+
+    fn publish_status(&mut self, now: Time) {
+        if now >= self.status_due() {
+            self.status_is_stale = false;
+            self.status_published_at = now;
+            self.front.publish_status(&self.raft.status(), now);
+        }
+    }
+
+    fn status_due(&self) -> Time {
+        if !self.status_is_stale {
+            return Time::NEVER;
+        }
+        Time::from_micros(self.status_published_at.as_micros().saturating_add(STATUS_EVERY_US))
+    }
+
+    /// Stops this member for good. Whoever waits is answered by what is dropped.
+    fn stop(&mut self, reason: StopReason, ctx: &mut Context<Self>) {
+        if self.stopped.is_some() {
+            return;
+        }
+        match &reason {
+            StopReason::ShutDown | StopReason::Dropped => {
+                tracing::info!(node = %self.context.node, group = %self.group, %reason, "node stops");
+            }
+            _ => tracing::error!(node = %self.context.node, group = %self.group, %reason, "node stops"),
+        }
+        self.requests.fail_all(&reason);
+        self.front.stopped(&reason);
+        self.host.do_send(GroupStopped { group: self.group, reason: reason.clone() });
+        self.stopped = Some(reason);
+        ctx.stop();
+    }
+}
+
+impl Actor for RaftNode {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.address = Some(ctx.address().downgrade());
+        self.alarm = Some(self.timer.alarm(ctx.address().recipient()));
+        Self::add_stream(self.front.requests(), ctx);
+        self.settle(ctx);
+    }
+}
+
+/// Runs when the actor ends for a reason of which nobody knows, too: callers must not hang.
+impl Drop for RaftNode {
+    fn drop(&mut self) {
+        if self.stopped.is_none() {
+            let reason = StopReason::Lost { part: "RaftNode" };
+            self.requests.fail_all(&reason);
+            self.front.stopped(&reason);
+            self.host.do_send(GroupStopped { group: self.group, reason });
+        }
+    }
+}
+
+impl Handler<Received> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, Received { envelope, credit }: Received, ctx: &mut Context<Self>) {
+        let Envelope { from, body, .. } = envelope;
+        match body {
+            Body::Raft(message) => self.step(Input::Received { from, message }, ctx),
+            Body::Forward(forward) => self.forwarded_to_us(from, forward, ctx),
+            Body::ForwardReply(reply) => self.forward_answered(from, reply),
+        }
+        drop(credit);
+        self.status_is_stale = true;
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Persisted> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, Persisted { seq }: Persisted, ctx: &mut Context<Self>) {
+        self.step(Input::Persisted(seq), ctx);
+        self.cache.borrow_mut().shrink(self.raft.durable());
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Applied> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, applied: Applied, ctx: &mut Context<Self>) {
+        self.feed.applied(applied.through);
+        self.requests.applied(applied.through);
+        self.step(Input::Applied(applied.through), ctx);
+        self.announce_office(applied.through);
+        self.feed_machine(ctx);
+        self.status_is_stale = true;
+        self.settle(ctx);
+    }
+}
+
+impl Handler<SendOut> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, SendOut(envelope): SendOut, _: &mut Context<Self>) {
+        self.context.outbound.send(envelope);
+    }
+}
+
+impl Handler<Wake> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
+        self.front.queue.expire(self.clock.now());
+        self.settle(ctx);
+    }
+}
+
+impl Handler<PeerUnreachable> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, PeerUnreachable(peer): PeerUnreachable, ctx: &mut Context<Self>) {
+        self.step(Input::Unreachable(peer), ctx);
+        self.settle(ctx);
+    }
+}
+
+impl Handler<SuffrageGranted> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, _: SuffrageGranted, ctx: &mut Context<Self>) {
+        self.step(Input::SuffrageGranted, ctx);
+        self.settle(ctx);
+    }
+}
+
+impl Handler<StorageFailed> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, failed: StorageFailed, ctx: &mut Context<Self>) {
+        self.stop(failed.reason, ctx);
+    }
+}
+
+impl Handler<StateMachineStopped> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, stopped: StateMachineStopped, ctx: &mut Context<Self>) {
+        match stopped {
+            StateMachineStopped::Failed(reason) => self.stop(reason, ctx),
+            // It applies and reads nothing any more, but its log and its vote are as good as any.
+            StateMachineStopped::Poisoned { index, error } => {
+                tracing::error!(node = %self.context.node, %index, %error, "this build cannot apply a committed command");
+            }
+        }
+    }
+}
+
+impl Handler<StopNode> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, StopNode { reason }: StopNode, ctx: &mut Context<Self>) {
+        self.stop(reason, ctx);
+    }
+}

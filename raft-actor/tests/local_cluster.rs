@@ -1,0 +1,132 @@
+//! A cluster in one process, under every kind of test function and runtime.
+
+use std::time::Duration;
+
+use raft_actor::{ApplyContext, LocalCluster, ReadError, Role, StateMachine, WriteError};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Counter(u64);
+
+impl StateMachine for Counter {
+    type Command = u64;
+    type Response = u64;
+    type Query = ();
+    type Answer = u64;
+
+    fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) -> u64 {
+        self.0 += add;
+        self.0
+    }
+
+    fn query(&self, (): ()) -> u64 {
+        self.0
+    }
+}
+
+async fn add_through_every_node(cluster: LocalCluster<Counter>) {
+    for (id, expected) in [(1, 1), (2, 2), (3, 3)] {
+        assert_eq!(cluster.node(id).write(1).await.expect("a majority runs"), expected);
+    }
+    for id in cluster.ids() {
+        assert_eq!(cluster.node(id).read(()).await.expect("a majority runs"), 3);
+    }
+    cluster.shutdown().await;
+}
+
+#[test]
+fn any_node_takes_writes_and_reads_in_a_plain_test() {
+    futures_util_block_on(async {
+        add_through_every_node(LocalCluster::start(3).await.expect("starts")).await;
+    });
+}
+
+#[actix_rt::test]
+async fn any_node_takes_writes_and_reads_in_an_actix_test() {
+    add_through_every_node(LocalCluster::start(3).await.expect("starts")).await;
+}
+
+#[tokio::test]
+async fn any_node_takes_writes_and_reads_in_a_tokio_test() {
+    add_through_every_node(LocalCluster::start(3).await.expect("starts")).await;
+}
+
+/// A bare executor: the handle needs no runtime.
+fn futures_util_block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(done) = future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+            return done;
+        }
+        std::thread::park();
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_of_one_serves() {
+    let cluster = LocalCluster::<Counter>::start(1).await.expect("starts");
+    assert_eq!(cluster.node(1).write(7).await.expect("it is the majority"), 7);
+    assert_eq!(cluster.node(1).read(()).await.expect("it is the majority"), 7);
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn without_a_majority_nothing_is_promised_and_stale_reads_answer() {
+    let mut cluster = LocalCluster::<Counter>::start(3).await.expect("starts");
+    cluster.node(1).write(5).await.expect("a majority runs");
+    assert_eq!(cluster.node(1).read(()).await.expect("a majority runs"), 5);
+    cluster.stop(2).await;
+    cluster.stop(3).await;
+    let alone = cluster.node(1).with_timeout(Duration::from_millis(400));
+    let write = alone.write(1).await.expect_err("no majority");
+    assert!(
+        matches!(write, WriteError::NoLeader { .. } | WriteError::TimedOut { .. } | WriteError::Unknown { .. }),
+        "{write:?}"
+    );
+    let read = alone.read(()).await.expect_err("no majority");
+    assert!(matches!(read, ReadError::NoLeader { .. } | ReadError::TimedOut { .. }), "{read:?}");
+    assert_eq!(alone.read_local(()).await.expect("needs nobody"), 5);
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn another_leads_after_the_leader_was_cut_off() {
+    let cluster = LocalCluster::<Counter>::start(3).await.expect("starts");
+    let old = cluster.leader().await.status().node_id;
+    cluster.node(old).write(1).await.expect("a majority runs");
+    cluster.network().isolate(old);
+    let other = cluster.ids().into_iter().find(|id| *id != old).expect("there are three");
+    assert_eq!(cluster.node(other).write(1).await.expect("the others are a majority"), 2);
+    let mut watch = cluster.node(old).watch();
+    watch.wait_for(|status| status.role != Role::Leader).await.expect("it runs on");
+    cluster.network().rejoin(old);
+    assert_eq!(cluster.node(old).read(()).await.expect("it is back"), 2);
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn many_clients_are_all_answered() {
+    let cluster = LocalCluster::<Counter>::start(3).await.expect("starts");
+    let tasks: Vec<_> = (0..64)
+        .map(|client| {
+            let node = cluster.node(client % 3 + 1).clone();
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    node.write(1).await.expect("a majority runs");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no client fails");
+    }
+    assert_eq!(cluster.node(2).read(()).await.expect("a majority runs"), 64 * 50);
+    cluster.shutdown().await;
+}
