@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::handshake::{self, Greeting, HandshakeError, Lane};
-use super::{Count, Shared, Task, TcpOptions, receive, socket};
+use super::{Count, Shared, Task, TcpOptions, complain, receive, socket};
 
 /// The wait after the listener failed, for instance because the process has no file descriptors left.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -111,7 +111,7 @@ pub(super) async fn accept(shared: Rc<Shared>) {
             }
             Some(Err(error)) => {
                 shared.counters.one(Count::AcceptFailed);
-                tracing::debug!(%error, "cannot accept a connection");
+                complain!(shared, %error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
             None => return,
@@ -133,10 +133,10 @@ fn take_in(shared: &Rc<Shared>, stream: TcpStream, address: SocketAddr) {
 
 /// The whole life of an incoming connection.
 async fn serve(shared: Rc<Shared>, mut stream: TcpStream, address: SocketAddr, connection: u64) {
-    let introduced = introduce(&shared, &mut stream);
+    let introduced = introduce(&shared, &mut stream, address);
     let greeting = timeout(shared.options.handshake_timeout, introduced).await.unwrap_or_else(|_| {
         shared.counters.one(Count::HandshakeTimedOut);
-        tracing::debug!(%address, "closed: no handshake in time");
+        complain!(shared, %address, "closed: no handshake in time");
         None
     });
     let Some(task) = shared.incoming.borrow_mut().introduced(connection) else { return };
@@ -145,7 +145,7 @@ async fn serve(shared: Rc<Shared>, mut stream: TcpStream, address: SocketAddr, c
     let credit = shared.incoming.borrow_mut().admit(key, (connection, task), &shared);
     let Some(credit) = credit else {
         shared.counters.one(Count::ClosedTooMany);
-        tracing::warn!(peer = %greeting.hello.node, %address, "closed: too many connections");
+        complain!(shared, peer = %greeting.hello.node, %address, "closed: too many connections");
         return;
     };
     let welcomed = timeout(shared.options.handshake_timeout, handshake::welcome(&mut stream, &shared.hello)).await;
@@ -162,7 +162,7 @@ async fn serve(shared: Rc<Shared>, mut stream: TcpStream, address: SocketAddr, c
 }
 
 /// Hears who wants to be let in; `None` if it is not.
-async fn introduce(shared: &Shared, stream: &mut TcpStream) -> Option<Greeting> {
+async fn introduce(shared: &Shared, stream: &mut TcpStream, address: SocketAddr) -> Option<Greeting> {
     if let Err(error) = socket::prepare(stream, shared.options.stall_timeout) {
         tracing::debug!(%error, "cannot set the options of a connection");
     }
@@ -170,19 +170,19 @@ async fn introduce(shared: &Shared, stream: &mut TcpStream) -> Option<Greeting> 
         Ok(greeting) => match judge(shared, &greeting) {
             Ok(()) => return Some(greeting),
             Err(refusal) => {
-                tracing::debug!(peer = %greeting.hello.node, address = greeting.hello.address, %refusal, "refused");
+                complain!(shared, peer = %greeting.hello.node, address = greeting.hello.address, %refusal, "refused");
                 refusal
             }
         },
         Err(HandshakeError::Version) => Refusal::Version { ours: VERSION },
         Err(HandshakeError::Io(error)) => {
             shared.counters.one(Count::HandshakeCutOff);
-            tracing::debug!(%error, "closed before the handshake was complete");
+            tracing::debug!(%address, %error, "closed before the handshake was complete");
             return None;
         }
         Err(error) => {
             shared.counters.one(Count::NotAHandshake);
-            tracing::debug!(%error, "closed: not a peer");
+            complain!(shared, %address, %error, "closed: not a peer");
             return None;
         }
     };

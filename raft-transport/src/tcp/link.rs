@@ -94,7 +94,11 @@ pub(super) async fn run(link: Rc<Link>, shared: Rc<Shared>) {
         }
         tokio::select! {
             () = tokio::time::sleep(wait.next()) => {}
-            () = link.retry.notified() => wait.reset(),
+            () = link.retry.notified() => {
+                // Not at once: two hosts that let each other in and then fall out would go round without a pause.
+                wait.reset();
+                tokio::time::sleep(wait.next()).await;
+            }
         }
     }
 }

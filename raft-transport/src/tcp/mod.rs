@@ -20,18 +20,20 @@
 //! remote does, memory stays within [`TcpOptions`], other connections go on,
 //! and it is counted.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use raft_actor::NodeId;
 use raft_actor::envelope::Envelope;
 use raft_actor::transport::{Hello, Inbound, Outbound, Transport};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 mod counters;
 mod handshake;
@@ -48,6 +50,17 @@ pub use options::TcpOptions;
 
 use incoming::Incoming;
 use outgoing::Outgoing;
+
+/// Strangers and broken peers get a warning at most this often; the rest goes to the debug log, and is counted.
+const WARNING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Warns, unless somebody has just been warned: who floods the port must not flood the log.
+macro_rules! complain {
+    ($shared:expr, $($what:tt)+) => {
+        if $shared.may_warn() { tracing::warn!($($what)+) } else { tracing::debug!($($what)+) }
+    };
+}
+use complain;
 
 /// A buffer that grew beyond this is given back when it is empty; a smaller one is kept for the next batch.
 const KEPT_BUFFER_BYTES_MAX: usize = 4 << 20;
@@ -123,6 +136,7 @@ impl Transport for Tcp {
             counters: self.counters,
             hello,
             inbound,
+            last_warning: Cell::new(None),
         });
         let accept = Task::spawn(incoming::accept(Rc::clone(&shared)));
         Ok(Rc::new(TcpOutbound { shared, _accept: accept }))
@@ -142,6 +156,18 @@ struct Shared {
     inbound: Arc<dyn Inbound>,
     outgoing: RefCell<Outgoing>,
     incoming: RefCell<Incoming>,
+    last_warning: Cell<Option<Instant>>,
+}
+
+impl Shared {
+    fn may_warn(&self) -> bool {
+        let now = Instant::now();
+        let may = self.last_warning.get().is_none_or(|last| now.duration_since(last) >= WARNING_INTERVAL);
+        if may {
+            self.last_warning.set(Some(now));
+        }
+        may
+    }
 }
 
 /// A started transport. Dropping it frees the port at once and ends all its tasks.

@@ -9,7 +9,7 @@ use raft_actor::envelope::{Body, Envelope};
 use super::handshake::Lane;
 use super::link::{self, Link};
 use super::queue::Dropped;
-use super::{Shared, Task};
+use super::{Count, Shared, Task, complain};
 
 /// All peers that we may send to.
 #[derive(Default)]
@@ -57,13 +57,13 @@ impl Shared {
         };
         match pushed {
             Ok(()) => {
-                self.counters.one(super::Count::MessagesOut);
+                self.counters.one(Count::MessagesOut);
                 true
             }
             Err(dropped) => {
                 self.counters.one(dropped.count());
                 if let Dropped::Unsendable(error) = dropped {
-                    tracing::warn!(%peer, group = %envelope.group, %error, "a message cannot be sent");
+                    complain!(self, %peer, group = %envelope.group, %error, "a message cannot be sent");
                 }
                 self.inbound.unreachable(peer);
                 false
@@ -81,14 +81,8 @@ impl Shared {
             known.address == address
         });
         if !known {
-            let new = Peer { address: address.to_owned(), told_by_host: true, links: BTreeMap::new() };
-            let replaced = self.outgoing.borrow_mut().peers.insert(peer, new);
-            if let Some(replaced) = replaced
-                && replaced.links.values().any(|open| open.link.is_connected())
-            {
-                // What waited for the old address is gone.
-                self.inbound.unreachable(peer);
-            }
+            let moved = self.outgoing.borrow_mut().peers.insert(peer, Peer::new(address, true));
+            self.replaced(peer, moved);
         }
         self.link(peer, Lane::Raft);
     }
@@ -97,16 +91,24 @@ impl Shared {
     pub(super) fn peer_is_there(&self, peer: NodeId, address: &str) {
         let mut outgoing = self.outgoing.borrow_mut();
         let room = outgoing.peers.len() < self.options.connections_max;
-        match outgoing.peers.get_mut(&peer) {
+        match outgoing.peers.get(&peer) {
             Some(known) if known.told_by_host || known.address == address => {
-                known.links.values().for_each(|open| open.link.retry_now());
+                return known.links.values().for_each(|open| open.link.retry_now());
             }
-            // A host that we do not know (yet) wants answers: what it says about its address is all there is.
-            Some(known) => *known = Peer::self_declared(address),
-            None if room => {
-                outgoing.peers.insert(peer, Peer::self_declared(address));
-            }
-            None => {}
+            None if !room => return,
+            Some(_) | None => {}
+        }
+        // A host that we do not know (yet) wants answers: what it says about its address is all there is.
+        let moved = outgoing.peers.insert(peer, Peer::new(address, false));
+        drop(outgoing);
+        self.replaced(peer, moved);
+    }
+
+    /// What waited for the old address is gone.
+    fn replaced(&self, peer: NodeId, old: Option<Peer>) {
+        if old.is_some_and(|old| old.links.values().any(|open| open.link.is_connected())) {
+            self.counters.one(Count::Disconnected);
+            self.inbound.unreachable(peer);
         }
     }
 
@@ -124,7 +126,7 @@ impl Shared {
 }
 
 impl Peer {
-    fn self_declared(address: &str) -> Self {
-        Self { address: address.to_owned(), told_by_host: false, links: BTreeMap::new() }
+    fn new(address: &str, told_by_host: bool) -> Self {
+        Self { address: address.to_owned(), told_by_host, links: BTreeMap::new() }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::net::TcpListener;
 
-use raft_transport::{Count, Tcp};
+use raft_actor::transport::Refusal;
+use raft_transport::{Count, Tcp, TcpOptions};
 
 use crate::support::*;
 
@@ -70,33 +71,42 @@ fn a_peer_that_restarts_on_its_port_is_found_again() {
 }
 
 #[test]
-fn a_peer_that_comes_back_and_connects_is_connected_to_without_waiting() {
-    use std::time::Duration;
-    // A back-off so long that only the returning peer's own connection can end it.
-    let patient = raft_transport::TcpOptions {
-        reconnect_delay_min: 100 * PATIENCE,
-        reconnect_delay_max: 100 * PATIENCE,
-        ..options()
-    };
-    let (a, b) = (Node::start_with(hello(1), patient), Node::start(2));
-    a.connect(&b);
-    let address = b.address.clone();
-    drop(b);
-    a.lost(node(2));
-    let b = Node::start_on(Tcp::bind(&address).unwrap().options(options()), hello(2));
-    // Until a waits there is nothing to cut short: b connects again and again.
-    let confirmed = loop {
-        b.set_address(a.id, &a.address);
-        b.confirmed_by(a.id);
-        b.forget(a.id);
-        if let Some(by) = a.within(Duration::from_millis(200), |event| match event {
-            Event::Confirmed(by) => Some(by),
-            _ => None,
-        }) {
-            break by;
-        }
-    };
-    assert_eq!(confirmed.node, b.id);
+fn a_peer_that_connects_is_connected_to_without_waiting_for_the_next_attempt() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let a = Node::start_with(hello(1), TcpOptions { reconnect_delay_max: 100 * PATIENCE, ..options() });
+    a.set_address(node(7), &listener.local_addr().unwrap().to_string());
+    let mut first = Raw::over(listener.accept().unwrap().0);
+    first.read_frame();
+    let refusal = Refusal::Incarnation;
+    first.write(&handshake_frame(REFUSED, &Refused { text: refusal.to_string(), refusal: refusal.clone() }));
+    // After a refusal the wait is the longest there is; only the peer itself can cut it short.
+    assert_eq!(a.refused_by(node(7)), refusal);
+    Raw::admitted(7, &a);
+    let mut second = Raw::over(listener.accept().unwrap().0);
+    let (kind, _): (u8, Greeting) = second.read_header();
+    assert_eq!(kind, GREETING);
+}
+
+#[test]
+fn a_peer_that_moves_and_says_so_itself_is_followed() {
+    let (a, old, new) =
+        (Node::start(1), TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    for listener in [&old, &new] {
+        let mut raw = Raw::connect(&a);
+        let mut greeting = greeting(7, a.id);
+        greeting.hello.address = listener.local_addr().unwrap().to_string();
+        raw.write(&handshake_frame(GREETING, &greeting));
+        raw.read_frame();
+        // Sending is what opens the connection.
+        a.send(message(a.id, node(7), 1));
+        a.lost(node(7));
+        let mut accepted = Raw::over(listener.accept().unwrap().0);
+        accepted.read_frame();
+        accepted.write(&handshake_frame(WELCOME, &Welcome { version: 1, hello: hello(7) }));
+        a.confirmed_by(node(7));
+    }
+    // The connection to the old address was lost with it: twice unsent, once moved.
+    assert_eq!(a.count(Count::DroppedUnconnected), 2);
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn a_black_hole_delays_nobody_else() {
         assert_eq!(mark(&friend.delivered()), expected);
         a.lost(node(7));
     }
+    a.barrier();
     assert_eq!(a.count(Count::DroppedUnconnected), 100);
     assert_eq!(a.count(Count::BytesOut), 100 * frame(&message(a.id, friend.id, 0)).len() as u64);
 }

@@ -206,12 +206,6 @@ impl Node {
         }
     }
 
-    /// What happens soon, if it does.
-    pub(crate) fn within<T>(&self, soon: Duration, is_it: impl FnMut(Event) -> Option<T>) -> Option<T> {
-        let event = self.events.recv_timeout(soon).ok();
-        event.into_iter().chain(self.events.try_iter()).find_map(is_it)
-    }
-
     pub(crate) fn confirmed_by(&self, peer: NodeId) {
         self.wait("a confirmation", |event| matches!(event, Event::Confirmed(by) if by.node == peer).then_some(()));
     }

@@ -94,7 +94,10 @@ fn read_payload(region: &mut Region) -> Result<Payload, DecodeError> {
         COMMAND => Ok(Payload::Command(bytes)),
         NOOP if bytes.is_empty() => Ok(Payload::Noop),
         NOOP => Err(DecodeError::Payload("a no-op carries bytes")),
-        CONFIGURATION => Ok(Payload::Configuration(Box::new(unpack::<Configuration>(&bytes)?))),
+        CONFIGURATION => match unpack::<Configuration>(&bytes) {
+            Ok(configuration) => Ok(Payload::Configuration(Box::new(configuration))),
+            Err(_) => Err(DecodeError::Payload("a configuration that is none")),
+        },
         _ => Err(DecodeError::Payload("an entry of a kind that this build does not know")),
     }
 }
