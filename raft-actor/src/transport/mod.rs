@@ -61,7 +61,7 @@ pub trait Inbound: Send + Sync {
     /// A peer has admitted us: it has durably recorded our directory.
     fn confirmed(&self, by: &Hello);
 
-    /// A peer did not let us in.
+    /// A peer did not let us in. A transport that goes on trying says so again only when the reason changes.
     fn refused(&self, by: NodeId, refusal: Refusal);
 
     /// A message arrived from a host that was admitted. `credit` is to be dropped

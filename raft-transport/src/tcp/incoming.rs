@@ -170,7 +170,7 @@ async fn introduce(shared: &Shared, stream: &mut TcpStream, address: SocketAddr)
         Ok(greeting) => match judge(shared, &greeting) {
             Ok(()) => return Some(greeting),
             Err(refusal) => {
-                complain!(shared, peer = %greeting.hello.node, address = greeting.hello.address, %refusal, "refused");
+                tracing::debug!(peer = %greeting.hello.node, %address, %refusal, "refused");
                 refusal
             }
         },

@@ -103,13 +103,13 @@ pub(super) async fn run(link: Rc<Link>, shared: Rc<Shared>) {
     }
 }
 
-/// Says so once, and again when the reason changes; the host hears it every time.
+/// The host hears it once, and again when the reason changes: we go on trying, it has its log to think of.
 fn tell_refusal(link: &Link, shared: &Shared, refusal: Refusal, last: &mut Option<Refusal>) {
+    tracing::debug!(peer = %link.peer, address = link.address, %refusal, "not let in");
     if last.as_ref() != Some(&refusal) {
-        tracing::warn!(peer = %link.peer, address = link.address, %refusal, "not let in");
         *last = Some(refusal.clone());
+        shared.inbound.refused(link.peer, refusal);
     }
-    shared.inbound.refused(link.peer, refusal);
 }
 
 async fn connect(link: &Link, shared: &Shared) -> Result<(TcpStream, Hello), ConnectError> {

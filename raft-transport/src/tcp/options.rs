@@ -14,7 +14,8 @@ pub struct TcpOptions {
     /// Most messages that wait for one peer; default 65 536.
     pub queue_messages_max: usize,
     /// Most bytes received from one peer that the host has not processed yet. Beyond it the
-    /// connection is not read, and TCP holds the sender back. Default 16 MiB, at most 4 GiB.
+    /// connection is not read, and TCP holds the sender back. Small, because the host's thread takes all
+    /// that waits before it looks at its timers again. Default 4 MiB.
     pub credit_bytes: u32,
     /// How long a peer has to introduce itself, and to answer an introduction; default 5 s.
     pub handshake_timeout: Duration,
@@ -40,7 +41,7 @@ impl Default for TcpOptions {
             frame_bytes_max: 32 << 20,
             queue_bytes_max: 32 << 20,
             queue_messages_max: 1 << 16,
-            credit_bytes: 16 << 20,
+            credit_bytes: 4 << 20,
             handshake_timeout: Duration::from_secs(5),
             handshakes_max: 64,
             connections_max: 256,
