@@ -59,6 +59,9 @@ struct Held {
     message: Message,
 }
 
+/// Most messages that wait at a time: strangers with many names must not fill our memory.
+const HELD_MAX: usize = 4096;
+
 /// The storage confirmed a write that was never ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NeverOrdered {
@@ -210,10 +213,12 @@ impl Outbox {
     fn hold(&mut self, new: Held) {
         let replaces =
             |old: &Held| old.to == new.to && old.after == new.after && is_same_kind(&old.message, &new.message);
-        match self.held.iter_mut().rev().find(|old| replaces(old)) {
-            Some(old) => old.message = newer(&old.message, new.message),
-            None => self.held.push(new),
+        if let Some(old) = self.held.iter_mut().rev().find(|old| replaces(old)) {
+            old.message = newer(&old.message, new.message);
+        } else if self.held.len() < HELD_MAX {
+            self.held.push(new);
         }
+        // Else it is as if the network had lost it.
     }
 
     fn release(&mut self, effects: &mut Effects) {

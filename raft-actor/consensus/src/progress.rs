@@ -74,6 +74,9 @@ pub(crate) enum Refusal {
 /// This many messages with entries may be under way whatever the round trip.
 const APPENDS_UNPACED: usize = 2;
 
+/// What is under way for longer than this many usual round trips (and a heartbeat) may be lost.
+const ROUND_TRIPS_PATIENT: u32 = 4;
+
 impl Progress {
     /// A peer of which a leader elected at `now` knows nothing: guess that its log ends as ours (§5.3).
     pub(crate) fn new(last: LogIndex, now: Time) -> Self {
@@ -242,9 +245,9 @@ impl Progress {
         self.asked = None;
     }
 
-    /// Whether to ask if what is under way has arrived: it has taken longer than a heartbeat.
+    /// Whether to ask if what is under way has arrived: it has taken unusually long.
     pub(crate) fn wants_to_ask(&self, settings: &Settings, now: Time) -> bool {
-        let patience = settings.heartbeat();
+        let patience = settings.heartbeat().max(self.round_trip * ROUND_TRIPS_PATIENT);
         self.inflight.front().is_some_and(|oldest| now.since(oldest.sent_at) >= patience)
             && self.asked.is_none_or(|(_, asked_at)| now.since(asked_at) >= patience)
     }

@@ -35,6 +35,10 @@ impl ReadIndex {
         self.waiting.push_back(Waiting { id, index, after: last_round });
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// All peers are being sent to, beginning with this round.
     pub(crate) fn asked(&mut self, first_round: Round) {
         self.asked = first_round;

@@ -69,14 +69,24 @@ pub(crate) fn sent(effects: &[Effect]) -> Vec<(NodeId, &Message)> {
         .collect()
 }
 
-/// A member with its disk, which works at once unless held.
+/// A member with its disk, which confirms at once unless held.
 pub(crate) struct Member {
     pub(crate) raft: Raft,
+    /// What can be read, durable or not.
     pub(crate) log: Entries,
     pub(crate) applied: LogIndex,
+    /// Effects that answer somebody, oldest first.
     pub(crate) answers: Vec<Effect>,
     pub(crate) is_disk_held: bool,
-    unconfirmed: Option<WriteSeq>,
+    pub(crate) disk: Disk,
+}
+
+/// What survives a crash, and the writes that would not.
+#[derive(Clone, Default)]
+pub(crate) struct Disk {
+    hard_state: HardState,
+    log: Entries,
+    unconfirmed: VecDeque<(WriteSeq, Option<HardState>, Option<LogWrite>)>,
 }
 
 pub(crate) struct Cluster {
@@ -102,7 +112,9 @@ impl Cluster {
             let raft = Raft::new(start(n, voters.clone(), terms));
             let log = entries(1, terms);
             let applied = LogIndex::ZERO;
-            (id(n), Member { raft, log, applied, answers: Vec::new(), is_disk_held: false, unconfirmed: None })
+            let hard_state = HardState { term: raft.term(), vote: None };
+            let disk = Disk { hard_state, log: log.clone(), unconfirmed: VecDeque::new() };
+            (id(n), Member { raft, log, applied, answers: Vec::new(), is_disk_held: false, disk })
         };
         let members = (1..).zip(logs).map(member).collect();
         let (cut, messages, delivered) = (BTreeSet::new(), VecDeque::new(), Vec::new());
@@ -135,12 +147,11 @@ impl Cluster {
             member.raft.step(self.now, input, &mut effects);
             for effect in effects.drain() {
                 match effect {
-                    Effect::Persist { seq, log, .. } => {
-                        member.write(log);
-                        if member.is_disk_held {
-                            member.unconfirmed = Some(seq);
-                        } else {
-                            inputs.push_back(Input::Persisted(seq));
+                    Effect::Persist { seq, hard_state, log } => {
+                        write(&mut member.log, log.as_ref());
+                        member.disk.unconfirmed.push_back((seq, hard_state, log));
+                        if !member.is_disk_held {
+                            inputs.extend(member.disk.confirm(usize::MAX).map(Input::Persisted));
                         }
                     }
                     Effect::Send { to, message } => self.messages.push_back((n, to, message)),
@@ -210,10 +221,23 @@ impl Cluster {
     pub(crate) fn release_disk(&mut self, n: u64) {
         let member = self.member(n);
         member.is_disk_held = false;
-        if let Some(seq) = member.unconfirmed.take() {
+        if let Some(seq) = member.disk.confirm(usize::MAX) {
             self.input(id(n), Input::Persisted(seq));
         }
         self.settle();
+    }
+
+    /// `n` loses all that is not on its disk and comes back.
+    pub(crate) fn restart(&mut self, n: u64, seed: u64) {
+        let now = self.now;
+        let voters: Vec<u64> = self.members.keys().map(|id| id.get()).collect();
+        let member = self.member(n);
+        member.disk.unconfirmed.clear();
+        member.log = member.disk.log.clone();
+        member.applied = LogIndex::ZERO;
+        let mut start = Start { hard_state: member.disk.hard_state, seed, now, ..start(n, voters, &[]) };
+        start.log.append(&member.log);
+        member.raft = Raft::new(start);
     }
 
     pub(crate) fn leaders(&self) -> Vec<NodeId> {
@@ -221,16 +245,28 @@ impl Cluster {
     }
 }
 
-impl Member {
-    fn write(&mut self, log: Option<LogWrite>) {
-        match log {
-            None | Some(LogWrite::Purge { .. }) => {}
-            Some(LogWrite::Append(entries)) => self.log.append(entries),
-            Some(LogWrite::Replace(entries)) => {
-                self.log.truncate_after(entries.first_index().expect("not empty").prev());
-                self.log.append(entries);
-            }
-            Some(LogWrite::Reset { to }) => panic!("no snapshots here: {to}"),
+impl Disk {
+    /// Makes the oldest `count` writes durable; the last of them, to be confirmed.
+    pub(crate) fn confirm(&mut self, count: usize) -> Option<WriteSeq> {
+        let count = count.min(self.unconfirmed.len());
+        let mut last = None;
+        for (seq, hard_state, log) in self.unconfirmed.drain(..count) {
+            self.hard_state = hard_state.unwrap_or(self.hard_state);
+            write(&mut self.log, log.as_ref());
+            last = Some(seq);
         }
+        last
+    }
+}
+
+fn write(log: &mut Entries, change: Option<&LogWrite>) {
+    match change {
+        None | Some(LogWrite::Purge { .. }) => {}
+        Some(LogWrite::Append(entries)) => log.append(entries.clone()),
+        Some(LogWrite::Replace(entries)) => {
+            log.truncate_after(entries.first_index().expect("not empty").prev());
+            log.append(entries.clone());
+        }
+        Some(LogWrite::Reset { to }) => panic!("no snapshots here: {to}"),
     }
 }

@@ -1,5 +1,7 @@
 //! Whole elections and whole logs, over a tiny network.
 
+mod chaos;
+
 use std::time::Duration;
 
 use bytes::Bytes;

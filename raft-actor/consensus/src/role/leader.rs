@@ -199,6 +199,9 @@ impl Leader {
     }
 
     fn answer_reads(&mut self, shared: &mut Shared, effects: &mut Effects) {
+        if self.reads.is_empty() {
+            return;
+        }
         let echoed_of = |id| match self.progress(id) {
             Some(progress) => progress.echoed(),
             None if id == shared.id => Round::new(u64::MAX),
