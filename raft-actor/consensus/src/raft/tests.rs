@@ -1,6 +1,8 @@
 //! Whole elections and whole logs, over a tiny network.
 
 mod chaos;
+mod office;
+mod remote_input;
 
 use std::time::Duration;
 
