@@ -60,7 +60,7 @@ struct Held {
 }
 
 /// Most messages that wait at a time: strangers with many names must not fill our memory.
-const HELD_MAX: usize = 4096;
+const HELD_MAX: usize = 1024;
 
 /// The storage confirmed a write that was never ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

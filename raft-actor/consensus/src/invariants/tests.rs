@@ -23,7 +23,8 @@ fn facts() -> Facts {
 #[test]
 fn a_sound_state_passes_and_each_broken_one_is_named() {
     assert_eq!(check_state(&facts()), Ok(()));
-    let breaks: [(fn(&mut Facts), &str); 8] = [
+    type Break = fn(&mut Facts);
+    let breaks: [(Break, &str); 8] = [
         (|f| f.applied = LogIndex::ZERO, "now.base.index <= now.applied"),
         (|f| f.apply_ordered = LogIndex::new(1), "now.applied <= now.apply_ordered"),
         (|f| f.apply_ordered = LogIndex::new(5), "now.apply_ordered <= now.commit.index"),

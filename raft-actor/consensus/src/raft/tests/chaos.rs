@@ -158,7 +158,7 @@ impl Chaos {
 #[test]
 fn no_fault_breaks_safety_and_without_faults_the_cluster_serves_again() {
     let (mut committed, mut terms, mut reads, mut restarts) = (0, 0, 0, 0);
-    for seed in 0..60 {
+    for seed in 0..30 {
         let mut chaos = Chaos::new(seed, [1, 2, 3, 3, 5][usize::try_from(seed % 5).expect("small")]);
         for _ in 0..3000 {
             chaos.act();
@@ -171,8 +171,8 @@ fn no_fault_breaks_safety_and_without_faults_the_cluster_serves_again() {
         chaos.heal();
     }
     // A run in which nothing happened proves nothing.
-    assert!(committed > 2000, "{committed} entries");
-    assert!(terms > 100, "{terms} leaders");
-    assert!(reads > 200, "{reads} reads");
-    assert!(restarts > 300, "{restarts} restarts");
+    assert!(committed > 1000, "{committed} entries");
+    assert!(terms > 50, "{terms} leaders");
+    assert!(reads > 100, "{reads} reads");
+    assert!(restarts > 150, "{restarts} restarts");
 }
