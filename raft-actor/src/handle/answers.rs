@@ -34,6 +34,9 @@ impl Answers {
     pub(crate) fn new(segments: VecDeque<Segment>, shared: Arc<HandedOut>) -> Self {
         let mut answers = Self { segments, remote: Vec::new(), shared };
         answers.segments.retain(|segment| segment.len() > 0);
+        if answers.is_empty() {
+            answers.shared.finish();
+        }
         answers
     }
 
@@ -71,11 +74,14 @@ impl Answers {
             return;
         };
         match &segment.callers {
-            Callers::Local(page) => {
-                if let Some(notice) = typed::<R>(page).and_then(|page| page.settle(segment.start, || Ok(output))) {
-                    notice.deliver();
+            Callers::Local(page) => match typed::<R>(page) {
+                Some(page) => {
+                    if let Some(notice) = page.settle(segment.start, || Ok(output)) {
+                        notice.deliver();
+                    }
                 }
-            }
+                None => segment.fail_one(segment.start, &Failure::Unknown),
+            },
             Callers::Remote(_) => self.remote.push(encode_to_bytes(&output).map_err(|error| {
                 tracing::warn!(%error, "an answer cannot be encoded");
                 ForwardError::Unknown
@@ -91,7 +97,7 @@ impl Answers {
             return;
         };
         match &segment.callers {
-            Callers::Local(page) => page.fail(segment.start, segment.start + 1, failure),
+            Callers::Local(_) => segment.fail_one(segment.start, failure),
             Callers::Remote(_) => self.remote.push(Err(failure.to_wire())),
             Callers::Gone => {}
         }

@@ -16,8 +16,9 @@ use crate::state_machine::{decode, encode_to_bytes};
 pub(crate) trait AnyPage: Any + Send + Sync {
     /// Fails those of `start..end` that are open.
     fn fail(&self, start: usize, end: usize, failure: &Failure);
-    /// Fails those of `start..end` whose deadline has passed; the earliest deadline of the others.
-    fn expire(&self, start: usize, end: usize, now: Time, failure: &Failure) -> Time;
+    /// Fails those of `start..end` whose deadline has passed, and adds their indexes to `expired`; the earliest
+    /// deadline of the others.
+    fn expire(&self, start: usize, end: usize, now: Time, failure: &Failure, expired: &mut Vec<usize>) -> Time;
     /// Bytes that `start..end` take.
     fn bytes(&self, start: usize, end: usize) -> u64;
     /// Encodes what `start..end` ask. Of those who do not wait any more: nothing, as an empty slice.
@@ -35,11 +36,14 @@ impl<R: Request> AnyPage for Page<R> {
         }
     }
 
-    fn expire(&self, start: usize, end: usize, now: Time, failure: &Failure) -> Time {
+    fn expire(&self, start: usize, end: usize, now: Time, failure: &Failure, expired: &mut Vec<usize>) -> Time {
         let mut earliest = Time::NEVER;
         for index in start..end {
             match Page::expire(self, index, now, || Err(failure.clone().into())) {
-                Ok(notice) => notice.deliver(),
+                Ok(notice) => {
+                    notice.deliver();
+                    expired.push(index);
+                }
                 Err(deadline) => earliest = earliest.min(deadline),
             }
         }
@@ -222,19 +226,33 @@ impl Segment {
         }
     }
 
-    pub(crate) fn expire(&mut self, now: Time, failure: &Failure) {
+    /// Fails one of them.
+    pub(crate) fn fail_one(&self, index: usize, failure: &Failure) {
+        match &self.callers {
+            Callers::Local(page) => page.fail(index, index + 1, failure),
+            Callers::Remote(page) => page.fail(index, index + 1, failure.to_wire()),
+            Callers::Gone => {}
+        }
+    }
+
+    /// Fails those whose deadline has passed; their places, counted from the first of the segment.
+    pub(crate) fn expire(&mut self, now: Time, failure: &Failure) -> Vec<usize> {
+        let mut expired = Vec::new();
         if self.earliest > now {
-            return;
+            return expired;
         }
         self.earliest = match &self.callers {
-            Callers::Local(page) => page.expire(self.start, self.end, now, failure),
+            Callers::Local(page) => page.expire(self.start, self.end, now, failure, &mut expired),
             // All of a Forward share a deadline.
             Callers::Remote(page) => {
                 page.fail(self.start, self.end, failure.to_wire());
+                expired.extend(self.start..self.end);
                 Time::NEVER
             }
             Callers::Gone => Time::NEVER,
         };
+        expired.iter_mut().for_each(|index| *index -= self.start);
+        expired
     }
 
     /// Settles one of them with an encoded answer from another node.

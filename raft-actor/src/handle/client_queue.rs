@@ -91,22 +91,20 @@ impl ClientQueue {
         batch.fail(&failure);
     }
 
-    /// Fails those in line whose deadline has passed.
+    /// Fails those in line whose deadline has passed, and takes them and their commands out of the
+    /// line: they are told that nothing was applied, so nothing may be.
     pub(crate) fn expire(&self, now: Time) {
         if self.earliest_deadline() > now {
             return;
         }
         let mut staged = self.staged();
         self.stage(&mut staged, None);
-        let mut batch = mem::take(&mut staged.batch);
+        let batch = mem::take(&mut staged.batch);
         drop(staged); // the callers' wakers may do anything
-        for waiting in batch.waiting_mut() {
-            waiting.expire(now, Failure::TimedOut { maybe_applied: false });
-        }
+        let mut left = batch.expire(now, &Failure::TimedOut { maybe_applied: false });
         let mut staged = self.staged();
-        let later = mem::take(&mut staged.batch);
-        batch.append(later);
-        staged.batch = batch;
+        left.append(mem::take(&mut staged.batch));
+        staged.batch = left;
     }
 
     /// When to call [`expire`](ClientQueue::expire).
@@ -217,6 +215,29 @@ impl ClientBatch {
     fn waiting_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {
         let writes = self.writes.as_mut().map(|writes| &mut writes.waiting);
         writes.into_iter().chain(&mut self.reads).chain(&mut self.local_reads)
+    }
+
+    /// Without those whose deadline has passed.
+    fn expire(self, now: Time, failure: &Failure) -> Self {
+        let mut left = Self::default();
+        if let Some(WriteBatch { mut commands, waiting }) = self.writes {
+            // From behind, so that the places in front stay what they are.
+            let mut runs = Vec::new();
+            for (first, waiting) in waiting.expire_out(now, failure).into_iter().rev() {
+                commands.truncate(first + waiting.len());
+                runs.push(WriteBatch { commands: commands.split_off(first), waiting });
+            }
+            for run in runs.into_iter().rev() {
+                left.append(Self { writes: Some(run), ..Self::default() });
+            }
+        }
+        for (_, waiting) in self.reads.into_iter().flat_map(|waiting| waiting.expire_out(now, failure)) {
+            append(&mut left.reads, Some(waiting));
+        }
+        for (_, waiting) in self.local_reads.into_iter().flat_map(|waiting| waiting.expire_out(now, failure)) {
+            append(&mut left.local_reads, Some(waiting));
+        }
+        left
     }
 
     fn fail(self, failure: &Failure) {

@@ -91,6 +91,12 @@ impl Subscriptions {
         E::list(&mut subscribers).push(subscriber.downgrade());
     }
 
+    /// How many subscribers of `E` there are.
+    #[cfg(test)]
+    pub(crate) fn count<E: RaftEvent>(&self) -> usize {
+        E::list(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner)).len()
+    }
+
     /// Tells everybody who wants to know, in the order of the calls, and forgets those who are gone.
     pub(crate) fn publish<E: RaftEvent>(&self, event: &E) {
         let mut subscribers = self.shared.lock().unwrap_or_else(PoisonError::into_inner);

@@ -49,7 +49,7 @@ pub(crate) use callers::Outlet;
 pub(crate) use client_queue::{ClientBatch, ClientQueue, WriteBatch};
 pub(crate) use events::Subscriptions;
 pub(crate) use failure::Failure;
-pub(crate) use queue::Queue;
+pub(crate) use queue::{Consistency, Queue};
 pub(crate) use raft_handle::HandleParts;
 pub(crate) use request::{Reads, Writes};
 pub(crate) use waiting::Waiting;

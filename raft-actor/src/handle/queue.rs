@@ -207,6 +207,12 @@ impl<S: StateMachine> Queue<S> {
         Ok(place)
     }
 
+    /// What is under way at the moment, in line and with the node.
+    #[cfg(test)]
+    pub(crate) fn in_use(&self) -> Amount {
+        self.lock().admission.in_use()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner<S>> {
         // No code of others runs under this lock, so a poisoned one is still consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)

@@ -149,9 +149,33 @@ impl Waiting {
 
     /// Fails those whose deadline has passed. They keep their places.
     pub(crate) fn expire(&mut self, now: Time, failure: Failure) {
-        for segment in &mut self.segments {
-            segment.expire(now, &failure);
+        self.expire_places(now, &failure);
+    }
+
+    /// Like [`expire`](Waiting::expire), but those who expired leave. What is left: runs of callers
+    /// who still wait, with the place of the first of each.
+    pub(crate) fn expire_out(mut self, now: Time, failure: &Failure) -> Vec<(usize, Self)> {
+        let len = self.len();
+        let mut kept = Vec::new();
+        let mut from = 0;
+        for place in self.expire_places(now, failure) {
+            kept.push(from..place);
+            from = place + 1;
         }
+        kept.push(from..len);
+        kept.retain(|run| !run.is_empty());
+        self.only(kept).collect()
+    }
+
+    /// Fails those whose deadline has passed; their places, in ascending order.
+    fn expire_places(&mut self, now: Time, failure: &Failure) -> Vec<usize> {
+        let mut places = Vec::new();
+        let mut first = 0;
+        for segment in &mut self.segments {
+            places.extend(segment.expire(now, failure).into_iter().map(|place| first + place));
+            first += segment.len();
+        }
+        places
     }
 
     /// When to call [`expire`](Waiting::expire): never too late, possibly for nothing.
@@ -222,7 +246,7 @@ impl Waiting {
             match outcome {
                 Ok(answer) => segment.settle_encoded(at, answer),
                 Err(error) => match Failure::from_wire(error) {
-                    Some(failure) => Segment { start: at, end: at + 1, ..segment.clone() }.fail(&failure),
+                    Some(failure) => segment.fail_one(at, &failure),
                     None => match again.last_mut() {
                         Some(run) if run.end == place => run.end += 1,
                         Some(_) | None => again.push(place..place + 1),
@@ -234,7 +258,7 @@ impl Waiting {
         forwarded
     }
 
-    /// Keeps the callers at these places, each run as a Waiting of its own; all others were answered.
+    /// Keeps the callers at these places, each run as a Waiting of its own; all others have been answered.
     fn only(mut self, places: Vec<Range<usize>>) -> impl Iterator<Item = (usize, Self)> {
         let mut at = 0;
         let mut kept = Vec::with_capacity(places.len());
