@@ -41,6 +41,7 @@ impl Answers {
     }
 
     /// How many callers are left to answer.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.segments.iter().map(Segment::len).sum()
     }

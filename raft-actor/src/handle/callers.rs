@@ -99,7 +99,6 @@ pub(crate) struct RemotePage {
     forward_id: u64,
     /// Number of the first caller within the Forward.
     first: u32,
-    deadline: Time,
     bytes_through: Vec<u64>,
     /// What each asks, until the state machine takes it (reads) or for good (writes: nothing). `None`: settled.
     open: Mutex<Vec<Option<Bytes>>>,
@@ -110,7 +109,6 @@ impl RemotePage {
     pub(crate) fn new(
         forward_id: u64,
         first: u32,
-        deadline: Time,
         requests: Vec<Bytes>,
         bytes_each: impl Iterator<Item = u64>,
         outlet: Outlet,
@@ -121,18 +119,7 @@ impl RemotePage {
                 Some(*sum)
             })
             .collect();
-        Self {
-            forward_id,
-            first,
-            deadline,
-            bytes_through,
-            open: Mutex::new(requests.into_iter().map(Some).collect()),
-            outlet,
-        }
-    }
-
-    pub(crate) fn deadline(&self) -> Time {
-        self.deadline
+        Self { forward_id, first, bytes_through, open: Mutex::new(requests.into_iter().map(Some).collect()), outlet }
     }
 
     pub(crate) fn bytes(&self, start: usize, end: usize) -> u64 {

@@ -101,7 +101,7 @@ impl ClientQueue {
         self.stage(&mut staged, None);
         let batch = mem::take(&mut staged.batch);
         drop(staged); // the callers' wakers may do anything
-        let mut left = batch.expire(now, &Failure::TimedOut { maybe_applied: false });
+        let mut left = batch.expire_out(now, &Failure::TimedOut { maybe_applied: false });
         let mut staged = self.staged();
         left.append(mem::take(&mut staged.batch));
         staged.batch = left;
@@ -218,26 +218,17 @@ impl ClientBatch {
     }
 
     /// Without those whose deadline has passed.
-    fn expire(self, now: Time, failure: &Failure) -> Self {
-        let mut left = Self::default();
-        if let Some(WriteBatch { mut commands, waiting }) = self.writes {
-            // From behind, so that the places in front stay what they are.
-            let mut runs = Vec::new();
-            for (first, waiting) in waiting.expire_out(now, failure).into_iter().rev() {
-                commands.truncate(first + waiting.len());
-                runs.push(WriteBatch { commands: commands.split_off(first), waiting });
-            }
-            for run in runs.into_iter().rev() {
-                left.append(Self { writes: Some(run), ..Self::default() });
-            }
+    fn expire_out(self, now: Time, failure: &Failure) -> Self {
+        let reads = |waiting: Waiting| {
+            let mut left = None;
+            waiting.expire_out(now, failure).into_iter().for_each(|(_, run)| append(&mut left, Some(run)));
+            left
+        };
+        Self {
+            writes: self.writes.and_then(|writes| writes.expire_out(now, failure)),
+            reads: self.reads.and_then(reads),
+            local_reads: self.local_reads.and_then(reads),
         }
-        for (_, waiting) in self.reads.into_iter().flat_map(|waiting| waiting.expire_out(now, failure)) {
-            append(&mut left.reads, Some(waiting));
-        }
-        for (_, waiting) in self.local_reads.into_iter().flat_map(|waiting| waiting.expire_out(now, failure)) {
-            append(&mut left.local_reads, Some(waiting));
-        }
-        left
     }
 
     fn fail(self, failure: &Failure) {
@@ -260,6 +251,21 @@ impl WriteBatch {
     fn append(&mut self, mut more: Self) {
         self.commands.append(&mut more.commands);
         self.waiting.append(more.waiting);
+    }
+
+    /// Fails the callers whose deadline has passed, and takes their commands out with them. Only that
+    /// way may somebody who gives up be told that nothing was applied.
+    pub(crate) fn expire_out(self, now: Time, failure: &Failure) -> Option<Self> {
+        let Self { mut commands, waiting } = self;
+        let mut runs = Vec::new();
+        // From behind, so that the places in front stay what they are.
+        for (first, waiting) in waiting.expire_out(now, failure).into_iter().rev() {
+            commands.truncate(first + waiting.len());
+            runs.push(Self { commands: commands.split_off(first), waiting });
+        }
+        let mut left = runs.pop()?;
+        runs.into_iter().rev().for_each(|run| left.append(run));
+        Some(left)
     }
 
     /// As much as one poll may hand out, and the rest.

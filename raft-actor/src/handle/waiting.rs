@@ -82,7 +82,7 @@ impl Waiting {
         outlet: Outlet,
     ) -> Self {
         let end = requests.len();
-        let page = Arc::new(RemotePage::new(forward_id, first, deadline, requests, sizes.into_iter(), outlet));
+        let page = Arc::new(RemotePage::new(forward_id, first, requests, sizes.into_iter(), outlet));
         let callers = Callers::Remote(page);
         let segment = Segment { callers, start: 0, end, earliest: deadline, latest: deadline };
         Self { segments: VecDeque::from([segment]), permit: Held::None }
@@ -102,6 +102,14 @@ impl Waiting {
     /// Whether nobody is in here: not one place, or all callers taken out.
     pub(crate) fn is_empty(&self) -> bool {
         self.segments.iter().all(|segment| segment.is_gone() || segment.len() == 0)
+    }
+
+    /// Whether these wait at another node: what they want came in a Forward, and is never forwarded again.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.segments.iter().any(|segment| match segment.callers {
+            Callers::Remote(_) => true,
+            Callers::Local(_) | Callers::Gone => false,
+        })
     }
 
     /// Splits off the first `n` callers.

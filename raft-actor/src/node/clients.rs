@@ -78,6 +78,10 @@ impl RaftNode {
     /// The core cannot confirm these reads, for leadership was lost: try again where it is now.
     pub(super) fn read_refused(&mut self, id: ReadId) {
         if let Some(waiting) = self.requests.refuse(id) {
+            // Never forwarded twice: their own node tries again.
+            if waiting.is_remote() {
+                return waiting.fail(Failure::NoLeader { leader: self.raft.leader() });
+            }
             self.park_for_retry(Request::Read { waiting });
         }
     }

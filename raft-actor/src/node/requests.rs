@@ -11,7 +11,7 @@ use bytes::Bytes;
 use raft_consensus::{Entries, LogIndex, LogPosition, NodeId, ReadId, Term, Time};
 
 use crate::envelope::ForwardKind;
-use crate::handle::{Answers, Failure, StopReason, Waiting};
+use crate::handle::{Answers, Failure, StopReason, Waiting, WriteBatch};
 
 /// A batch of requests of one kind.
 pub(super) enum Request {
@@ -31,6 +31,19 @@ impl Request {
     pub(super) fn into_waiting(self) -> Waiting {
         match self {
             Self::Write { waiting, .. } | Self::Read { waiting } => waiting,
+        }
+    }
+
+    /// Without those whose deadline has passed; their commands go with them, for they are told that nothing was applied.
+    fn expire_out(self, now: Time, failure: &Failure) -> Option<Self> {
+        match self {
+            Self::Write { commands, waiting } => WriteBatch { commands, waiting }
+                .expire_out(now, failure)
+                .map(|WriteBatch { commands, waiting }| Self::Write { commands, waiting }),
+            Self::Read { mut waiting } => {
+                waiting.expire(now, failure.clone());
+                (waiting.earliest_deadline() != Time::NEVER).then_some(Self::Read { waiting })
+            }
         }
     }
 
@@ -250,13 +263,16 @@ impl Requests {
         let unknown = Failure::TimedOut { maybe_applied: true };
         let unread = Failure::TimedOut { maybe_applied: false };
         let mut earliest = Time::NEVER;
+        for request in std::mem::take(&mut self.parked) {
+            if let Some(mut left) = request.expire_out(now, &Failure::NoLeader { leader }) {
+                earliest = earliest.min(left.waiting().earliest_deadline());
+                self.parked.push_back(left);
+            }
+        }
         let mut look_at = |waiting: &mut Waiting, failure: &Failure| {
             waiting.expire(now, failure.clone());
             earliest = earliest.min(waiting.earliest_deadline());
         };
-        for request in &mut self.parked {
-            look_at(request.waiting(), &Failure::NoLeader { leader });
-        }
         for forwarded in self.forwarded.values_mut() {
             let failure = match forwarded.request.kind() {
                 ForwardKind::Write => &unknown,
@@ -270,7 +286,6 @@ impl Requests {
         self.confirmed.iter_mut().for_each(|(_, waiting)| look_at(waiting, &unread));
         self.querying.iter_mut().for_each(|waiting| look_at(waiting, &unread));
         // Requests that nobody waits for any more and nobody will answer are let go of.
-        self.parked.retain_mut(|request| request.waiting().earliest_deadline() != Time::NEVER);
         self.forwarded.retain(|_, forwarded| forwarded.request.waiting().earliest_deadline() != Time::NEVER);
         self.querying.retain(|waiting| !waiting.is_answered());
         self.earliest_deadline = (earliest != Time::NEVER).then_some(earliest);
@@ -289,4 +304,46 @@ fn first_of_other_term(entries: &Entries, term: Term, from: LogIndex, through: L
         return through.next();
     }
     range.iter().find(|entry| entry.position.term != term).map_or(through.next(), |entry| entry.position.index)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::handle::{ClientQueue, Queue, QueueLimits};
+
+    #[test]
+    fn whoever_gives_up_before_anybody_leads_takes_the_command_along() {
+        let (queue, node): (_, ClientQueue) = Queue::<Words>::new(QueueLimits::default(), Clock::start());
+        let timeouts = [0, 7200, 0].map(Duration::from_secs);
+        let words = ["a", "b", "c"].map(str::to_owned);
+        let _callers = [0, 1, 2].map(|n| queue.write(&words[n], timeouts[n]));
+        let Poll::Ready(Some(batch)) = node.poll_batch(&mut Context::from_waker(Waker::noop())) else {
+            panic!("three writes are in line")
+        };
+        let WriteBatch { commands, waiting } = batch.writes.expect("writes");
+        let b = commands[1].clone();
+        let mut requests = Requests::default();
+        requests.park(Request::Write { commands, waiting });
+        requests.expire(Time::from_millis(3_600_000), None);
+        assert!(requests.earliest_deadline() > Time::from_millis(3_600_000));
+        let left = requests.unpark().pop_front().expect("one is left");
+        let Request::Write { commands, waiting } = left else { panic!("it is a write") };
+        assert_eq!((commands, waiting.len()), (vec![b], 1));
+    }
+
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    struct Words;
+
+    impl crate::StateMachine for Words {
+        type Command = String;
+        type Response = ();
+        type Query = ();
+        type Answer = ();
+        fn apply(&mut self, _: &mut crate::ApplyContext<'_>, _: String) {}
+        fn query(&self, (): ()) {}
+    }
 }

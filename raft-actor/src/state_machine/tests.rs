@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use raft_consensus::{Configuration, Entries, Entry, LogIndex, LogPosition, Payload, Term};
+use raft_consensus::{Entries, Entry, LogIndex, LogPosition, Payload, Term};
 use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::clock::Clock;
 use crate::envelope::{Forward, ForwardKind};
+use crate::handle::queue::Consistency;
 use crate::handle::{ClientQueue, Queue, QueueLimits, ReadError, StopReason, WriteError};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -154,7 +155,7 @@ impl Bench {
     }
 
     async fn ask(&self, index: usize) -> Result<Option<String>, ReadError> {
-        let answer = self.queue.read(index, crate::handle::Consistency::Linearizable, SECOND);
+        let answer = self.queue.read(index, Consistency::Linearizable, SECOND);
         let mut reads = self.batch().reads.expect("somebody asked");
         self.machine.do_send(Query { answers: vec![reads.answers()] });
         answer.await
@@ -212,7 +213,7 @@ async fn callers_belong_to_some_of_the_entries_and_the_machine_sees_only_command
         entry(2, Payload::Command(command("b"))),
         entry(3, next()),
         entry(4, next()),
-        entry(5, Payload::Configuration(Box::new(Configuration::default()))),
+        entry(5, Payload::Configuration(Box::default())),
         entry(6, Payload::Command(command("e"))),
         entry(7, next()),
     ];

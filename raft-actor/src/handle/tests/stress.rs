@@ -44,7 +44,7 @@ fn moody_node(node: &ClientQueue, rng: &mut StdRng, elsewhere: &Sender<Task>) ->
     });
     let reads = batch.reads.into_iter().chain(batch.local_reads).map(|waiting| (false, waiting));
     for (writes, mut waiting) in writes.into_iter().chain(reads) {
-        while waiting.len() > 0 {
+        while !waiting.is_empty() {
             let n = rng.random_range(1..=waiting.len());
             settle_somehow(waiting.split_to(n), writes, rng, elsewhere);
         }
