@@ -1,10 +1,12 @@
 //! How the messages of raft-actor travel between machines.
 //!
 //! [`Tcp`] carries them over plain TCP connections; `docs/WIRE.md` describes
-//! what goes over the line. Nothing here looks into a message.
+//! what goes over the line. [`LocalNetwork`] connects the hosts of one process
+//! without any. Nothing here looks into a message.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod tcp;
 
+pub use raft_actor::transport::{LocalNetwork, LocalTransport};
 pub use tcp::{Count, Tcp, TcpCounters, TcpOptions};

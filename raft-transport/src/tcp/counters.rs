@@ -54,6 +54,8 @@ pub enum Count {
     RefusedIdentity,
     /// Incoming connections refused: the node's disk was wiped.
     RefusedWiped,
+    /// Incoming connections refused: the host cannot record another peer.
+    RefusedBusy,
     /// Incoming connections refused: no common version.
     RefusedVersion,
     /// Incoming connections refused for a reason that this build of the transport does not know.
@@ -78,7 +80,7 @@ pub enum Count {
 
 impl Count {
     /// Everything that is counted, in the order of declaration.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::MessagesIn,
         Self::BytesIn,
         Self::MessagesOut,
@@ -102,6 +104,7 @@ impl Count {
         Self::RefusedTarget,
         Self::RefusedIdentity,
         Self::RefusedWiped,
+        Self::RefusedBusy,
         Self::RefusedVersion,
         Self::RefusedOther,
         Self::ClosedTooMany,
@@ -122,6 +125,7 @@ impl Count {
             Refusal::Target { .. } => Self::RefusedTarget,
             Refusal::Identity { .. } => Self::RefusedIdentity,
             Refusal::Wiped { .. } => Self::RefusedWiped,
+            Refusal::Busy => Self::RefusedBusy,
             Refusal::Version { .. } => Self::RefusedVersion,
             // Refusals come from the host, which may be newer than this crate.
             _ => Self::RefusedOther,
