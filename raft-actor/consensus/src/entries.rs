@@ -175,3 +175,6 @@ impl<'de> Deserialize<'de> for Entries {
         Vec::<Entry>::deserialize(deserializer).map(Self::from)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,78 @@
 //! The rules of Raft, and nothing else.
 //!
-//! [`Raft`] is one member of one group as a pure state machine: events go in
-//! through [`Raft::step`], [`Effect`]s come out, and nothing else happens. There
-//! is no clock, file, socket, thread, lock or `await` in this crate, and its
-//! dependency list is short so that there cannot be; time and randomness are
-//! handed in. The same inputs and the same seed give the same effects.
+//! [`Raft`] is one member of one group as a pure state machine. Events go in
+//! through [`Raft::step`], [`Effect`]s come out, and nothing else happens:
+//! there is no clock, file, socket, thread, lock or `await` in this crate, and
+//! its dependency list is short so that there cannot be. Time and randomness
+//! are handed in. The same inputs with the same seed give the same effects.
 //!
 //! The words are those of the extended Raft paper ("In Search of an
-//! Understandable Consensus Algorithm", §) and of Ongaro's dissertation.
+//! Understandable Consensus Algorithm", §) and of Ongaro's dissertation; where
+//! a rule stands in the code, its section stands beside it.
+//!
+//! # How a member is driven
+//!
+//! Whoever owns a [`Raft`] (the node) loops: take an [`Input`], read the clock,
+//! call `step`, carry out the effects in their order. It owes the core three
+//! things. Writes ordered by [`Effect::Persist`] are carried out in order, and
+//! confirmed with [`Input::Persisted`] once they are on stable storage, not
+//! before. At [`Raft::next_deadline`] it sends [`Input::Deadline`]; the core
+//! looks at no deadline otherwise, so that a backlog of messages is heard
+//! before anybody is declared dead. And messages may be lost, delayed, doubled
+//! and reordered as they please, but not altered.
+//!
+//! Nothing is told that is not durable: what has to wait for the storage waits
+//! inside the core, so an [`Effect::Send`] can leave at once. Only
+//! [`Effect::Replicate`] does not wait: the leader's disk works in parallel
+//! with those of its followers, and the leader counts itself when its own is
+//! done.
+//!
+//! # How to read this crate
+//!
+//! Rules are plain functions from plain values to plain values, one file each;
+//! roles decide when to apply them; `Raft` keeps what is the same in all roles.
+//!
+//! | to see | read |
+//! |---|---|
+//! | the order of everything, and whose term counts | `raft` |
+//! | what each role does with each message | `role/follower`, `role/candidate`, `role/leader` |
+//! | who gets a vote, and when to ask for one | `election` |
+//! | whether entries fit a follower's log | `append` |
+//! | what a leader knows of a peer and lets go to it | `progress` |
+//! | when an entry is committed | `commit`, over the majorities of `quorum` |
+//! | reads without a log entry | `read_index` |
+//! | whether a leader still has its quorum | `check_quorum` |
+//! | persist before reply | `outbox` |
+//! | the state that outlives a role | `shared`, with the [`Log`]'s terms, sizes and configurations |
+//! | what must hold whatever happens | `invariants` |
+//!
+//! # Which role answers what
+//!
+//! A message of an older term is answered with ours (requests) or counted and
+//! dropped (replies), one of a later term first makes a follower of anybody
+//! (§5.1), both before any role sees it; the exceptions stand in `raft`. Of the
+//! current term, then:
+//!
+//! | | follower, learner | candidate | leader |
+//! |---|---|---|---|
+//! | [`PreVote`] | would I vote for you? unless a leader was heard lately | the same | the same, unless in contact with its quorum |
+//! | [`RequestVote`] | one vote a term, to a log as up-to-date | the same; following if the vote was still free | refuses: it voted for itself |
+//! | [`AppendEntries`] | checks, appends, acknowledges what is durable | follows the sender, and answers as its follower | drops: a term has one leader |
+//! | [`PreVoteReply`] | drops: too late | counts; with a quorum, campaigns | drops: the election is over |
+//! | [`RequestVoteReply`] | drops: too late | counts; with a quorum, leads | drops: the election is over |
+//! | [`AppendEntriesReply`] | drops: it leads no more | drops: it leads no more | match, hint, round; commits, answers reads, sends more |
+//!
+//! A learner is a follower that may not campaign. It does answer RequestVote:
+//! it may not have heard yet that it was promoted.
+//!
+//! # What can go wrong
+//!
+//! Remote input is never trusted to be sound: what contradicts itself, our
+//! committed log or the history of terms is counted by reason ([`Ignored`]) and
+//! dropped. Our own state is: every step is checked by a second opinion, and a
+//! member that finds itself broken says so with the values ([`Effect::Halt`])
+//! and does nothing any more. Raft survives members that stop, not members
+//! that lie.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

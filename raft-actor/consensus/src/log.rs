@@ -153,3 +153,6 @@ impl Log {
         usize::try_from(index.since(self.base.index)).unwrap_or(usize::MAX).min(self.sums_bytes.len())
     }
 }
+
+#[cfg(test)]
+mod tests;
