@@ -25,7 +25,10 @@ fn steps() -> impl Strategy<Value = Vec<(u64, u8)>> {
 
 proptest! {
     #[test]
-    fn a_log_answers_as_a_plain_list_does(base in 0..5_u64, steps in steps(), cut in 0..45_u64, probe in 0..50_u64, term in 0..20_u64, bytes_max in 0..3000_u64) {
+    fn a_log_answers_as_a_plain_list_does(
+        base in 0..5_u64, steps in steps(), cut in 0..45_u64,
+        probe in 0..50_u64, term in 0..20_u64, bytes_max in 0..3000_u64
+    ) {
         let (mut log, mut list) = log_and_list(base, &steps);
         let through = LogIndex::new(cut.max(base));
         log.truncate_after(through);
