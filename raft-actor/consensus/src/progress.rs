@@ -232,7 +232,12 @@ impl Progress {
 
     /// What was under way is lost.
     pub(crate) fn unreachable(&mut self, last_round: Round) {
-        self.next = self.matched.next();
+        self.next = match self.state {
+            // The guess was neither right nor wrong: it stands. From `matched`, which may still be
+            // zero, a peer that has it all would be sent the whole log.
+            PeerState::Probe => self.inflight.front().map_or(self.next, |probe| probe.prev.next()),
+            PeerState::Replicate | PeerState::Snapshot => self.matched.next(),
+        };
         self.enter(PeerState::Probe, last_round);
         self.unreachable = true;
     }

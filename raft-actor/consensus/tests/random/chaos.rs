@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_consensus::{Input, LogPosition, NodeId, Payload, ProposalId, ProposalOutcome, ReadId, Role};
+use raft_consensus::{Configuration, Input, LogPosition, NodeId, Payload, ProposalId, ProposalOutcome, ReadId, Role};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::support::cluster::ReadOutcome;
 use crate::support::network::Packet;
-use crate::support::{Cluster, Setup, node};
+use crate::support::{Cluster, Setup, node, voters};
 
 /// How often what happened, so that a run without its faults does not count.
 #[derive(Debug, Default, Clone, Copy)]
@@ -103,6 +103,23 @@ impl Mix {
     }
 }
 
+/// Mostly voters only; sometimes with a learner, sometimes in the middle of a change (joint, §6).
+fn configuration(count: u64, rng: &mut ChaCha8Rng) -> Configuration {
+    let mut configuration = voters(count);
+    match rng.random_range(0..4) {
+        0 if count > 3 => {
+            configuration.voters.remove(&node(count));
+            configuration.learners.insert(node(count));
+        }
+        1 if count > 3 => {
+            configuration.voters_outgoing = (1..=3).map(node).collect();
+            configuration.voters.remove(&node(1));
+        }
+        _ => {}
+    }
+    configuration
+}
+
 /// A cluster under random faults.
 pub(crate) struct Chaos {
     pub(crate) cluster: Cluster,
@@ -120,7 +137,7 @@ impl Chaos {
     pub(crate) fn new(count: u64, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mix = Mix::draw(&mut rng);
-        let setup = Setup::of(count).seed(seed).settings(|settings| {
+        let setup = Setup::of(count).seed(seed).configuration(configuration(count, &mut rng)).settings(|settings| {
             settings.election_timeout_ms_min = 100;
             settings.heartbeat_ms = 20;
             settings.append_batch_bytes_max = [1, 100, 1000, 1 << 20][rng.random_range(0..4)];

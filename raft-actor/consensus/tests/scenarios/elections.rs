@@ -143,6 +143,21 @@ fn votes_of_an_earlier_term_do_not_count() {
     assert_eq!(lone.status().role, Role::Candidate);
 }
 
+/// Dissertation 4.2.2: a learner that is asked for its vote gives it. It may not know yet that it is a voter,
+/// and its vote may be needed.
+#[test]
+fn a_learner_that_is_asked_to_vote_votes() {
+    let mut configuration = crate::support::voters(3);
+    configuration.voters.remove(&node(1));
+    configuration.learners.insert(node(1));
+    let mut learner = Lone::with(&Setup::of(3).configuration(configuration));
+    assert_eq!(learner.status().role, Role::Learner);
+    learner.deadline();
+    assert_eq!((learner.status().role, learner.status().term), (Role::Learner, term(0)), "it does not campaign");
+    learner.receive(2, request_vote(1, at(0, 0)));
+    assert_eq!(learner.sent(), [(2, crate::support::lone::vote(1, true))]);
+}
+
 /// A server without suffrage neither votes nor campaigns, but replicates.
 #[test]
 fn a_server_without_suffrage_neither_votes_nor_campaigns_but_replicates() {

@@ -1,5 +1,7 @@
 //! Messages that come late, twice, or from a log that is gone.
 
+use raft_consensus::{Input, Message};
+
 use crate::support::lone::append;
 use crate::support::{Cluster, Lone, Setup, at, entry, index, log_of_terms, node};
 
@@ -91,4 +93,47 @@ fn lost_messages_are_sent_again() {
     assert_eq!(cluster.applied(2), cluster.applied(1));
     assert_eq!(cluster.applied(3), cluster.applied(1));
     assert_eq!(cluster.status(1).term.get(), 1);
+}
+
+/// How many entries were sent to a server since the trace had this length.
+fn entries_sent(cluster: &mut Cluster, to: u64, millis: u64) -> usize {
+    let mut sent = 0;
+    let end = cluster.now.after(std::time::Duration::from_millis(millis));
+    while cluster.now < end {
+        cluster.pass(10, false);
+        while !cluster.network.in_flight.is_empty() {
+            let packets = cluster.network.in_flight.iter().filter(|packet| packet.to == node(to));
+            let entries =
+                packets.map(|packet| if let Message::AppendEntries(m) = &packet.message { m.entries.len() } else { 0 });
+            sent += entries.sum::<usize>();
+            cluster.deliver_round();
+        }
+    }
+    sent
+}
+
+/// A server that was down when the leader was elected is asked where its log ends; it is not sent all of it,
+/// even if its connection was reported broken meanwhile.
+#[test]
+fn a_server_that_was_unreachable_is_not_sent_what_it_has() {
+    for reported in [false, true] {
+        let mut cluster = Setup::of(3)
+            .log(1, log_of_terms(&[1; 1000]))
+            .log(2, log_of_terms(&[1; 1000]))
+            .log(3, log_of_terms(&[1; 990]))
+            .start();
+        cluster.crash(3);
+        cluster.elect(1);
+        if reported {
+            cluster.input(node(1), Input::Unreachable(node(3)));
+        }
+        cluster.run(500);
+        if reported {
+            cluster.input(node(1), Input::Unreachable(node(3)));
+        }
+        cluster.restart(3);
+        let sent = entries_sent(&mut cluster, 3, 1000);
+        assert_eq!(cluster.log(3), cluster.log(1));
+        assert!(sent < 30, "{sent} entries were sent for the 11 that it lacked (reported broken: {reported})");
+    }
 }
