@@ -7,8 +7,8 @@ mod support;
 
 use bytes::Bytes;
 use raft_consensus::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Configuration, Entry, Input, LogIndex, LogPosition, Message,
-    Payload, PreVote, PreVoteReply, ProposalId, ReadId, RequestVote, RequestVoteReply, Role, Round, Term,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Entry, Input, LogIndex, LogPosition, Message, Payload, PreVote,
+    PreVoteReply, ProposalId, ReadId, RequestVote, RequestVoteReply, Role, Round, Term,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -51,7 +51,7 @@ impl Liar {
     fn payload(&mut self) -> Payload {
         match self.rng.random_range(0..8) {
             0 => Payload::Noop,
-            1 => Payload::Configuration(Box::new(Configuration::default())),
+            1 => Payload::Configuration(Box::default()),
             2 => Payload::Configuration(Box::new(voters(self.rng.random_range(0..6)))),
             _ => Payload::Command(Bytes::from(vec![0; self.rng.random_range(0..64)])),
         }

@@ -39,12 +39,12 @@ fn survive(members: u64, default: Range<u64>) {
 
 #[test]
 fn three_members_survive_random_faults() {
-    survive(3, 0..150);
+    survive(3, 0..300);
 }
 
 #[test]
 fn five_members_survive_random_faults() {
-    survive(5, 0..80);
+    survive(5, 0..150);
 }
 
 #[test]

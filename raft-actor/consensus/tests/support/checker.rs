@@ -23,6 +23,17 @@ macro_rules! ensure {
     };
 }
 
+/// What a member was before a step, as far as traces tell it.
+#[derive(Debug, Clone, Copy)]
+pub struct Before {
+    /// Its role.
+    pub role: Role,
+    /// Its term.
+    pub term: Term,
+    /// Its commit index.
+    pub commit: LogIndex,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Committed {
     position: LogPosition,
@@ -89,18 +100,23 @@ impl Checker {
         self.reads.insert(id, self.committed());
     }
 
+    /// What a running member was after its last step.
+    pub fn before(&self, id: NodeId) -> Before {
+        let Status { role, term, commit, .. } = &self.running[&id];
+        Before { role: *role, term: *term, commit: *commit }
+    }
+
     /// A member took one step.
-    pub fn stepped(&mut self, members: &Members, id: NodeId, effects: &[Effect]) -> Verdict {
-        let after = members[&id].status();
-        let before = self.running.insert(id, after.clone()).ok_or("a dead member took a step")?;
-        self.check_progress(&members[&id], &before, &after)?;
+    pub fn stepped(&mut self, members: &Members, after: &Status, effects: &[Effect]) -> Verdict {
+        let before = self.running.insert(after.id, after.clone()).ok_or("a dead member took a step")?;
+        self.check_progress(&members[&after.id], &before, after)?;
         if after.role == Role::Leader {
-            self.check_leader(members, &before, &after)?;
+            self.check_leader(members, &before, after)?;
         }
         for effect in effects {
-            self.check_effect(members, &before, &after, effect)?;
+            self.check_effect(members, &before, after, effect)?;
         }
-        self.check_commit(members, &before, &after)
+        self.check_commit(members, &before, after)
     }
 
     /// What never goes back, and what never overtakes what.

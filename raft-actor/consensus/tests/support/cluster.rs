@@ -8,7 +8,7 @@ use raft_consensus::{
     Effect, Entry, Input, LogIndex, Message, NodeId, ProposalId, ProposalOutcome, ReadId, Role, Status, Term, Time,
 };
 
-use super::checker::{Checker, Members, Verdict};
+use super::checker::{Before, Checker, Members, Verdict};
 use super::disk::Disk;
 use super::member::Member;
 use super::network::{Network, Packet};
@@ -100,12 +100,12 @@ impl Cluster {
 
     /// The role of a member.
     pub fn role(&self, n: u64) -> Role {
-        self.status(n).role
+        self.member(n).role()
     }
 
     /// The term of a member.
     pub fn term(&self, n: u64) -> Term {
-        self.status(n).term
+        self.member(n).term()
     }
 
     /// What a member's disk holds, durable or not.
@@ -120,9 +120,8 @@ impl Cluster {
 
     /// The running leader of the latest term, if any.
     pub fn leader(&self) -> Option<u64> {
-        let leading = |status: &Status| status.role == Role::Leader;
-        let up = self.members.values().filter(|member| member.is_up());
-        up.map(Member::status).filter(leading).max_by_key(|status| status.term).map(|status| status.id.get())
+        let leads = |member: &&Member| member.is_up() && member.role() == Role::Leader;
+        self.members.values().filter(leads).max_by_key(|member| member.term()).map(|member| member.id.get())
     }
 
     // ---- events at one member ----
@@ -130,10 +129,10 @@ impl Cluster {
     /// Feeds one input; nothing else happens.
     pub fn step(&mut self, id: NodeId, input: Input) {
         let member = self.members.get_mut(&id).expect("a member of this cluster");
-        let before = member.status();
         let effects = member.step(self.now, input);
         let after = member.status();
-        let verdict = self.checker.stepped(&self.members, id, &effects);
+        let before = self.checker.before(id);
+        let verdict = self.checker.stepped(&self.members, &after, &effects);
         self.record(&before, &after, &effects);
         self.judge(verdict);
         for effect in effects {
@@ -155,7 +154,7 @@ impl Cluster {
         }
     }
 
-    fn record(&mut self, before: &Status, after: &Status, effects: &[Effect]) {
+    fn record(&mut self, before: &Before, after: &Status, effects: &[Effect]) {
         let mut commit = (after.commit != before.commit).then(|| notation::commit(after, before.commit));
         for effect in effects {
             if matches!(effect, Effect::Apply { .. }) {
@@ -212,10 +211,10 @@ impl Cluster {
             Some(Ok((to, message))) => {
                 let verdict = self.checker.message_leaves(&self.members, id, to, &message);
                 self.judge(verdict);
-                let status = self.members[&id].status();
+                let term = self.members[&id].term();
                 let arrow = if self.network.connects(id, to) { "->" } else { "-x" };
                 let what = notation::message(message.term(), &message);
-                self.trace.push(format!("n{id}@{} {arrow} n{to} {what}", status.term));
+                self.trace.push(format!("n{id}@{term} {arrow} n{to} {what}"));
                 self.put_on_its_way(id, to, message);
             }
         }

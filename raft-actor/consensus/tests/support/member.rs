@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use raft_consensus::{
     AppendEntries, Configuration, Effect, Effects, Entries, Input, LogIndex, Message, NodeId, Raft, ReplicationOrder,
-    Settings, Start, Status, Time,
+    Role, Settings, Start, Status, Term, Time,
 };
 
 use super::disk::{Disk, Image};
@@ -86,6 +86,16 @@ impl Member {
     /// What it says about itself.
     pub fn status(&self) -> Status {
         self.core().status()
+    }
+
+    /// Its role.
+    pub fn role(&self) -> Role {
+        self.core().role()
+    }
+
+    /// Its term.
+    pub fn term(&self) -> Term {
+        self.core().term()
     }
 
     /// When it wants to be woken.

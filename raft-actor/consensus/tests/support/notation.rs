@@ -5,6 +5,7 @@ use raft_consensus::{
     ReplicationOrder, Role, Status, Term,
 };
 
+use super::checker::Before;
 use super::disk::name_of;
 
 /// A role as traces name it.
@@ -70,7 +71,7 @@ fn write(hard_state: Option<HardState>, log: Option<&LogWrite>) -> String {
 }
 
 /// The line of an effect, if it has one of its own; `before` and `after` are the states around the step.
-pub fn effect(before: &Status, after: &Status, effect: &Effect) -> Option<String> {
+pub fn effect(before: &Before, after: &Status, effect: &Effect) -> Option<String> {
     let who = format!("n{}@{}", after.id, after.term);
     match effect {
         Effect::Persist { seq, hard_state, log } => {
