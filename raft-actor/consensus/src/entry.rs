@@ -36,6 +36,11 @@ impl Entry {
             Payload::Command(command) => u32::try_from(command.len()).unwrap_or(u32::MAX),
             Payload::Configuration(configuration) => configuration.size_bytes(),
         };
+        Self::size_bytes_of(payload_bytes)
+    }
+
+    /// What an entry with a payload of this length counts for.
+    pub const fn size_bytes_of(payload_bytes: u32) -> u32 {
         payload_bytes.saturating_add(ENTRY_OVERHEAD_BYTES)
     }
 }

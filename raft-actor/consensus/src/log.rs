@@ -63,17 +63,26 @@ impl Log {
     /// # Panics
     /// If its index does not follow on or its term falls: the caller checks what comes from outside.
     pub fn push(&mut self, entry: &Entry) {
-        let LogPosition { term, index } = entry.position;
+        let configuration = match &entry.payload {
+            Payload::Configuration(configuration) => Some(&**configuration),
+            Payload::Noop | Payload::Command(_) => None,
+        };
+        self.push_shape(entry.position, entry.size_bytes(), configuration);
+    }
+
+    /// As [`Log::push`], for a storage that knows the position and the size of an entry without reading it.
+    pub fn push_shape(&mut self, position: LogPosition, size_bytes: u32, configuration: Option<&Configuration>) {
+        let LogPosition { term, index } = position;
         let last = self.last();
         assert_eq!(index, last.index.next(), "a log has no gaps");
-        assert!(term >= last.term, "terms in a log never fall: {} after {last}", entry.position);
+        assert!(term >= last.term, "terms in a log never fall: {position} after {last}");
         if self.runs.back().is_none_or(|run| run.term < term) {
-            self.runs.push_back(entry.position);
+            self.runs.push_back(position);
         }
         let sum_bytes = self.sums_bytes.back().copied().unwrap_or(0);
-        self.sums_bytes.push_back(sum_bytes.saturating_add(u64::from(entry.size_bytes())));
-        if let Payload::Configuration(configuration) = &entry.payload {
-            self.configurations.insert(index, (**configuration).clone());
+        self.sums_bytes.push_back(sum_bytes.saturating_add(u64::from(size_bytes)));
+        if let Some(configuration) = configuration {
+            self.configurations.insert(index, configuration.clone());
         }
     }
 
