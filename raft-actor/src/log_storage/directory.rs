@@ -10,10 +10,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::LogError;
 use super::disk::{self, Disk, Lock, RealDisk};
 use super::error::io_error;
 use super::identity::{self, Identity};
+use super::{LogError, Wal, WalOptions};
 
 const LOCK_FILE: &str = "lock";
 const IDENTITY_FILE: &str = "identity";
@@ -75,14 +75,39 @@ impl DataDirectory {
     /// # Errors
     /// [`LogError::Foreign`] if it already belongs to somebody else, [`LogError::Io`] if it cannot be written.
     pub fn store(&mut self, identity: &Identity) -> Result<(), LogError> {
+        let mut identity = identity.clone();
         if let Some(owner) = &self.identity {
             owner.check_owner(&self.path, identity.node, &identity.cluster)?;
+            // A copy of the identity from before the log was begun must not make it forget that.
+            identity.has_log |= owner.has_log;
         }
-        let content = identity::encode(identity);
+        let content = identity::encode(&identity);
         disk::replace(self.disk.as_ref(), &self.path, IDENTITY_FILE, &content)
             .map_err(io_error("write the identity into", &self.path))?;
-        self.identity = Some(identity.clone());
+        self.identity = Some(identity);
         Ok(())
+    }
+
+    /// Opens the write-ahead log of the directory, or begins it. Store an [`Identity`] first.
+    ///
+    /// The identity remembers that a log was begun: one that is gone later was lost,
+    /// with all votes and entries, and is not begun anew.
+    ///
+    /// # Errors
+    /// As for [`Wal::open`], and for [`store`](Self::store).
+    ///
+    /// # Panics
+    /// If the directory belongs to nobody yet.
+    pub fn open_wal(&mut self, options: WalOptions) -> Result<Wal, LogError> {
+        let identity = self.identity.as_ref().expect("the identity is stored before the log is begun");
+        let create = options.create && !identity.has_log;
+        let mut begun = identity.clone();
+        let wal = Wal::open_on(Arc::clone(&self.disk), self.wal_path(), WalOptions { create, ..options })?;
+        if !begun.has_log {
+            begun.has_log = true;
+            self.store(&begun)?;
+        }
+        Ok(wal)
     }
 
     /// Where the write-ahead log is.

@@ -26,7 +26,8 @@ pub struct Identity {
     /// The directory each peer had when it was first met.
     #[serde(default)]
     pub peers: BTreeMap<NodeId, DirectoryId>,
-    /// Whether a write-ahead log was begun: from then on one that is missing was lost.
+    /// Whether a write-ahead log was begun: from then on one that is missing was lost. Set by
+    /// [`DataDirectory::open_wal`](super::DataDirectory::open_wal), and never unset.
     #[serde(default)]
     pub has_log: bool,
 }

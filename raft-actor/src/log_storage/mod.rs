@@ -20,6 +20,7 @@ pub mod disk;
 mod error;
 mod identity;
 mod memory;
+mod wal;
 
 pub(crate) use actor::{CloseLog, LogClient, LogStorageActor, Persist, Persisted, StorageFailed};
 pub(crate) use cache::LogCache;
@@ -27,6 +28,7 @@ pub use directory::DataDirectory;
 pub use error::LogError;
 pub use identity::Identity;
 pub use memory::MemoryLog;
+pub use wal::{Wal, WalOptions};
 
 /// The durable logs and hard states of all groups of one host.
 pub trait LogStorage: Send + 'static {

@@ -44,6 +44,30 @@ impl Model {
         self.groups.get(&group).map(|group| (group.base, group.last())).unwrap_or_default()
     }
 
+    /// All that a log holds.
+    ///
+    /// # Panics
+    /// If it cannot be recovered or read.
+    pub fn of(log: &mut dyn LogStorage) -> Self {
+        let mut model = Self::default();
+        let reader = log.reader();
+        for id in log.groups() {
+            let RecoveredGroup { hard_state, log } = log.recover(id).expect("a group of the log can be recovered");
+            let read = reader.read(id, log.first_index(), log.last().index, u64::MAX);
+            let entries = read.expect("the entries of the log can be read").iter().cloned().collect();
+            let mut base_only = log.clone();
+            base_only.truncate_after(log.base().index);
+            let base_configuration = base_only.configuration().clone();
+            model.groups.insert(id, ModelGroup { hard_state, base: log.base(), base_configuration, entries });
+        }
+        model
+    }
+
+    /// What [`LogStorage::recover`] returns of every group, in ascending order.
+    pub fn recovered(&self) -> Vec<(GroupId, RecoveredGroup)> {
+        self.groups.iter().map(|(id, group)| (*id, group.recovered())).collect()
+    }
+
     /// Compares everything that `log` holds with this.
     ///
     /// # Panics

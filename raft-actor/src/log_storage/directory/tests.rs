@@ -120,3 +120,17 @@ fn a_file_instead_of_a_directory_is_refused() {
         assert!(error.to_string().contains("directory"), "{error}");
     }
 }
+
+#[test]
+fn a_log_that_vanished_is_not_begun_anew() {
+    let directory = temporary();
+    let mut data = DataDirectory::open(directory.path()).unwrap();
+    data.store(&identity(1)).unwrap();
+    drop(data.open_wal(WalOptions::default()).unwrap());
+    assert!(data.identity().unwrap().has_log);
+    data.store(&identity(1)).unwrap();
+    drop(data.open_wal(WalOptions::default()).unwrap());
+    fs::remove_dir_all(data.wal_path()).unwrap();
+    let error = data.open_wal(WalOptions::default()).unwrap_err();
+    assert!(matches!(error, LogError::Damaged { .. }), "{error}");
+}

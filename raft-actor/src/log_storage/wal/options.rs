@@ -1,0 +1,25 @@
+//! What can be chosen about a write-ahead log.
+
+/// Settings of a [`Wal`](super::Wal).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WalOptions {
+    /// Size of a segment in bytes, 64 MiB unless told; taken into 16 KiB ..= 1 GiB. A larger batch gets a
+    /// larger segment of its own. May differ from one opening to the next.
+    pub segment_bytes: u64,
+    /// Whether a log that is not there is begun. Without it, a log that is not there is
+    /// [`LogError::Damaged`](crate::log_storage::LogError::Damaged).
+    pub create: bool,
+}
+
+impl Default for WalOptions {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20, create: true }
+    }
+}
+
+impl WalOptions {
+    /// The size of a segment within its limits.
+    pub(super) fn segment_limit_bytes(&self) -> u64 {
+        self.segment_bytes.clamp(16 << 10, 1 << 30)
+    }
+}
