@@ -45,7 +45,7 @@ impl LogCache {
     /// The entries `from ..= through`, at most about `bytes_max` and at least
     /// one; `None` if the first of them is not held here.
     pub(crate) fn read(&self, from: LogIndex, through: LogIndex, bytes_max: u64) -> Option<Entries> {
-        let start = self.pieces.partition_point(|piece| last_index(piece) < from);
+        let start = self.piece_of(from);
         let first = self.pieces.get(start)?;
         if first.first_index()? > from || from > through {
             return None;
@@ -60,6 +60,29 @@ impl LogCache {
             found.append(piece.range(from, through));
         }
         Some(found)
+    }
+
+    /// The number of the first piece that ends at `from` or later. Nearly always that is one of the last few, so it is
+    /// looked for from the back, in steps that double: a bisection of all pieces touches memory that no cache holds.
+    fn piece_of(&self, from: LogIndex) -> usize {
+        let ends_before = |at: usize| last_index(&self.pieces[at]) < from;
+        let (mut end, mut step) = (self.pieces.len(), 1);
+        let mut start = loop {
+            match end.checked_sub(step) {
+                None => break 0,
+                Some(at) if ends_before(at) => break at + 1,
+                Some(at) => (end, step) = (at, step * 2),
+            }
+        };
+        while start < end {
+            let middle = start.midpoint(end);
+            if ends_before(middle) {
+                start = middle + 1;
+            } else {
+                end = middle;
+            }
+        }
+        start
     }
 
     /// The entries `from.index+1 ..= through`, if they are all here and `through` has that term.
@@ -138,6 +161,21 @@ mod tests {
         cache.write(&LogWrite::Append(entries(1, 4..=6)));
         let read = cache.read_exactly(position(1, 1), position(1, 5)).expect("all of it is here");
         assert_eq!((read.first_index(), read.len()), (Some(LogIndex::new(2)), 4));
+    }
+
+    #[test]
+    fn every_entry_is_found_however_far_back_it_is() {
+        let mut cache = LogCache::new(u64::MAX);
+        let lengths = [1, 3, 1, 1, 2, 5, 1, 1, 1, 4, 1];
+        let last = lengths.into_iter().fold(0, |last, length| {
+            cache.write(&LogWrite::Append(entries(1, last + 1..=last + length)));
+            last + length
+        });
+        for index in 1..=last {
+            let found = cache.read(LogIndex::new(index), LogIndex::new(index), u64::MAX).expect("it was written");
+            assert_eq!((found.first_index(), found.len()), (Some(LogIndex::new(index)), 1));
+        }
+        assert_eq!(cache.read(LogIndex::new(last + 1), LogIndex::new(last + 1), u64::MAX), None);
     }
 
     #[test]
