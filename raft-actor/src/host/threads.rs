@@ -47,8 +47,10 @@ impl NodeThread {
         Ok(Self { inner: Arc::new(Inner { arbiter, system, thread: Mutex::new(Some(thread)) }) })
     }
 
-    /// Runs `task` on the thread. Returns whether the thread still takes tasks.
-    pub(crate) fn run(&self, task: impl FnOnce() + Send + 'static) -> bool {
+    /// Runs `task` on the thread, within its System: actors that it starts and futures that it
+    /// spawns with `actix_rt::spawn` live beside the nodes, and their requests wake no other thread.
+    /// They must not block: the nodes could not speak meanwhile. Returns whether the thread still takes tasks.
+    pub fn run(&self, task: impl FnOnce() + Send + 'static) -> bool {
         self.inner.arbiter.spawn_fn(task)
     }
 

@@ -1,0 +1,87 @@
+//! How long a cluster is without a leader when it loses one.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::BenchError;
+use super::cluster::Cluster;
+use super::machine::Data;
+use super::options::{RaftBench, Store, Timing};
+use super::report::Report;
+use super::row::{FailoverRow, rounded};
+
+/// Short, as for a local network.
+const EAGER: Timing = Timing { election_timeout_ms: 100, heartbeat_ms: 10 };
+
+/// A write that nobody has accepted after this long does not count as a failover.
+const GIVE_UP: Duration = Duration::from_secs(30);
+
+/// Kills the leader `times` times.
+///
+/// Durable nodes are started again on their data each time. A node that had its log in memory
+/// would come back as one whose disk was wiped, so those get a new cluster.
+///
+/// # Errors
+/// If nobody takes over.
+pub(super) async fn measure(options: &RaftBench, times: u32, report: &Report) -> Result<FailoverRow, BenchError> {
+    let settings = options.settings(EAGER);
+    let mut outages = Vec::new();
+    let mut cluster = Cluster::start(options, EAGER).await?;
+    for kill in 1..=times {
+        report.progress(&format!("failover {kill} of {times}"));
+        let leader = cluster.leader().await?;
+        write(&cluster, leader).await?;
+        cluster.level().await;
+        outages.push(failover(&mut cluster, leader).await?);
+        match options.store {
+            Store::Wal => cluster.revive(leader).await?,
+            Store::Memory => {
+                cluster.shutdown().await;
+                cluster = Cluster::start(options, EAGER).await?;
+            }
+        }
+    }
+    cluster.shutdown().await;
+    outages.sort_unstable();
+    let milliseconds = |outage: &Duration| rounded(outage.as_secs_f64() * 1000.0, 10.0);
+    Ok(FailoverRow {
+        system: "raft-actor",
+        store: options.store,
+        transport: options.transport,
+        nodes: options.nodes,
+        failovers: outages.len(),
+        election_timeout_ms: settings.election_timeout_ms_min,
+        heartbeat_ms: settings.heartbeat_ms,
+        median_ms: milliseconds(&outages[outages.len() / 2]),
+        min_ms: milliseconds(&outages[0]),
+        max_ms: milliseconds(&outages[outages.len() - 1]),
+    })
+}
+
+/// Kills the leader; the time until a survivor has accepted a write.
+async fn failover(cluster: &mut Cluster, leader: u64) -> Result<Duration, BenchError> {
+    let killed = Instant::now();
+    // Until it has stopped it might answer a write that a survivor forwards; that would be no failover.
+    cluster.kill(leader).await;
+    let survivors = cluster.running();
+    // Any of them: a client does not know who will lead.
+    let survivor = survivors[leader as usize % survivors.len()];
+    write(cluster, survivor).await?;
+    Ok(killed.elapsed())
+}
+
+/// One write, tried until it is accepted.
+async fn write(cluster: &Cluster, node: u64) -> Result<(), BenchError> {
+    let give_up = Instant::now() + GIVE_UP;
+    loop {
+        match cluster.handle(node).write(Data(Bytes::from_static(b"failover"))).await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > give_up => {
+                let last = error.to_string();
+                return Err(BenchError::NothingDone { clients: 1, seconds: GIVE_UP.as_secs(), last });
+            }
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+}

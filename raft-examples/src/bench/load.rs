@@ -1,0 +1,148 @@
+//! The clients: a closed loop each, all on the calling thread.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hdrhistogram::Histogram;
+use raft_actor::{NodeThread, RaftHandle};
+use tokio::sync::oneshot;
+use tokio::task::{JoinSet, spawn_local, yield_now};
+
+use super::BenchError;
+use super::machine::{Data, Tally};
+use super::options::RaftBench;
+use super::process;
+
+const WARM_UP: Duration = Duration::from_secs(1);
+const LATENCY_NS_MAX: u64 = 60_000_000_000;
+
+/// What the clients have seen.
+pub(super) struct LoadResult {
+    pub(super) latencies_ns: Histogram<u64>,
+    /// From the end of the warm-up to the last reply.
+    pub(super) seconds: f64,
+    /// Of the whole process in that time.
+    pub(super) cpu_seconds: f64,
+    pub(super) errors: u64,
+}
+
+/// What the clients write down; they take turns on one thread, so there is one for all.
+struct Notes {
+    latencies_ns: Histogram<u64>,
+    errors: u64,
+    last_error: String,
+}
+
+/// Like [`run`], with the clients on a thread where nodes live: no request wakes another thread.
+///
+/// # Errors
+/// If nobody was ever answered.
+pub(super) async fn run_on(
+    thread: &NodeThread,
+    raft: RaftHandle<Tally>,
+    options: RaftBench,
+    clients: usize,
+) -> Result<LoadResult, BenchError> {
+    let (done, result) = oneshot::channel();
+    thread.run(move || {
+        spawn_local(async move { done.send(run(&raft, &options, clients).await) });
+    });
+    result.await.map_err(|_| io::Error::other("the nodes' thread ended while it was measured"))?
+}
+
+/// Runs `clients` clients against a node, after a warm-up. Within a `LocalSet`.
+///
+/// # Errors
+/// If nobody was ever answered.
+pub(super) async fn run(
+    raft: &RaftHandle<Tally>,
+    options: &RaftBench,
+    clients: usize,
+) -> Result<LoadResult, BenchError> {
+    let latencies_ns = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("bounds and precision are valid");
+    let notes = Rc::new(RefCell::new(Notes { latencies_ns, errors: 0, last_error: String::new() }));
+    let data = Data(Bytes::from(vec![0x5a; options.payload]));
+    let begin = Instant::now() + WARM_UP;
+    let end = begin + Duration::from_secs(options.seconds);
+
+    let mut tasks = JoinSet::new();
+    for client in 0..clients {
+        let client = Client {
+            raft: raft.clone(),
+            data: data.clone(),
+            reads: options.reads,
+            // Spread out, so that they do not all read at the same time.
+            read_share: (client * 37 % 100) as u32,
+            notes: Rc::clone(&notes),
+        };
+        tasks.spawn_local(client.run(begin, end));
+    }
+    let cpu_at_begin = spawn_local(async move {
+        tokio::time::sleep_until(begin.into()).await;
+        process::cpu_seconds()
+    });
+    while let Some(client) = tasks.join_next().await {
+        client.map_err(io::Error::other)?;
+    }
+
+    let seconds = begin.elapsed().as_secs_f64();
+    let cpu_at_begin = cpu_at_begin.await.expect("it only reads a file");
+    let notes = Rc::into_inner(notes).expect("all clients are done").into_inner();
+    if notes.latencies_ns.is_empty() {
+        return Err(BenchError::NothingDone { clients, seconds: options.seconds, last: notes.last_error });
+    }
+    let cpu_seconds = process::cpu_seconds() - cpu_at_begin;
+    Ok(LoadResult { latencies_ns: notes.latencies_ns, seconds, cpu_seconds, errors: notes.errors })
+}
+
+struct Client {
+    raft: RaftHandle<Tally>,
+    data: Data,
+    /// Reads in a hundred requests.
+    reads: u32,
+    /// Grows by `reads` with each request; each full hundred is a read.
+    read_share: u32,
+    notes: Rc<RefCell<Notes>>,
+}
+
+impl Client {
+    /// Requests until `end`. Counts those sent after `begin` and answered at any time, so what is
+    /// under way in the end is counted with the time it takes.
+    async fn run(mut self, begin: Instant, end: Instant) {
+        let mut sent = Instant::now();
+        while sent < end {
+            let failure = self.request().await;
+            let answered = Instant::now();
+            if sent >= begin {
+                let mut notes = self.notes.borrow_mut();
+                match &failure {
+                    None => {
+                        let nanoseconds = u64::try_from((answered - sent).as_nanos()).unwrap_or(u64::MAX);
+                        notes.latencies_ns.saturating_record(nanoseconds);
+                    }
+                    Some(_) => notes.errors += 1,
+                }
+            }
+            if let Some(failure) = failure {
+                self.notes.borrow_mut().last_error = failure;
+                // Some are refused at once; the others need the thread, too.
+                yield_now().await;
+            }
+            sent = answered;
+        }
+    }
+
+    /// What went wrong, if anything did.
+    async fn request(&mut self) -> Option<String> {
+        self.read_share += self.reads;
+        if self.read_share >= 100 {
+            self.read_share -= 100;
+            self.raft.read(()).await.err().map(|error| error.to_string())
+        } else {
+            self.raft.write(self.data.clone()).await.err().map(|error| error.to_string())
+        }
+    }
+}

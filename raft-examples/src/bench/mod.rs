@@ -1,0 +1,107 @@
+//! Measures clusters that run in this process.
+//!
+//! The work is a closed loop: each client has one write under way, and sends the
+//! next when it has the state machine's answer. Nothing is counted that was not
+//! committed and applied.
+
+use std::io;
+
+use raft_actor::{StartError, StopReason};
+
+mod cluster;
+mod disk;
+mod failover;
+mod load;
+mod machine;
+pub mod options;
+mod process;
+mod report;
+mod row;
+
+use options::{RaftBench, Store};
+use report::Report;
+use row::Row;
+
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// A node of the cluster does not start.
+    #[error("cannot start node {node}: {source}")]
+    Start {
+        /// Which.
+        node: u64,
+        /// Why not.
+        #[source]
+        source: StartError,
+    },
+    /// A node has stopped by itself.
+    #[error("node {node} stopped while it was measured: {reason}")]
+    Stopped {
+        /// Which.
+        node: u64,
+        /// Why.
+        reason: StopReason,
+    },
+    /// The operating system refuses a file, a port or a thread.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// No request was answered in the time that was measured.
+    #[error("none of {clients} clients got an answer within {seconds} s; last error: {last}")]
+    NothingDone {
+        /// How many tried.
+        clients: usize,
+        /// For how long.
+        seconds: u64,
+        /// What the last of them was told.
+        last: String,
+    },
+}
+
+/// Measures what was asked for and prints it.
+///
+/// # Errors
+/// Why there are no figures.
+pub async fn run(options: RaftBench) -> Result<(), BenchError> {
+    let mut report = Report::new(options.json);
+    if let Some(kills) = options.failover {
+        let row = failover::measure(&options, kills, &report).await?;
+        report.failover(&row);
+        return Ok(());
+    }
+    for clients in &options.clients {
+        let mut runs = Vec::new();
+        for run in 1..=options.repeat {
+            report.progress(&format!("{clients} clients, run {run} of {}", options.repeat));
+            runs.push(measure(&options, *clients).await?);
+        }
+        report.row(&Row::median_of(runs));
+    }
+    Ok(())
+}
+
+/// One run of one row, on a cluster of its own.
+async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError> {
+    let cluster = cluster::Cluster::start(options, cluster::CALM).await?;
+    let leader = cluster.leader().await?;
+    let synced_append_before = match options.store {
+        Store::Wal => Some(disk::synced_append_us(cluster.data_dir())?),
+        Store::Memory => None,
+    };
+    process::reset_peak_rss();
+    let result = match cluster.clients_thread() {
+        Some(thread) => load::run_on(thread, cluster.handle(leader).clone(), options.clone(), clients).await?,
+        None => load::run(cluster.handle(leader), options, clients).await?,
+    };
+    let peak_rss_bytes = process::peak_rss_bytes();
+    // Before and after: disks have moods.
+    let synced_append_us = match synced_append_before {
+        Some(before) => Some(f64::midpoint(before, disk::synced_append_us(cluster.data_dir())?)),
+        None => None,
+    };
+    if cluster.handle(leader).status().role != raft_actor::Role::Leader {
+        eprintln!("raft-bench: leadership changed during this run; it measured the election, too");
+    }
+    cluster.shutdown().await;
+    Ok(Row::new(options, clients, &result, peak_rss_bytes, synced_append_us))
+}

@@ -1,0 +1,161 @@
+//! The command line of `raft-bench`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use raft_actor::{QueueLimits, Settings};
+use serde::Serialize;
+
+/// Measures a cluster in this process: requests per second, latencies and memory, or how long a failover takes.
+///
+/// Each client has one request under way and sends the next when it has the state machine's answer.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "raft-bench", version, after_help = EXAMPLE)]
+pub struct RaftBench {
+    /// How many clients; a row for each number
+    #[arg(long, default_value = "1,64,256,1024,4096", value_delimiter = ',', value_name = "N,N,..", value_parser = clients)]
+    pub clients: Vec<usize>,
+    /// How many nodes
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
+    pub nodes: u64,
+    /// Bytes of data in each write
+    #[arg(long, default_value_t = 16, value_name = "BYTES")]
+    pub payload: usize,
+    /// Where the nodes keep their logs
+    #[arg(long, value_enum, default_value_t = Store::Memory)]
+    pub store: Store,
+    /// How the nodes reach each other
+    #[arg(long, value_enum, default_value_t = Transport::Local)]
+    pub transport: Transport,
+    /// Who shares a thread with whom; a durable node's log always has one of its own
+    #[arg(long, value_enum, default_value_t = Threads::Nodes)]
+    pub threads: Threads,
+    /// How long each run is measured, after a warm-up of one second
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+    /// How many of a hundred requests are linearizable reads
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub reads: u32,
+    /// Runs per row; the row is the one with the median throughput
+    #[arg(long, default_value_t = 1, value_name = "RUNS", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+    /// Instead of throughput: stop the leader this many times without warning, and measure the time from there to
+    /// the next write that another node accepts
+    #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub failover: Option<u32>,
+    /// A follower that hears no leader for this long (up to twice as long, at random) asks for votes [default: 1000;
+    /// with --failover 100]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub election_timeout_ms: Option<u64>,
+    /// How often a leader speaks at least [default: 100; with --failover 10]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub heartbeat_ms: Option<u64>,
+    /// Where durable nodes keep their logs: in a directory below that is removed in the end [default: the system's
+    /// directory for temporary files, which should be on the disk you mean]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub json: bool,
+}
+
+const EXAMPLE: &str = "\
+Examples:
+  raft-bench                                             # all in memory, 1 to 4096 clients
+  raft-bench --store wal --transport tcp --repeat 3      # durable, over loopback TCP
+  raft-bench --store wal --failover 20                   # how long until somebody else serves
+  raft-bench --clients 1 --threads one                   # the round trip without waking a thread
+  raft-bench --clients 256 --reads 90 --json | jq .ops_per_s";
+
+/// Where the nodes keep their logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Store {
+    /// In memory
+    Memory,
+    /// In a write-ahead log on disk: acknowledged is synced on a majority
+    Wal,
+}
+
+/// How the nodes reach each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// As messages between actors
+    Local,
+    /// Over loopback TCP
+    Tcp,
+}
+
+/// Who shares a thread with whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Threads {
+    /// All nodes share one, the clients have another
+    Nodes,
+    /// Nodes and clients share one: no request wakes another thread
+    One,
+    /// Each node has one, the clients have another
+    Separate,
+}
+
+/// Election timeout and heartbeat, unless others are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    pub(super) election_timeout_ms: u64,
+    pub(super) heartbeat_ms: u64,
+}
+
+impl RaftBench {
+    /// The settings of the nodes.
+    pub(super) fn settings(&self, default: Timing) -> Settings {
+        Settings {
+            election_timeout_ms_min: self.election_timeout_ms.unwrap_or(default.election_timeout_ms),
+            heartbeat_ms: self.heartbeat_ms.unwrap_or(default.heartbeat_ms),
+            ..Settings::default()
+        }
+    }
+
+    /// Limits that let every client have its request under way.
+    pub(super) fn queue_limits(&self) -> QueueLimits {
+        let default = QueueLimits::default();
+        let clients = self.clients.iter().copied().max().unwrap_or(1) as u64;
+        // Room for the envelope around the payload, and for a request that is answered but not yet given back.
+        let bytes = clients * 2 * (self.payload as u64 + 64);
+        QueueLimits { requests_max: default.requests_max.max(clients * 2), bytes_max: default.bytes_max.max(bytes) }
+    }
+}
+
+fn clients(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(clients @ 1..=1_000_000) => Ok(clients),
+        Ok(_) | Err(_) => Err("a number of clients is between 1 and 1000000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        RaftBench::command().debug_assert();
+    }
+
+    #[test]
+    fn clients_are_a_list_and_none_of_them_is_zero() {
+        let options = RaftBench::try_parse_from(["raft-bench", "--clients", "1,64,4096"]).expect("three numbers");
+        assert_eq!(options.clients, [1, 64, 4096]);
+        assert!(RaftBench::try_parse_from(["raft-bench", "--clients", "1,0"]).is_err());
+    }
+
+    #[test]
+    fn every_client_has_room_in_the_queue() {
+        let options = RaftBench::try_parse_from(["raft-bench", "--clients", "100000", "--payload", "4096"]);
+        let limits = options.expect("valid").queue_limits();
+        assert!(limits.requests_max >= 100_000);
+        assert!(limits.bytes_max >= 100_000 * 4096);
+    }
+}

@@ -1,0 +1,57 @@
+//! What the operating system says about this process.
+
+use std::fs;
+
+/// The most memory that was resident since the last reset, in bytes; zero where there is no `/proc`.
+pub(super) fn peak_rss_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    peak_in(&status).unwrap_or(0)
+}
+
+/// Forgets the peak so far, where the system allows it; otherwise peaks only ever grow from row to row.
+pub(super) fn reset_peak_rss() {
+    // 5 resets VmHWM, see proc(5).
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+fn peak_in(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Processor time that this process has used, in seconds; zero where there is no `/proc`.
+pub(super) fn cpu_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    cpu_ticks_in(&stat).map_or(0.0, |ticks| ticks as f64 / TICKS_PER_SECOND)
+}
+
+/// Of the times in `/proc`, on every Linux that there is: USER_HZ.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// User and system time: fields 14 and 15, counted behind the name, which may contain anything.
+fn cpu_ticks_in(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_is_read_in_kib() {
+        assert_eq!(peak_in("VmPeak:\t  900 kB\nVmHWM:\t  12 kB\nVmRSS:\t 11 kB\n"), Some(12 * 1024));
+        assert_eq!(peak_in(""), None);
+    }
+
+    #[test]
+    fn processor_time_is_found_behind_any_name() {
+        let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0 100 0 0";
+        assert_eq!(cpu_ticks_in(stat), Some(300));
+        assert_eq!(cpu_ticks_in(""), None);
+    }
+}

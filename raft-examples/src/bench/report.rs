@@ -1,0 +1,95 @@
+//! How it is printed: JSON lines, or a table for a person.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+use serde::Serialize;
+
+use super::row::{FailoverRow, Row};
+
+/// Where results go: each at once, for a row takes long.
+#[derive(Debug)]
+pub(super) struct Report {
+    json: bool,
+    header_printed: bool,
+}
+
+impl Report {
+    pub(super) fn new(json: bool) -> Self {
+        Self { json, header_printed: false }
+    }
+
+    /// What is being done at the moment; overwritten by whatever comes next on a terminal.
+    pub(super) fn progress(&self, text: &str) {
+        if stderr().is_terminal() {
+            eprint!("\r\x1b[K{text} ...");
+            let _ = stderr().flush();
+        } else {
+            eprintln!("{text}");
+        }
+    }
+
+    pub(super) fn row(&mut self, row: &Row) {
+        clear_progress();
+        if self.json {
+            return print_json(row);
+        }
+        let durable = row.synced_append_us.is_some();
+        if !self.header_printed {
+            self.header_printed = true;
+            print!(
+                "store   transport clients      ops/s  (min .. max)             p50 us    p99 us  p99.9 us  cpu us/op  peak MiB"
+            );
+            println!("{}", if durable { "  sync us  p50/sync" } else { "" });
+        }
+        let store = format!("{:?}", row.store).to_lowercase();
+        let transport = format!("{:?}", row.transport).to_lowercase();
+        let range = format!("({:.0} .. {:.0})", row.ops_per_s_min, row.ops_per_s_max);
+        print!(
+            "{store:<7} {transport:<9} {:>7} {:>10.0}  {range:<21} {:>9.1} {:>9.1} {:>9.1} {:>10.2} {:>9}",
+            row.clients,
+            row.ops_per_s,
+            row.p50_us,
+            row.p99_us,
+            row.p999_us,
+            row.cpu_us_per_op,
+            row.peak_rss_bytes >> 20,
+        );
+        if let (Some(sync), Some(ratio)) = (row.synced_append_us, row.p50_in_synced_appends) {
+            print!(" {sync:>8.1} {ratio:>9.2}");
+        }
+        println!("{}", if row.errors == 0 { String::new() } else { format!("  {} errors", row.errors) });
+        if row.synced_append_us.is_some_and(|us| us < 10.0) {
+            eprintln!("raft-bench: a sync in under 10 us: this is no disk; name a directory on one with --data-dir");
+        }
+    }
+
+    pub(super) fn failover(&self, row: &FailoverRow) {
+        clear_progress();
+        if self.json {
+            return print_json(row);
+        }
+        println!(
+            "{} failovers of {} nodes ({:?}, {:?}, election timeout {} ms, heartbeat {} ms): median {:.1} ms, min {:.1} ms, max {:.1} ms",
+            row.failovers,
+            row.nodes,
+            row.store,
+            row.transport,
+            row.election_timeout_ms,
+            row.heartbeat_ms,
+            row.median_ms,
+            row.min_ms,
+            row.max_ms,
+        );
+    }
+}
+
+fn clear_progress() {
+    if stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+}
+
+fn print_json(row: &impl Serialize) {
+    println!("{}", serde_json::to_string(row).expect("a row is numbers and names"));
+    let _ = stdout().flush();
+}
