@@ -130,3 +130,34 @@ async fn many_clients_are_all_answered() {
     assert_eq!(cluster.node(2).read(()).await.expect("a majority runs"), 64 * 50);
     cluster.shutdown().await;
 }
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_every_node_was_restarted() {
+    let mut cluster = LocalCluster::<Counter>::builder(3).durable().start(Counter::default).await.expect("starts");
+    for expected in 1..=20 {
+        assert_eq!(cluster.node(expected % 3 + 1).write(1).await.expect("a majority runs"), expected);
+    }
+    for id in cluster.ids() {
+        cluster.stop(id).await;
+    }
+    for id in cluster.ids() {
+        cluster.restart(id).await.expect("its directory is free and whole");
+    }
+    assert_eq!(cluster.node(1).read(()).await.expect("a majority runs"), 20);
+    assert_eq!(cluster.node(2).write(1).await.expect("a majority runs"), 21);
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_node_that_was_away_catches_up() {
+    let mut cluster = LocalCluster::<Counter>::builder(3).durable().start(Counter::default).await.expect("starts");
+    cluster.node(1).write(1).await.expect("a majority runs");
+    cluster.stop(3).await;
+    let writes = cluster.node(1).write_many((0..500).map(|_| 1)).await;
+    assert!(writes.iter().all(Result::is_ok), "two of three are a majority");
+    cluster.restart(3).await.expect("its directory is free and whole");
+    let back = cluster.node(3);
+    back.watch().wait_for(|status| status.last_applied.get() > 500).await.expect("it runs");
+    assert_eq!(back.read_local(()).await.expect("needs nobody"), 501);
+    cluster.shutdown().await;
+}

@@ -59,6 +59,9 @@ pub struct LocalCluster<S: StateMachine> {
     directory: Option<tempfile::TempDir>,
 }
 
+/// Small clusters of tests and demonstrations are not to fill the disk.
+const LOG_SEGMENT_BYTES: u64 = 4 << 20;
+
 /// How a [`LocalCluster`] is to be.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -225,7 +228,7 @@ impl<S: StateMachine> LocalCluster<S> {
             .queue_limits(self.builder.queue_limits)
             .on_thread(&self.thread);
         let builder = match self.data_dir() {
-            Some(path) => builder.data_dir(path.join(id.to_string())),
+            Some(path) => builder.data_dir(path.join(id.to_string())).log_segment_bytes(LOG_SEGMENT_BYTES),
             None => builder.in_memory(),
         };
         let builder = if self.builder.apply_inline { builder.apply_inline() } else { builder };

@@ -7,7 +7,7 @@ use raft_consensus::{NodeId, Settings};
 
 use super::{NodeThread, StartError};
 use crate::handle::{QueueLimits, RaftHandle};
-use crate::log_storage::LogStorage;
+use crate::log_storage::{LogStorage, WalOptions};
 use crate::state_machine::StateMachine;
 use crate::transport::Transport;
 
@@ -36,6 +36,7 @@ pub struct HostBuilder {
     pub(super) node: Option<NodeId>,
     pub(super) cluster: String,
     pub(super) log: Option<LogPlace>,
+    pub(super) log_segment_bytes: u64,
     pub(super) transport: Option<Box<dyn Transport>>,
     pub(super) peers: BTreeMap<NodeId, String>,
     pub(super) join: bool,
@@ -52,6 +53,7 @@ impl Default for HostBuilder {
             node: None,
             cluster: "raft".to_owned(),
             log: None,
+            log_segment_bytes: WalOptions::default().segment_bytes,
             transport: None,
             peers: BTreeMap::new(),
             join: false,
@@ -92,6 +94,13 @@ impl HostBuilder {
     /// Keep the log in a storage of your own. Its identity is kept in memory, so it does not survive a restart.
     pub fn log_storage(mut self, storage: impl LogStorage) -> Self {
         self.log = Some(LogPlace::Custom(Box::new(storage)));
+        self
+    }
+
+    /// Size of the files that a log in a [directory](HostBuilder::data_dir) is made of, in bytes; default
+    /// 64 MiB, taken into 16 KiB ..= 1 GiB. At least two of them are on the disk, written full.
+    pub fn log_segment_bytes(mut self, bytes: u64) -> Self {
+        self.log_segment_bytes = bytes;
         self
     }
 

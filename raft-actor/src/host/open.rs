@@ -10,7 +10,7 @@ use raft_consensus::{
 use super::StartError;
 use super::builder::{HostBuilder, LogPlace};
 use super::gate::incarnation;
-use crate::log_storage::{DataDirectory, GroupWrite, Identity, LogStorage, MemoryLog, RecoveredGroup};
+use crate::log_storage::{DataDirectory, GroupWrite, Identity, LogStorage, MemoryLog, RecoveredGroup, Wal, WalOptions};
 use crate::transport::{DirectoryId, Incarnation};
 
 /// The one group that a host serves.
@@ -30,7 +30,9 @@ pub(super) fn open(builder: &mut HostBuilder, node: NodeId) -> Result<Opened, St
     let founders: BTreeSet<NodeId> =
         if builder.join { BTreeSet::new() } else { builder.peers.keys().copied().collect() };
     let (mut directory, mut identity, mut storage) = match place {
-        LogPlace::Directory(path) => open_directory(&path, node, &builder.cluster, &founders)?,
+        LogPlace::Directory(path) => {
+            open_directory(&path, node, &builder.cluster, &founders, builder.log_segment_bytes)?
+        }
         LogPlace::Memory => (None, new_identity(node, &builder.cluster, &founders), boxed(MemoryLog::new())),
         LogPlace::Custom(storage) => (None, new_identity(node, &builder.cluster, &founders), storage),
     };
@@ -54,7 +56,13 @@ pub(super) fn open(builder: &mut HostBuilder, node: NodeId) -> Result<Opened, St
 /// An identity with its log, and the directory that both are in, if they are.
 type Place = (Option<DataDirectory>, Identity, Box<dyn LogStorage>);
 
-fn open_directory(path: &Path, node: NodeId, cluster: &str, founders: &BTreeSet<NodeId>) -> Result<Place, StartError> {
+fn open_directory(
+    path: &Path,
+    node: NodeId,
+    cluster: &str,
+    founders: &BTreeSet<NodeId>,
+    segment_bytes: u64,
+) -> Result<Place, StartError> {
     let mut directory = DataDirectory::open(path)?;
     let identity = match directory.identity().cloned() {
         Some(identity) => {
@@ -67,7 +75,9 @@ fn open_directory(path: &Path, node: NodeId, cluster: &str, founders: &BTreeSet<
             identity
         }
     };
-    Ok((Some(directory), identity, boxed(MemoryLog::new())))
+    // From its first start on, a log that is missing was lost.
+    let wal = Wal::open(directory.wal_path(), WalOptions { segment_bytes, create: !identity.has_log })?;
+    Ok((Some(directory), identity, boxed(wal)))
 }
 
 fn boxed(storage: impl LogStorage) -> Box<dyn LogStorage> {
