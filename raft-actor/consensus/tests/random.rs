@@ -43,6 +43,11 @@ fn three_members_survive_random_faults() {
 }
 
 #[test]
+fn four_members_survive_random_faults() {
+    survive(4, 0..100);
+}
+
+#[test]
 fn five_members_survive_random_faults() {
     survive(5, 0..150);
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_consensus::{Configuration, Input, LogPosition, NodeId, Payload, ProposalId, ProposalOutcome, ReadId, Role};
+use raft_consensus::{
+    Configuration, Input, LogPosition, NodeId, Payload, ProposalId, ProposalOutcome, ReadId, Role, Time,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -28,6 +30,7 @@ pub(crate) struct Tally {
     truncations: usize,
     void_orders: usize,
     late_deadlines: usize,
+    pauses: usize,
 }
 
 impl Tally {
@@ -45,12 +48,13 @@ impl Tally {
         self.truncations += other.truncations;
         self.void_orders += other.void_orders;
         self.late_deadlines += other.late_deadlines;
+        self.pauses += other.pauses;
     }
 
     /// Every fault has happened, and work was done in spite of them.
     pub(crate) fn assert_complete(&self) {
         let faults = [self.dropped, self.duplicated, self.reordered, self.partitions, self.crashes, self.torn_writes];
-        let consequences = [self.truncations, self.void_orders, self.late_deadlines, self.reads_refused];
+        let consequences = [self.truncations, self.void_orders, self.late_deadlines, self.pauses, self.reads_refused];
         let work = [self.leaders, self.reads_served];
         let all = faults.into_iter().chain(consequences).chain(work);
         assert!(self.committed > 0 && all.into_iter().all(|count| count > 0), "not everything happened: {self:?}");
@@ -66,6 +70,8 @@ struct Mix {
     reorder: u32,
     partition: u32,
     heal: u32,
+    /// A member stands still: it hears and does nothing for a while, and does not know it.
+    pause: u32,
     crash: u32,
     restart: u32,
     unreachable: u32,
@@ -89,6 +95,7 @@ impl Mix {
             reorder: sometimes(900),
             partition: sometimes(20),
             heal: 5 + sometimes(15),
+            pause: sometimes(10),
             crash: sometimes(15),
             restart: 10 + sometimes(30),
             unreachable: sometimes(20),
@@ -130,6 +137,8 @@ pub(crate) struct Chaos {
     proposed: BTreeMap<ProposalId, Vec<Bytes>>,
     /// Reads whose member has run ever since.
     asked: BTreeMap<ReadId, NodeId>,
+    /// Until when members stand still.
+    paused: BTreeMap<u64, Time>,
     commands: u64,
 }
 
@@ -151,9 +160,10 @@ impl Chaos {
             let member = cluster.member_mut(n);
             (member.disk.held, member.machine.held, member.streams_held) = (true, true, true);
             member.machine.on_disk = rng.random_bool(0.3);
+            member.clock_per_mille = if rng.random_bool(0.5) { 1000 } else { rng.random_range(700..1400) };
         }
-        let (tally, proposed, asked) = Default::default();
-        Self { cluster, rng, mix, count, tally, proposed, asked, commands: 0 }
+        let (tally, proposed, asked, paused) = Default::default();
+        Self { cluster, rng, mix, count, tally, proposed, asked, paused, commands: 0 }
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -178,11 +188,20 @@ impl Chaos {
         self.cluster.member(n).is_up()
     }
 
+    /// Whether anything can happen at this member now.
+    fn is_awake(&self, n: u64) -> bool {
+        self.is_up(n) && self.paused.get(&n).is_none_or(|until| *until <= self.cluster.now)
+    }
+
     /// The faults.
     pub(crate) fn rage(&mut self) {
         for _ in 0..self.mix.steps {
             let pause = self.rng.random_range(0..=self.mix.pause_us);
             self.cluster.now = self.cluster.now.after(Duration::from_micros(pause));
+            // Who wakes up late may see a client before its own deadline.
+            if self.rng.random_bool(0.5) {
+                self.clients();
+            }
             self.deadlines();
             for n in 1..=self.count {
                 self.let_work(n);
@@ -197,7 +216,7 @@ impl Chaos {
     /// Deadlines that have come, most of them in time.
     fn deadlines(&mut self) {
         for n in 1..=self.count {
-            if self.is_up(n) && self.cluster.member(n).next_deadline() <= self.cluster.now {
+            if self.is_awake(n) && self.cluster.member(n).next_deadline() <= self.cluster.now {
                 if self.rng.random_range(0..100) < 80 {
                     self.cluster.step(node(n), Input::Deadline);
                 } else {
@@ -209,7 +228,7 @@ impl Chaos {
 
     /// The disk, the machine and the streams of a member, each at the pace of this run.
     fn let_work(&mut self, n: u64) {
-        if !self.is_up(n) {
+        if !self.is_awake(n) {
             return;
         }
         if self.rng.random_range(0..100) < self.mix.streams && !self.cluster.member(n).orders.is_empty() {
@@ -240,6 +259,9 @@ impl Chaos {
             let place = if reorder { self.rng.random_range(0..waiting) } else { 0 };
             self.tally.reordered += usize::from(place > 0);
             let Packet { from, to, message } = self.cluster.network.in_flight[place].clone();
+            if self.is_up(to.get()) && !self.is_awake(to.get()) {
+                continue;
+            }
             if self.happens(self.mix.duplicate) {
                 self.tally.duplicated += 1;
             } else {
@@ -260,7 +282,7 @@ impl Chaos {
         }
         if self.happens(self.mix.read) {
             let n = self.leader_or_any();
-            if self.is_up(n) {
+            if self.is_awake(n) {
                 let id = self.cluster.fresh_read();
                 self.asked.insert(id, node(n));
                 self.cluster.step(node(n), Input::Read { id });
@@ -269,7 +291,7 @@ impl Chaos {
     }
 
     fn propose(&mut self, n: u64) {
-        if !self.is_up(n) {
+        if !self.is_awake(n) {
             return;
         }
         let batch = self.rng.random_range(1..=4_u64);
@@ -304,6 +326,11 @@ impl Chaos {
         if self.happens(self.mix.unreachable) && self.is_up(n) && n != peer {
             self.cluster.step(node(n), Input::Unreachable(node(peer)));
         }
+        if self.happens(self.mix.pause) && self.is_awake(n) {
+            self.tally.pauses += 1;
+            let pause = Duration::from_millis(self.rng.random_range(20..500));
+            self.paused.insert(n, self.cluster.now.after(pause));
+        }
         if self.happens(self.mix.crash) && self.is_up(n) {
             self.crash(n);
         }
@@ -327,6 +354,7 @@ impl Chaos {
     /// The faults are over: a leader has to emerge, everybody has to catch up, and what is asked to be served.
     pub(crate) fn recover(&mut self) {
         self.cluster.heal();
+        self.paused.clear();
         for n in 1..=self.count {
             let member = self.cluster.member_mut(n);
             (member.disk.held, member.machine.held, member.streams_held) = (false, false, false);

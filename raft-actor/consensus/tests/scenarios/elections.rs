@@ -130,6 +130,28 @@ fn a_leader_that_nobody_hears_gives_way() {
     assert_eq!(cluster.role(1), Role::Follower);
 }
 
+/// Contact counts from the sending of what is answered: an answer that was under way for long proves
+/// nothing about the present, and must not keep a leader in office that the others have replaced.
+#[test]
+fn an_answer_that_was_under_way_for_long_does_not_prolong_the_office() {
+    let mut cluster = Cluster::of(3);
+    cluster.elect(1);
+    cluster.settle();
+    cluster.deadline(1);
+    let sent_at = cluster.now;
+    cluster.deliver(1, 2);
+    let answers = cluster.network.take_all(|packet| packet.to == node(1));
+    assert_eq!(answers.len(), 1);
+    cluster.partition(&[1]);
+    cluster.pass(900, false);
+    assert_eq!(cluster.role(1), Role::Leader);
+    answers.into_iter().for_each(|packet| cluster.hand_over(packet));
+    let election_timeout = cluster.member(1).settings.election_timeout_min();
+    let left = sent_at.after(election_timeout).since(cluster.now).as_millis();
+    cluster.pass(u64::try_from(left).expect("a short time") + 20, false);
+    assert_eq!(cluster.role(1), Role::Follower, "the others may have another leader by now");
+}
+
 /// A late RequestVoteReply of an election that is over elects nobody.
 #[test]
 fn votes_of_an_earlier_term_do_not_count() {

@@ -30,6 +30,8 @@ pub struct Member {
     pub orders: VecDeque<ReplicationOrder>,
     /// While set, orders wait until the test runs them.
     pub streams_held: bool,
+    /// How fast its clock runs: 1000 is right, 1100 gains a tenth.
+    pub clock_per_mille: u64,
     core: Option<Raft>,
 }
 
@@ -46,6 +48,7 @@ impl Member {
             machine: Machine::default(),
             orders: VecDeque::new(),
             streams_held: false,
+            clock_per_mille: 1000,
             core: None,
         }
     }
@@ -61,7 +64,7 @@ impl Member {
             applied: self.machine.applied(),
             suffrage: self.suffrage,
             seed: self.seed,
-            now,
+            now: self.by_its_clock(now),
         }));
         self.seed = self.seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(self.id.get());
     }
@@ -98,14 +101,22 @@ impl Member {
         self.core().term()
     }
 
-    /// When it wants to be woken.
+    /// When it wants to be woken, by the test's clock.
     pub fn next_deadline(&self) -> Time {
-        self.core().next_deadline()
+        match self.core().next_deadline() {
+            Time::NEVER => Time::NEVER,
+            deadline => Time::from_micros((deadline.as_micros() * 1000).div_ceil(self.clock_per_mille)),
+        }
+    }
+
+    fn by_its_clock(&self, now: Time) -> Time {
+        Time::from_micros(now.as_micros() * self.clock_per_mille / 1000)
     }
 
     /// Feeds one input to the core, gives the disk, the machine and the streams
     /// their part of the effects, and returns all of them in order.
     pub fn step(&mut self, now: Time, input: Input) -> Vec<Effect> {
+        let now = self.by_its_clock(now);
         let core = self.core.as_mut().unwrap_or_else(|| panic!("n{} does not run", self.id));
         let mut effects = Effects::new();
         core.step(now, input, &mut effects);
