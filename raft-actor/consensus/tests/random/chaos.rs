@@ -198,10 +198,7 @@ impl Chaos {
         for _ in 0..self.mix.steps {
             let pause = self.rng.random_range(0..=self.mix.pause_us);
             self.cluster.now = self.cluster.now.after(Duration::from_micros(pause));
-            // Who wakes up late may see a client before its own deadline.
-            if self.rng.random_bool(0.5) {
-                self.clients();
-            }
+            self.wake();
             self.deadlines();
             for n in 1..=self.count {
                 self.let_work(n);
@@ -211,6 +208,19 @@ impl Chaos {
             self.accidents();
         }
         self.cluster.trace.push("-- the faults end --".to_owned());
+    }
+
+    /// Members that stood still go on, and may see a client before they see how late it is: one that led may
+    /// have been replaced meanwhile.
+    fn wake(&mut self) {
+        for n in 1..=self.count {
+            if self.paused.contains_key(&n) && self.is_awake(n) {
+                self.paused.remove(&n);
+                if self.rng.random_bool(0.7) {
+                    self.read(n);
+                }
+            }
+        }
     }
 
     /// Deadlines that have come, most of them in time.
@@ -283,11 +293,15 @@ impl Chaos {
         if self.happens(self.mix.read) {
             let n = self.leader_or_any();
             if self.is_awake(n) {
-                let id = self.cluster.fresh_read();
-                self.asked.insert(id, node(n));
-                self.cluster.step(node(n), Input::Read { id });
+                self.read(n);
             }
         }
+    }
+
+    fn read(&mut self, n: u64) {
+        let id = self.cluster.fresh_read();
+        self.asked.insert(id, node(n));
+        self.cluster.step(node(n), Input::Read { id });
     }
 
     fn propose(&mut self, n: u64) {
@@ -328,7 +342,7 @@ impl Chaos {
         }
         if self.happens(self.mix.pause) && self.is_awake(n) {
             self.tally.pauses += 1;
-            let pause = Duration::from_millis(self.rng.random_range(20..500));
+            let pause = Duration::from_millis(self.rng.random_range(20..800));
             self.paused.insert(n, self.cluster.now.after(pause));
         }
         if self.happens(self.mix.crash) && self.is_up(n) {

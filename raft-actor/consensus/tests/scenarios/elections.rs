@@ -143,7 +143,7 @@ fn an_answer_that_was_under_way_for_long_does_not_prolong_the_office() {
     let answers = cluster.network.take_all(|packet| packet.to == node(1));
     assert_eq!(answers.len(), 1);
     cluster.partition(&[1]);
-    cluster.pass(900, false);
+    cluster.pass(850, false);
     assert_eq!(cluster.role(1), Role::Leader);
     answers.into_iter().for_each(|packet| cluster.hand_over(packet));
     let election_timeout = cluster.member(1).settings.election_timeout_min();
