@@ -39,17 +39,17 @@ fn survive(members: u64, default: Range<u64>) {
 
 #[test]
 fn three_members_survive_random_faults() {
-    survive(3, 0..300);
+    survive(3, 0..200);
 }
 
 #[test]
 fn four_members_survive_random_faults() {
-    survive(4, 0..100);
+    survive(4, 0..60);
 }
 
 #[test]
 fn five_members_survive_random_faults() {
-    survive(5, 0..150);
+    survive(5, 0..100);
 }
 
 #[test]
