@@ -1,7 +1,9 @@
 //! Runnable programs over `raft-actor`, on its public API only.
 //!
-//! [`bench`] measures clusters; the binary `raft-bench` runs it.
+//! [`kv`] is a replicated, durable key-value service; the binary `raft-kv` runs it. [`bench`] measures clusters; the
+//! binary `raft-bench` runs it. The smaller programs are in `examples/`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod bench;
+pub mod kv;

@@ -1,0 +1,61 @@
+//! The HTTP face of a node. Whichever node is asked, the answer is the same: a follower forwards.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `PUT /kv/{key}` body = value | 200 `{"index":N,"previous":"..."\|null}` once committed and applied |
+//! | `GET /kv/{key}?consistency=linearizable\|stale` | 200 value, 404 absent |
+//! | `DELETE /kv/{key}` | 200 `{"index":N,"previous":..}` |
+//! | `POST /kv/{key}/cas` `{"expect":"a"\|null,"value":"b"}` | 200 `{"index":N}`, 409 `{"current":..}` |
+//! | `GET /raft/status` | what this node knows about itself and the cluster |
+//! | cannot be served now | 503 `{"error":..,"maybe_applied":bool,"leader_id":..}` |
+//! | bad input | 400 / 404 / 405 / 408 / 413 `{"error":..,"detail":..}` |
+//!
+//! `?timeout_ms=` (default 5000) bounds every request to `/kv`. Keys and values are UTF-8 text: what a write
+//! overwrote comes back as a JSON string, and any other encoding would not survive that.
+
+use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+
+mod problem;
+mod read;
+mod request;
+mod status;
+mod write;
+
+pub use problem::Problem;
+pub use request::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
+/// Registers the routes. The application's data must hold the node's `RaftHandle<Kv>`.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/kv/{key}")
+                .route(web::put().to(write::put))
+                .route(web::get().to(read::get))
+                .route(web::delete().to(write::delete))
+                .default_service(web::to(|| wrong_method("PUT, GET, DELETE"))),
+        )
+        .service(
+            web::resource("/kv/{key}/cas")
+                .route(web::post().to(write::compare_and_swap))
+                .default_service(web::to(|| wrong_method("POST"))),
+        )
+        .service(
+            web::resource("/raft/status")
+                .route(web::get().to(status::status))
+                .default_service(web::to(|| wrong_method("GET"))),
+        )
+        .default_service(web::to(no_such_route));
+}
+
+async fn wrong_method(allowed: &'static str) -> HttpResponse {
+    let mut response = Problem::WrongMethod { allowed }.error_response();
+    response
+        .headers_mut()
+        .insert(actix_web::http::header::ALLOW, actix_web::http::header::HeaderValue::from_static(allowed));
+    response
+}
+
+async fn no_such_route(request: HttpRequest) -> HttpResponse {
+    Problem::NoSuchRoute { path: request.path().to_owned() }.error_response()
+}

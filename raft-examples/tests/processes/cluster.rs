@@ -1,0 +1,201 @@
+//! Starts, kills and restarts `raft-kv` processes.
+
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use crate::client::{Client, DEADLINE, eventually};
+
+/// A `raft-kv` process that does not outlive the test.
+pub(crate) struct Process {
+    args: Vec<String>,
+    output: PathBuf,
+    child: Option<Child>,
+}
+
+impl Process {
+    /// Starts `raft-kv` with these arguments; what it prints goes to `output`.
+    pub(crate) fn start(args: Vec<String>, output: &Path) -> Self {
+        let mut process = Self { args, output: output.to_owned(), child: None };
+        process.restart();
+        process
+    }
+
+    /// Starts it again with the same arguments.
+    pub(crate) fn restart(&mut self) {
+        assert!(self.child.is_none(), "still running");
+        let output = File::options().create(true).append(true).open(&self.output).expect("the temporary directory");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_raft-kv"));
+        command.args(&self.args).env("RUST_LOG", "info").stdin(Stdio::null());
+        command.stderr(output.try_clone().expect("a second descriptor")).stdout(output);
+        self.child = Some(command.spawn().expect("raft-kv can be started"));
+    }
+
+    /// SIGKILL: no warning, no last words.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGTERM: the polite request. Waits until it has followed it.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.as_ref().expect("running").id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("the kill command");
+        assert!(sent.success(), "process {pid} is gone already:\n{}", self.printed());
+        self.exited()
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn exited(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("running");
+        let status = eventually("the process ends", || child.try_wait().expect("a child of ours"));
+        self.child = None;
+        status
+    }
+
+    /// Whether it ended by itself, and how.
+    pub(crate) fn has_exited(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().expect("a child of ours")
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.is_some() && self.has_exited().is_none()
+    }
+
+    /// All it has printed so far.
+    pub(crate) fn printed(&self) -> String {
+        std::fs::read_to_string(&self.output).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let printed = self.printed();
+            let lines: Vec<&str> = printed.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(30)..];
+            eprintln!("--- end of {}:\n{}", self.output.display(), tail.join("\n"));
+        }
+    }
+}
+
+/// `count` free ports below the range that outgoing connections take theirs from, so that a node that is down
+/// for a moment finds its own free again.
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
+    let mut ports = Vec::new();
+    let mut held = Vec::new();
+    while ports.len() < count {
+        let random = RandomState::new().build_hasher().finish();
+        let port = 10_000 + u16::try_from(random % 22_000).expect("small");
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            held.push(listener);
+            ports.push(port);
+        }
+    }
+    ports
+}
+
+/// Nodes of one cluster, each a process of its own.
+pub(crate) struct Cluster {
+    pub(crate) dir: TempDir,
+    pub(crate) nodes: Vec<Process>,
+    pub(crate) clients: Vec<Client>,
+    raft_ports: Vec<u16>,
+    http_ports: Vec<u16>,
+}
+
+impl Cluster {
+    /// Starts `size` nodes and waits until they have a leader.
+    pub(crate) fn start(size: usize) -> Self {
+        let give_up = Instant::now() + DEADLINE;
+        loop {
+            if let Some(cluster) = Self::try_start(size) {
+                return cluster;
+            }
+            assert!(Instant::now() < give_up, "no free ports to be had");
+        }
+    }
+
+    /// `None` if somebody else took one of the ports in the meantime.
+    fn try_start(size: usize) -> Option<Self> {
+        let dir = TempDir::new().expect("a temporary directory");
+        let raft_ports = free_ports(size);
+        let http_ports = free_ports(size);
+        let clients = http_ports.iter().map(|port| Client::new(&format!("http://127.0.0.1:{port}"))).collect();
+        let mut cluster = Self { dir, nodes: Vec::new(), clients, raft_ports, http_ports };
+        for at in 0..size {
+            let output = cluster.dir.path().join(format!("node-{}.txt", at + 1));
+            cluster.nodes.push(Process::start(cluster.args(at), &output));
+        }
+        eventually("a leader is elected, or a port was taken", || {
+            let clash = cluster.nodes.iter_mut().any(|node| {
+                let failed = node.has_exited().is_some();
+                assert!(!failed || node.printed().contains("in use"), "a node did not start:\n{}", node.printed());
+                failed
+            });
+            if clash { Some(false) } else { cluster.leader().map(|_| true) }
+        })
+        .then_some(cluster)
+    }
+
+    /// The command line of a node.
+    pub(crate) fn args(&self, at: usize) -> Vec<String> {
+        let mut args: Vec<String> = ["node", "--cluster", "test"].map(str::to_owned).into();
+        let mut option = |name: &str, value: String| args.extend([name.to_owned(), value]);
+        option("--id", (at + 1).to_string());
+        option("--data-dir", self.data_dir(at).display().to_string());
+        option("--listen", format!("127.0.0.1:{}", self.raft_ports[at]));
+        option("--http", format!("127.0.0.1:{}", self.http_ports[at]));
+        for (peer, port) in self.raft_ports.iter().enumerate() {
+            option("--peer", format!("{}=127.0.0.1:{port}", peer + 1));
+        }
+        option("--election-timeout-ms", "300".into());
+        option("--heartbeat-ms", "30".into());
+        args
+    }
+
+    pub(crate) fn data_dir(&self, at: usize) -> PathBuf {
+        self.dir.path().join(format!("data-{}", at + 1))
+    }
+
+    /// Where in `nodes` the leader of the highest term is, if one claims to lead.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let statuses = self.clients.iter().map(|client| client.status().ok());
+        let leading = statuses.enumerate().filter_map(|(at, status)| {
+            let status = status?;
+            (status["role"] == "leader").then(|| (status["term"].as_u64(), at))
+        });
+        leading.max().map(|(_, at)| at)
+    }
+
+    /// Waits until all running nodes name the same leader of the same term.
+    pub(crate) fn settled(&mut self) -> usize {
+        eventually("all nodes agree on a leader", || {
+            let mut named = Vec::new();
+            for (node, client) in self.nodes.iter_mut().zip(&self.clients) {
+                if node.is_running() {
+                    let status = client.status().ok()?;
+                    named.push((status["leader_id"].as_u64()?, status["term"].as_u64()?));
+                }
+            }
+            named.dedup();
+            let (leader, _) = (named.len() == 1).then(|| named[0])?;
+            usize::try_from(leader - 1).ok()
+        })
+    }
+
+    /// Writes until a write is accepted, through whichever node takes it.
+    pub(crate) fn write_until_accepted(&self, key: &str, value: &str) {
+        eventually("a write is accepted", || {
+            self.clients.iter().any(|node| node.put(key, value, 1000).is_ok_and(|a| a.status == 200)).then_some(())
+        });
+    }
+}

@@ -1,0 +1,100 @@
+//! The small programs do what they say. Cargo builds them together with the tests.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use crate::client::{DEADLINE, eventually};
+use crate::cluster::free_ports;
+
+/// An example that runs, and does not outlive the test.
+struct Example {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Example {
+    fn start(name: &str, args: &[String], dir: &TempDir) -> Self {
+        let tests = std::env::current_exe().expect("this program");
+        let program = tests.parent().and_then(|deps| deps.parent()).expect("target/debug").join("examples").join(name);
+        assert!(program.exists(), "{} is missing: run cargo build -p raft-examples --examples", program.display());
+        let output = dir.path().join(format!("{name}-{}.txt", args.first().map_or("", String::as_str)));
+        let file = std::fs::File::create(&output).expect("the temporary directory");
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::piped()).stderr(file.try_clone().expect("a second descriptor")).stdout(file);
+        Self { child: command.spawn().expect("the example can be started"), output }
+    }
+
+    fn printed(&self) -> String {
+        std::fs::read_to_string(&self.output).unwrap_or_default()
+    }
+
+    fn type_line(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("piped");
+        writeln!(stdin, "{line}").expect("it reads");
+    }
+
+    /// Ctrl-D, then waits for the end. Gives what it printed.
+    fn finish(mut self) -> String {
+        drop(self.child.stdin.take());
+        let status = eventually("the example ends", || self.child.try_wait().expect("a child of ours"));
+        assert!(status.success(), "{status}: {}", self.printed());
+        self.printed()
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_counter_counts_on_when_its_leader_is_gone() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let printed = Example::start("counter", &[], &dir).finish();
+    assert!(printed.contains("node 3 says 1000"), "{printed}");
+    assert!(printed.contains("counting: 1001"), "{printed}");
+}
+
+#[test]
+fn the_embedded_worker_moves_with_the_leadership() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let printed = Example::start("embedded_actor", &[], &dir).finish();
+    assert!(printed.matches("I go to work").count() >= 2, "{printed}");
+    assert!(printed.contains("the journal: ["), "{printed}");
+}
+
+#[test]
+fn the_chat_shows_every_line_at_every_node() {
+    let give_up = Instant::now() + DEADLINE;
+    while !chat() {
+        assert!(Instant::now() < give_up, "no free ports to be had");
+    }
+}
+
+/// Gives whether the ports were free.
+fn chat() -> bool {
+    let dir = TempDir::new().expect("a temporary directory");
+    let addresses: Vec<String> = free_ports(3).into_iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let args = |id: usize| [vec![id.to_string()], addresses.clone()].concat();
+    let mut nodes: Vec<Example> = (1..=3).map(|id| Example::start("remote_nodes", &args(id), &dir)).collect();
+    for node in &mut nodes {
+        node.type_line("hello");
+    }
+    let heard = eventually("every line is shown everywhere", || {
+        let printed: Vec<String> = nodes.iter().map(Example::printed).collect();
+        let all = printed.iter().all(|text| (1..=3).all(|id| text.contains(&format!("{id}: hello"))));
+        if printed.iter().any(|text| text.contains("AddrInUse")) { Some(false) } else { all.then_some(true) }
+    });
+    if heard {
+        for node in nodes {
+            node.finish();
+        }
+    }
+    heard
+}

@@ -1,0 +1,116 @@
+//! The answers of a single node, one request at a time.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::client::{Answer, Client, DEADLINE};
+use crate::dev;
+
+fn ask(node: &Client, method: &str, path: &str, body: &str) -> Answer {
+    node.send(method, path, body.as_bytes()).expect("an answer")
+}
+
+#[test]
+fn the_http_surface_is_as_documented() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let (_process, nodes) = dev::start(&dir, 1);
+    let node = &nodes[0];
+    writes_and_reads(node);
+    swaps(node);
+    bad_input(node);
+    a_body_that_never_comes(node);
+    status(node);
+}
+
+fn writes_and_reads(node: &Client) {
+    let first = ask(node, "PUT", "/kv/x", "a");
+    assert_eq!((first.status, first.json()["previous"].clone()), (200, Value::Null));
+    let second = ask(node, "PUT", "/kv/x", "b");
+    assert_eq!(second.json()["previous"], "a");
+    assert!(second.json()["index"].as_u64() > first.json()["index"].as_u64());
+    assert_eq!(ask(node, "GET", "/kv/x", "").text, "b");
+    assert_eq!(ask(node, "GET", "/kv/x?consistency=stale", "").text, "b");
+    assert_eq!(ask(node, "DELETE", "/kv/x", "").json()["previous"], "b");
+    assert_eq!(ask(node, "DELETE", "/kv/x", "").json()["previous"], Value::Null);
+    assert_eq!(ask(node, "GET", "/kv/x", "").status, 404);
+    assert_eq!(ask(node, "PUT", "/kv/empty", "").status, 200);
+    assert_eq!(
+        (ask(node, "GET", "/kv/empty", "").status, ask(node, "GET", "/kv/empty", "").text),
+        (200, String::new())
+    );
+    // Keys that a path cannot hold as they are.
+    assert_eq!(ask(node, "PUT", "/kv/a%2Fb%20%C3%A4", "slash").status, 200);
+    assert_eq!(ask(node, "GET", "/kv/a%2fb%20%c3%a4", "").text, "slash");
+}
+
+fn swaps(node: &Client) {
+    assert_eq!(ask(node, "POST", "/kv/c/cas", r#"{"expect":"a","value":"b"}"#).status, 409);
+    let founded = ask(node, "POST", "/kv/c/cas", r#"{"expect":null,"value":"a"}"#);
+    assert_eq!(founded.status, 200);
+    assert_eq!(founded.json().as_object().map(|body| body.keys().cloned().collect()), Some(vec!["index".to_owned()]));
+    let again = ask(node, "POST", "/kv/c/cas", r#"{"expect":null,"value":"a"}"#);
+    assert_eq!((again.status, again.json()), (409, json!({ "current": "a" })));
+}
+
+fn bad_input(node: &Client) {
+    let long_key = format!("/kv/{}", "k".repeat(1025));
+    let long_value = "v".repeat((1 << 20) + 1);
+    for (method, path, body, status, error) in [
+        ("GET", "/kv/x?consistency=lease", "", 400, "bad_parameter"),
+        ("GET", "/kv/x?consistency=soon", "", 400, "bad_parameter"),
+        ("GET", "/kv/x?timeout_ms=soon", "", 400, "bad_parameter"),
+        ("GET", "/kv/x?timeout_ms=0", "", 400, "bad_parameter"),
+        ("GET", "/kv/%ff", "", 400, "bad_key"),
+        ("PUT", "/kv/%zz", "x", 400, "bad_key"),
+        ("PUT", &long_key, "x", 413, "key_too_long"),
+        ("PUT", "/kv/x", &long_value, 413, "value_too_long"),
+        ("POST", "/kv/x/cas", "no json", 400, "bad_json"),
+        ("POST", "/kv/x/cas", r#"{"value":"b"}"#, 400, "bad_json"),
+        ("POST", "/kv/x/cas", r#"{"expect":1,"value":"b"}"#, 400, "bad_json"),
+        ("POST", "/kv/x", "x", 405, "wrong_method"),
+        ("PUT", "/raft/status", "x", 405, "wrong_method"),
+        ("GET", "/kv/", "", 404, "no_such_route"),
+        ("GET", "/nowhere", "", 404, "no_such_route"),
+        ("GET", "/kv/absent", "", 404, "no_such_key"),
+    ] {
+        let answer = ask(node, method, path, body);
+        let path = &path[..path.len().min(40)];
+        assert_eq!((answer.status, &answer.json()["error"]), (status, &json!(error)), "{method} {path}: {answer:?}");
+        assert!(answer.json()["detail"].is_string(), "{method} {path}: {answer:?}");
+    }
+    let not_text = node.send("PUT", "/kv/x", &[0xff, 0xfe]).expect("an answer");
+    assert_eq!((not_text.status, &not_text.json()["error"]), (400, &json!("bad_value")));
+    let session = node.send_with("PUT", "/kv/x", b"x", &[("Raft-Client-Id", "7")]).expect("an answer");
+    assert_eq!((session.status, &session.json()["error"]), (400, &json!("sessions_unsupported")));
+    let largest = "v".repeat(1 << 20);
+    assert_eq!(ask(node, "PUT", "/kv/large", &largest).status, 200);
+    assert_eq!(ask(node, "GET", "/kv/large", "").text, largest);
+}
+
+fn a_body_that_never_comes(node: &Client) {
+    let address = node.base().strip_prefix("http://").expect("a plain address");
+    let mut stream = TcpStream::connect(address).expect("the node listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
+    let head = "PUT /kv/slow?timeout_ms=200 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx";
+    stream.write_all(head.as_bytes()).expect("a socket");
+    let mut first_line = String::new();
+    BufReader::new(stream).read_line(&mut first_line).expect("an answer");
+    assert!(first_line.contains("408"), "{first_line}");
+    assert_eq!(ask(node, "GET", "/kv/slow", "").status, 404);
+}
+
+fn status(node: &Client) {
+    let status = node.status().expect("an answer");
+    for (field, value) in
+        [("node_id", json!(1)), ("role", json!("leader")), ("leader_id", json!(1)), ("voters", json!([1]))]
+    {
+        assert_eq!(status[field], value, "{field} in {status}");
+    }
+    for field in ["term", "commit_index", "last_applied", "last_log_index", "snapshot_index", "first_log_index"] {
+        assert!(status[field].is_u64(), "{field} in {status}");
+    }
+    assert!(status["cluster"].is_string() && status["learners"].is_array() && status["peers"].is_object(), "{status}");
+}
