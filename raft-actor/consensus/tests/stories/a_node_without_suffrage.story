@@ -10,9 +10,9 @@ deadline n1
 settle
     n3@0 -> n1 PreVoteReply denied
 show
-    n1@0 candidate, commit 0, applied 0, log 
-    n2 is down, log 
-    n3@0 follower, commit 0, applied 0, log 
+    n1@0 candidate, commit 0, applied 0, log empty
+    n2 is down, log empty
+    n3@0 follower, commit 0, applied 0, log empty
 
 grant-suffrage n3
 deadline n1
@@ -38,5 +38,5 @@ settle
     n1 applies 1@1 noop
 show
     n1@1 leader, commit 1, applied 1, log 1
-    n2 is down, log 
+    n2 is down, log empty
     n3@1 follower of n1, commit 0, applied 0, log 1

@@ -47,10 +47,10 @@ settle
     n1@1 candidate => follower
     n2@1 candidate => follower
 show
-    n1@1 follower, commit 0, applied 0, log 
-    n2@1 follower, commit 0, applied 0, log 
-    n3@1 follower, commit 0, applied 0, log 
-    n4@1 follower, commit 0, applied 0, log 
+    n1@1 follower, commit 0, applied 0, log empty
+    n2@1 follower, commit 0, applied 0, log empty
+    n3@1 follower, commit 0, applied 0, log empty
+    n4@1 follower, commit 0, applied 0, log empty
 
 # n1 times out first. Nobody has heard from a leader, so the pre-vote is granted.
 deadline n1

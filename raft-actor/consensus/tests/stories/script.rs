@@ -256,7 +256,8 @@ impl Stage {
             } else {
                 format!("n{id} is down")
             };
-            cluster.trace.push(format!("{state}, log {}", log.join(" ")));
+            let log = if log.is_empty() { "empty".to_owned() } else { log.join(" ") };
+            cluster.trace.push(format!("{state}, log {log}"));
         }
     }
 }
