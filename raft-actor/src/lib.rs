@@ -6,17 +6,20 @@ pub mod clock;
 pub mod envelope;
 pub mod handle;
 pub mod host;
+mod local_cluster;
 pub mod log_storage;
 mod node;
+mod registry;
 mod replication;
 pub mod state_machine;
 pub mod transport;
 
 pub use handle::{
-    BecameCandidate, BecameFollower, BecameLeader, Gateway, LocalCluster, LocalClusterBuilder, NodeStopped,
-    QueueLimits, RaftAdmin, RaftHandle, Read, ReadError, Status, StopReason, Write, WriteError,
+    BecameCandidate, BecameFollower, BecameLeader, Gateway, NodeStopped, QueueLimits, RaftAdmin, RaftHandle, Read,
+    ReadError, Status, StopReason, Write, WriteError,
 };
 pub use host::{HostBuilder, NodeThread, RaftHost, StartError};
+pub use local_cluster::{LocalCluster, LocalClusterBuilder};
 pub use raft_consensus as consensus;
 pub use raft_consensus::{GroupId, LogIndex, LogPosition, NodeId, Role, Settings, Term};
 pub use state_machine::{ApplyContext, Snapshot, StateMachine};

@@ -3,10 +3,10 @@
 use actix::Addr;
 use raft_consensus::{GroupId, NodeId};
 
-use super::Registry;
 use super::gate::Gate;
 use crate::envelope::Envelope;
 use crate::node::{PeerUnreachable, RaftNode, Received, SuffrageGranted};
+use crate::registry::Registry;
 use crate::transport::{Credit, Hello, Inbound, Refusal};
 
 /// The host as its transport sees it.

@@ -9,12 +9,10 @@ mod builder;
 mod gate;
 mod inbound;
 mod open;
-mod registry;
 mod start;
 mod start_error;
 mod threads;
 
 pub use builder::{HostBuilder, RaftHost};
-pub(crate) use registry::Registry;
 pub use start_error::StartError;
 pub use threads::NodeThread;

@@ -7,7 +7,6 @@ use actix::prelude::*;
 use raft_consensus::{GroupId, HardState, LogWrite, WriteSeq};
 
 use super::{GroupWrite, LogError, LogStorage};
-use crate::handle::StopReason;
 
 /// Quiet time after which the log may do what can wait.
 const IDLE_AFTER: Duration = Duration::from_millis(20);
@@ -33,7 +32,8 @@ pub(crate) struct Persisted {
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub(crate) struct StorageFailed {
-    pub(crate) reason: StopReason,
+    /// What the log said; `None` if its actor ended without a word.
+    pub(crate) error: Option<Arc<LogError>>,
 }
 
 /// Where a group's answers go.
@@ -98,13 +98,13 @@ impl LogStorageActor {
 
     fn fail(&mut self, error: LogError, ctx: &mut Context<Self>) {
         tracing::error!(%error, "the log stops");
-        self.tell_clients(&StopReason::Log(Arc::new(error)));
+        self.tell_clients(Some(Arc::new(error)));
         ctx.stop();
     }
 
-    fn tell_clients(&mut self, reason: &StopReason) {
+    fn tell_clients(&mut self, error: Option<Arc<LogError>>) {
         for client in self.clients.drain(..) {
-            client.failed.do_send(StorageFailed { reason: reason.clone() });
+            client.failed.do_send(StorageFailed { error: error.clone() });
         }
     }
 
@@ -139,7 +139,7 @@ impl Actor for LogStorageActor {
 /// Runs on a crash too: only tells, never writes.
 impl Drop for LogStorageActor {
     fn drop(&mut self) {
-        self.tell_clients(&StopReason::Lost { part: "LogStorage" });
+        self.tell_clients(None);
     }
 }
 

@@ -354,7 +354,8 @@ impl Handler<StorageFailed> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, failed: StorageFailed, ctx: &mut Context<Self>) {
-        self.stop(failed.reason, ctx);
+        let reason = failed.error.map_or(StopReason::Lost { part: "LogStorage" }, StopReason::Log);
+        self.stop(reason, ctx);
     }
 }
 

@@ -10,7 +10,7 @@ use raft_consensus::NodeId;
 
 use super::{Credit, DirectoryId, Hello, Inbound, Outbound, Transport};
 use crate::envelope::Envelope;
-use crate::host::Registry;
+use crate::registry::Registry;
 
 /// A network inside the process. Hosts that are given transports of the same
 /// network reach each other; two networks know nothing of one another.

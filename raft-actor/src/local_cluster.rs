@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use raft_consensus::{NodeId, Settings};
 
-use super::{QueueLimits, RaftHandle};
+use crate::handle::{QueueLimits, RaftHandle};
 use crate::host::{NodeThread, RaftHost, StartError};
 use crate::state_machine::StateMachine;
 use crate::transport::LocalNetwork;
