@@ -18,7 +18,7 @@ pub use handle::{
     BecameCandidate, BecameFollower, BecameLeader, Gateway, NodeStopped, QueueLimits, RaftAdmin, RaftHandle, Read,
     ReadError, Status, StopReason, Write, WriteError,
 };
-pub use host::{HostBuilder, NodeThread, RaftHost, StartError};
+pub use host::{HostBuilder, NodeThread, Placement, RaftHost, StartError};
 pub use local_cluster::{LocalCluster, LocalClusterBuilder};
 pub use raft_consensus as consensus;
 pub use raft_consensus::{GroupId, LogIndex, LogPosition, NodeId, Role, Settings, Term};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use raft_consensus::{NodeId, Settings};
 
 use crate::handle::{QueueLimits, RaftHandle};
-use crate::host::{NodeThread, RaftHost, StartError};
+use crate::host::{NodeThread, Placement, RaftHost, StartError};
 use crate::state_machine::StateMachine;
 use crate::transport::LocalNetwork;
 
@@ -100,7 +100,7 @@ impl LocalClusterBuilder {
         self
     }
 
-    /// Run the state machines on the nodes' thread; see [`HostBuilder::apply_inline`](crate::HostBuilder::apply_inline).
+    /// Run the state machines on the nodes' thread; see [`Placement::apply_inline`].
     pub fn apply_inline(mut self) -> Self {
         self.apply_inline = true;
         self
@@ -219,6 +219,7 @@ impl<S: StateMachine> LocalCluster<S> {
     pub async fn restart(&mut self, id: impl Into<NodeId>) -> Result<(), StartError> {
         let id = id.into();
         self.stop(id).await;
+        let placement = Placement::on_thread(&self.thread);
         let builder = RaftHost::builder()
             .node(id)
             .cluster("local")
@@ -226,12 +227,11 @@ impl<S: StateMachine> LocalCluster<S> {
             .peers(self.ids().into_iter().map(|peer| (peer, format!("local:{peer}"))))
             .settings(self.builder.settings.clone())
             .queue_limits(self.builder.queue_limits)
-            .on_thread(&self.thread);
+            .placement(if self.builder.apply_inline { placement.apply_inline() } else { placement });
         let builder = match self.data_dir() {
             Some(path) => builder.data_dir(path.join(id.to_string())).log_segment_bytes(LOG_SEGMENT_BYTES),
             None => builder.in_memory(),
         };
-        let builder = if self.builder.apply_inline { builder.apply_inline() } else { builder };
         let builder = match self.builder.seed {
             Some(seed) => builder.seed(seed.wrapping_add(id.get())),
             None => builder,

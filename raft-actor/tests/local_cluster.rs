@@ -1,28 +1,16 @@
 //! A cluster in one process, under every kind of test function and runtime.
 
+mod counter;
+
 use std::time::Duration;
 
-use raft_actor::{ApplyContext, LocalCluster, ReadError, Role, StateMachine, WriteError};
+use counter::Counter;
+use raft_actor::transport::LocalNetwork;
+use raft_actor::{
+    ApplyContext, BecameLeader, LocalCluster, Placement, RaftHost, ReadError, Role, StateMachine, StopReason,
+    WriteError,
+};
 use serde::{Deserialize, Serialize};
-
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct Counter(u64);
-
-impl StateMachine for Counter {
-    type Command = u64;
-    type Response = u64;
-    type Query = ();
-    type Answer = u64;
-
-    fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) -> u64 {
-        self.0 += add;
-        self.0
-    }
-
-    fn query(&self, (): ()) -> u64 {
-        self.0
-    }
-}
 
 async fn add_through_every_node(cluster: LocalCluster<Counter>) {
     for (id, expected) in [(1, 1), (2, 2), (3, 3)] {
@@ -159,5 +147,55 @@ async fn a_node_that_was_away_catches_up() {
     let back = cluster.node(3);
     back.watch().wait_for(|status| status.last_applied.get() > 500).await.expect("it runs");
     assert_eq!(back.read_local(()).await.expect("needs nobody"), 501);
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_node_stops_with_its_last_handle() {
+    let network = LocalNetwork::default();
+    let host = RaftHost::builder().node(1).in_memory().transport(network.transport(1)).peers([(1, "local:1")]);
+    let raft = host.start(Counter::default()).await.expect("starts");
+    raft.write(1).await.expect("it is the majority");
+    let stopped = raft.stopped();
+    drop(raft);
+    assert!(matches!(stopped.await, StopReason::Dropped));
+}
+
+#[derive(Default)]
+struct Herald {
+    terms: Vec<u64>,
+    heard: Option<tokio::sync::mpsc::UnboundedSender<u64>>,
+}
+
+impl actix::Actor for Herald {
+    type Context = actix::Context<Self>;
+}
+
+impl actix::Handler<BecameLeader> for Herald {
+    type Result = ();
+
+    fn handle(&mut self, now: BecameLeader, _: &mut Self::Context) {
+        self.terms.push(now.term.get());
+        if let Some(heard) = &self.heard {
+            heard.send(now.term.get()).expect("the test waits for it");
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn an_actor_hears_who_leads_late_subscribers_at_once_and_of_the_next_one() {
+    use actix::Actor;
+    let mut cluster = LocalCluster::<Counter>::start(3).await.expect("starts");
+    let first = cluster.leader().await.status();
+    cluster.node(first.node_id).write(1).await.expect("it serves, so it has announced itself");
+    let (heard, mut terms) = tokio::sync::mpsc::unbounded_channel();
+    let herald = Herald { heard: Some(heard), ..Herald::default() }.start();
+    for node in cluster.running() {
+        node.subscribe::<BecameLeader>(herald.clone());
+    }
+    assert_eq!(terms.recv().await, Some(first.term.get()));
+    cluster.stop(first.node_id).await;
+    let next = terms.recv().await.expect("the others elect one of them");
+    assert!(next > first.term.get());
     cluster.shutdown().await;
 }

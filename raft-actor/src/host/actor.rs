@@ -83,6 +83,7 @@ impl Drop for HostActor {
         let inbound = Arc::clone(&self.inbound);
         let stopped = self.stopped.clone();
         let reason = self.reason.take().unwrap_or(StopReason::Lost { part: "RaftHost" });
+        let has_threads = !arbiters.is_empty() || own_thread.is_some();
         let take_down = move || {
             join_all(arbiters);
             if let Some(thread) = own_thread {
@@ -91,6 +92,9 @@ impl Drop for HostActor {
             inbound.gate.close();
             stopped.send_replace(Some(reason));
         };
+        if !has_threads {
+            return take_down();
+        }
         let dispatch = tracing::dispatcher::get_default(Clone::clone);
         let undertaker = std::thread::Builder::new().name("raft-undertaker".to_owned());
         let spawned = undertaker.spawn(move || tracing::dispatcher::with_default(&dispatch, take_down));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use raft_consensus::{NodeId, Settings};
 
-use super::{NodeThread, StartError};
+use super::{Placement, StartError};
 use crate::handle::{QueueLimits, RaftHandle};
 use crate::log_storage::{LogStorage, WalOptions};
 use crate::state_machine::StateMachine;
@@ -42,8 +42,7 @@ pub struct HostBuilder {
     pub(super) join: bool,
     pub(super) settings: Settings,
     pub(super) queue_limits: QueueLimits,
-    pub(super) thread: Option<NodeThread>,
-    pub(super) apply_inline: bool,
+    pub(super) placement: Placement,
     pub(super) seed: Option<u64>,
 }
 
@@ -59,8 +58,7 @@ impl Default for HostBuilder {
             join: false,
             settings: Settings::default(),
             queue_limits: QueueLimits::default(),
-            thread: None,
-            apply_inline: false,
+            placement: Placement::default(),
             seed: None,
         }
     }
@@ -139,19 +137,9 @@ impl HostBuilder {
         self
     }
 
-    /// Live on this thread, together with whoever else does. Default: a thread of its own.
-    ///
-    /// Hosts on one thread reach each other without waking another thread, which is
-    /// much faster, as long as there is not more work than for one processor.
-    pub fn on_thread(mut self, thread: &NodeThread) -> Self {
-        self.thread = Some(thread.clone());
-        self
-    }
-
-    /// Run the state machine on the node's thread: saves a hop for machines
-    /// whose `apply` and `query` take no more than a few microseconds. Default: a thread of its own.
-    pub fn apply_inline(mut self) -> Self {
-        self.apply_inline = true;
+    /// On which threads the parts of the host run. Default: threads of its own.
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
         self
     }
 

@@ -9,10 +9,12 @@ mod builder;
 mod gate;
 mod inbound;
 mod open;
+mod placement;
 mod start;
 mod start_error;
 mod threads;
 
 pub use builder::{HostBuilder, RaftHost};
+pub use placement::Placement;
 pub use start_error::StartError;
 pub use threads::NodeThread;

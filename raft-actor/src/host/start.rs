@@ -13,7 +13,7 @@ use super::builder::HostBuilder;
 use super::gate::Gate;
 use super::inbound::HostInbound;
 use super::open::{GROUP, Opened, open};
-use super::{NodeThread, StartError, threads};
+use super::{NodeThread, Placement, StartError, threads};
 use crate::clock::Clock;
 use crate::handle::{Gateway, HandleParts, NodeFace, Queue, QueueLimits, RaftHandle, Status, Subscriptions};
 use crate::log_storage::{LogCache, LogClient, LogStorageActor};
@@ -34,16 +34,20 @@ struct Kit<S> {
     peers: std::collections::BTreeMap<NodeId, String>,
     join: bool,
     settings: Settings,
-    apply_inline: bool,
+    placement: Placement,
     seed: u64,
     queue_limits: QueueLimits,
     machine: S,
-    thread: NodeThread,
-    shares_thread: bool,
+    /// The node's thread, if it ends with the host.
+    own_thread: Option<NodeThread>,
 }
 
 pub(super) async fn start<S: StateMachine>(mut builder: HostBuilder, machine: S) -> Result<RaftHandle<S>, StartError> {
     let node = builder.node.expect("validated before");
+    if builder.placement.is_current_thread() {
+        let opened = open(&mut builder, node)?;
+        return assemble(Kit::new(opened, builder, node, machine, None));
+    }
     // Opening reads the disk: on a thread of its own, so that no runtime stands still.
     let (opened, builder) = on_a_thread("raft-open", move || {
         let opened = open(&mut builder, node);
@@ -51,26 +55,10 @@ pub(super) async fn start<S: StateMachine>(mut builder: HostBuilder, machine: S)
     })
     .await?;
     let opened = opened?;
-    let shares_thread = builder.thread.is_some();
-    let thread = match builder.thread {
-        Some(thread) => thread,
-        None => NodeThread::spawn(&format!("raft-{node}")).map_err(StartError::Thread)?,
-    };
-    let kit = Kit {
-        opened,
-        node,
-        cluster: builder.cluster,
-        transport: builder.transport.expect("validated before"),
-        peers: builder.peers,
-        join: builder.join,
-        settings: builder.settings,
-        apply_inline: builder.apply_inline,
-        seed: builder.seed.unwrap_or_else(rand::random),
-        queue_limits: builder.queue_limits,
-        machine,
-        thread: thread.clone(),
-        shares_thread,
-    };
+    let thread = builder.placement.node_thread(node).map_err(StartError::Thread)?;
+    let thread = thread.expect("only the placement on the current thread has no other one");
+    let own_thread = builder.placement.owns_node_thread().then(|| thread.clone());
+    let kit = Kit::new(opened, builder, node, machine, own_thread);
     let (done, started) = oneshot::channel();
     thread.run(move || {
         // Nobody waits any more if the caller was dropped; the handle's end then stops the host.
@@ -79,9 +67,28 @@ pub(super) async fn start<S: StateMachine>(mut builder: HostBuilder, machine: S)
     started.await.map_err(|_| StartError::Crashed)?
 }
 
+impl<S> Kit<S> {
+    fn new(opened: Opened, builder: HostBuilder, node: NodeId, machine: S, own_thread: Option<NodeThread>) -> Self {
+        Self {
+            opened,
+            node,
+            cluster: builder.cluster,
+            transport: builder.transport.expect("validated before"),
+            peers: builder.peers,
+            join: builder.join,
+            settings: builder.settings,
+            placement: builder.placement,
+            seed: builder.seed.unwrap_or_else(rand::random),
+            queue_limits: builder.queue_limits,
+            machine,
+            own_thread,
+        }
+    }
+}
+
 /// Runs on the node's thread.
 fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
-    let Kit { opened, node, cluster, transport, peers, join, settings, thread, .. } = kit;
+    let Kit { opened, node, cluster, transport, peers, join, settings, placement, .. } = kit;
     let clock = Clock::start();
     let Opened { identity, directory, storage, recovered } = opened;
     let hello = Hello {
@@ -105,7 +112,8 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     let is_volatile = storage.is_volatile();
     let reader = storage.reader();
     let mut arbiters = Vec::new();
-    let storage = if is_volatile {
+    let is_log_inline = is_volatile || placement.is_current_thread();
+    let storage = if is_log_inline {
         LogStorageActor::new(storage).start()
     } else {
         let arbiter = threads::spawn_arbiter();
@@ -137,11 +145,11 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
         group: GROUP,
         cache: Rc::new(RefCell::new(LogCache::new(CACHE_BYTES_MAX))),
         reader,
-        reader_is_fast: is_volatile,
+        reader_is_fast: is_log_inline,
         outbound: Rc::clone(&outbound),
         inbound: Arc::clone(&inbound) as Arc<dyn Inbound>,
     };
-    let machine_arbiter = (!kit.apply_inline).then(threads::spawn_arbiter);
+    let machine_arbiter = (!placement.is_apply_inline()).then(threads::spawn_arbiter);
     let host = HostActor::create(|ctx| {
         let host = ctx.address();
         let node_addr = RaftNode::create(|ctx| {
@@ -178,7 +186,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
             groups: [(GROUP, node_addr)].into(),
             arbiters,
             timer: timer_task,
-            own_thread: (!kit.shares_thread).then_some(thread),
+            own_thread: kit.own_thread,
             stopped,
             reason: None,
         }
