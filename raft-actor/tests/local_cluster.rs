@@ -6,11 +6,7 @@ use std::time::Duration;
 
 use counter::Counter;
 use raft_actor::transport::LocalNetwork;
-use raft_actor::{
-    ApplyContext, BecameLeader, LocalCluster, Placement, RaftHost, ReadError, Role, StateMachine, StopReason,
-    WriteError,
-};
-use serde::{Deserialize, Serialize};
+use raft_actor::{BecameLeader, LocalCluster, RaftHost, ReadError, Role, StopReason, WriteError};
 
 async fn add_through_every_node(cluster: LocalCluster<Counter>) {
     for (id, expected) in [(1, 1), (2, 2), (3, 3)] {

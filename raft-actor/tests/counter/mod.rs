@@ -4,7 +4,7 @@ use raft_actor::{ApplyContext, StateMachine};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub struct Counter(u64);
+pub(crate) struct Counter(u64);
 
 impl StateMachine for Counter {
     type Command = u64;
