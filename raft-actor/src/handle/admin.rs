@@ -33,6 +33,19 @@ pub(crate) struct NodeFace {
 /// A node as an operator sees it: its status and its life, whatever its state machine.
 ///
 /// Like a [`RaftHandle`](super::RaftHandle), it keeps the node running.
+///
+/// ```
+/// use raft_actor::RaftAdmin;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+/// # #[actix_rt::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let cluster = LocalCluster::<Counter>::start(3).await?;
+/// let node: RaftAdmin = cluster.leader().await.admin();
+/// println!("{:?}", node.status());
+/// node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct RaftAdmin {
     node: Arc<NodeFace>,
@@ -48,9 +61,11 @@ impl RaftAdmin {
         Arc::clone(&self.node.status.borrow())
     }
 
-    /// The status as it changes.
+    /// The status as it changes, beginning with the present one.
     pub fn watch(&self) -> StatusWatch {
-        StatusWatch { receiver: self.node.status.clone(), stopped: self.node.stopped.clone() }
+        let mut receiver = self.node.status.clone();
+        receiver.mark_changed();
+        StatusWatch { receiver, stopped: self.node.stopped.clone() }
     }
 
     /// Sends every `E` to an actor from now on, beginning with the current state if that is one.
@@ -85,6 +100,20 @@ impl fmt::Debug for RaftAdmin {
 }
 
 /// A status that can be waited for. Skips what came and went while nobody looked.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+/// # #[actix_rt::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let cluster = LocalCluster::<Counter>::start(3).await?;
+/// let raft = cluster.node(1);
+/// let mut watch = raft.watch();
+/// println!("now: {:?}", watch.changed().await?);
+/// raft.write(5).await?;
+/// watch.wait_for(|status| status.last_applied.get() >= 2).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct StatusWatch {
     receiver: watch::Receiver<Arc<Status>>,
@@ -97,7 +126,7 @@ impl StatusWatch {
         Arc::clone(&self.receiver.borrow())
     }
 
-    /// Waits for a status that this watch has not shown yet.
+    /// The next status: the first time the present one, at once, and then each time one that this has not returned before.
     ///
     /// # Errors
     /// The reason, if the node has stopped.

@@ -5,6 +5,28 @@ use raft_consensus::{LogIndex, NodeId};
 use super::{Failure, StopReason};
 
 /// Why a write was not answered. Ask [`maybe_applied`](WriteError::maybe_applied) before trying again.
+///
+/// ```
+/// use raft_actor::{RaftHandle, StateMachine, WriteError};
+///
+/// /// For commands that may be applied more than once.
+/// async fn write_until_answered<S: StateMachine>(raft: &RaftHandle<S>, command: S::Command) -> S::Response
+/// where
+///     S::Command: Clone,
+/// {
+///     loop {
+///         match raft.write(command.clone()).await {
+///             Ok(response) => return response,
+///             Err(error) => eprintln!("{error}"), // says what to do
+///         }
+///     }
+/// }
+///
+/// /// For all others.
+/// fn may_try_again(error: &WriteError) -> bool {
+///     !error.maybe_applied()
+/// }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {

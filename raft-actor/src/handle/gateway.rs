@@ -1,5 +1,6 @@
 //! The node as an actor of the application.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,39 +20,23 @@ use crate::state_machine::StateMachine;
 /// A command of another machine is rejected by the compiler:
 ///
 /// ```compile_fail,E0308
-/// # use raft_actor::{ApplyContext, Gateway, StateMachine, Write};
-/// # #[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
-/// # struct Counter(u64);
-/// # impl StateMachine for Counter {
-/// #     type Command = u64;
-/// #     type Response = u64;
-/// #     type Query = ();
-/// #     type Answer = u64;
-/// #     fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) -> u64 { self.0 += add; self.0 }
-/// #     fn query(&self, (): ()) -> u64 { self.0 }
-/// # }
+/// use raft_actor::{Gateway, Write};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
 /// async fn add(counter: actix::Addr<Gateway<Counter>>) {
 ///     let _ = counter.send(Write("not a number")).await;
 /// }
+/// # fn main() {}
 /// ```
 ///
 /// The right one needs no annotation:
 ///
 /// ```
-/// # use raft_actor::{ApplyContext, Gateway, StateMachine, Write, WriteError};
-/// # #[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
-/// # struct Counter(u64);
-/// # impl StateMachine for Counter {
-/// #     type Command = u64;
-/// #     type Response = u64;
-/// #     type Query = ();
-/// #     type Answer = u64;
-/// #     fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) -> u64 { self.0 += add; self.0 }
-/// #     fn query(&self, (): ()) -> u64 { self.0 }
-/// # }
+/// use raft_actor::{Gateway, Write, WriteError};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
 /// async fn add(counter: actix::Addr<Gateway<Counter>>) -> Result<u64, WriteError> {
 ///     counter.send(Write(5)).await.expect("the gateway runs as long as the node")
 /// }
+/// # fn main() {}
 /// ```
 pub struct Gateway<S: StateMachine> {
     queue: Arc<Queue<S>>,
@@ -59,9 +44,33 @@ pub struct Gateway<S: StateMachine> {
 }
 
 /// Message to a [`Gateway`]: replicate and apply this command. Answered like [`RaftHandle::write`](super::RaftHandle::write).
+///
+/// ```
+/// use raft_actor::Write;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+/// # #[actix_rt::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let cluster = LocalCluster::<Counter>::start(3).await?;
+/// let counter = cluster.node(1).addr();
+/// assert_eq!(counter.send(Write(5)).await??, 5);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Write<S: StateMachine>(pub S::Command);
 
 /// Message to a [`Gateway`]: answer this query linearizably. Answered like [`RaftHandle::read`](super::RaftHandle::read).
+///
+/// ```
+/// use raft_actor::Read;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+/// # #[actix_rt::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let cluster = LocalCluster::<Counter>::start(3).await?;
+/// let counter = cluster.node(1).addr();
+/// assert_eq!(counter.send(Read(())).await??, 0);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Read<S: StateMachine>(pub S::Query);
 
 impl<S: StateMachine> Message for Write<S> {
@@ -115,8 +124,13 @@ impl<S: StateMachine> Handler<Read<S>> for Gateway<S> {
 
 impl<S: StateMachine> MessageResponse<Gateway<S>, Write<S>> for QueuedWrite<S> {
     fn handle(self, _: &mut Context<Gateway<S>>, reply: Option<OneshotSender<<Write<S> as Message>::Result>>) {
-        if let Err(refused) = self.queue.push_write(&self.command, self.timeout, waiter(reply)) {
-            refuse(refused.waiter, refused.error);
+        // Encoding is the user's code. A panic in it must not take the gateway away from everybody else; this
+        // sender alone learns of it, as its reply channel is closed.
+        let push = || self.queue.push_write(&self.command, self.timeout, waiter(reply));
+        match catch_unwind(AssertUnwindSafe(push)) {
+            Ok(Ok(_)) => {}
+            Ok(Err(refused)) => refuse(refused.waiter, refused.error),
+            Err(_) => tracing::error!("a command panicked while it was encoded"),
         }
     }
 }

@@ -160,7 +160,7 @@ impl<S: StateMachine> Queue<S> {
         timeout: Duration,
         waiter: Waiter<Writes<S>>,
     ) -> Result<Place<Writes<S>>, Refused<Writes<S>>> {
-        let deadline = self.clock.now().after(timeout);
+        let deadline = self.deadline(timeout);
         let bytes = encoded.len() as u64;
         let mut inner = self.lock();
         if let Err(failure) = inner.admit(Amount { requests: 1, bytes }) {
@@ -190,7 +190,7 @@ impl<S: StateMachine> Queue<S> {
         timeout: Duration,
         waiter: Waiter<Reads<S>>,
     ) -> Result<Place<Reads<S>>, Refused<Reads<S>>> {
-        let deadline = self.clock.now().after(timeout);
+        let deadline = self.deadline(timeout);
         let mut inner = self.lock();
         // A query stays as it is, so its size is not known; reads are counted, not weighed.
         if let Err(failure) = inner.admit(Amount { requests: 1, bytes: 0 }) {
@@ -205,6 +205,12 @@ impl<S: StateMachine> Queue<S> {
         let place = (Arc::clone(page), index);
         inner.wake_node();
         Ok(place)
+    }
+
+    /// A caller always has a deadline: [`Time::NEVER`] means that nobody waits.
+    fn deadline(&self, timeout: Duration) -> Time {
+        let forever = Time::from_micros(Time::NEVER.as_micros() - 1);
+        self.clock.now().after(timeout).min(forever)
     }
 
     /// What is under way at the moment, in line and with the node.

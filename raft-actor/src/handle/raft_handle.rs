@@ -23,6 +23,8 @@ use crate::state_machine::StateMachine;
 ///
 /// Its futures need no particular runtime: they contain no timer and spawn
 /// nothing. Deadlines are kept by the node.
+///
+/// The examples use the `Counter` of [`StateMachine`].
 pub struct RaftHandle<S: StateMachine> {
     shared: Arc<HandleParts<S>>,
     timeout: Duration,
@@ -51,11 +53,35 @@ impl<S: StateMachine> RaftHandle<S> {
     ///
     /// # Errors
     /// See [`WriteError`]; ask its [`maybe_applied`](WriteError::maybe_applied) before trying again.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// let raft = cluster.node(1);
+    /// assert_eq!(raft.write(5).await?, 5);
+    /// let (a, b) = (raft.write(1), raft.write(2)); // both are under way
+    /// assert_eq!((a.await?, b.await?), (6, 8));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write(&self, command: S::Command) -> PendingWrite<S> {
         PendingWrite { pending: self.shared.queue.write(&command, self.timeout) }
     }
 
     /// Like [`write`](RaftHandle::write) for many commands at once. Each has an outcome of its own, in the order given.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// let outcomes = cluster.node(1).write_many([1, 2, 3]).await;
+    /// assert_eq!(outcomes.into_iter().collect::<Result<Vec<_>, _>>()?, [1, 3, 6]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write_many(&self, commands: impl IntoIterator<Item = S::Command>) -> PendingWrites<S> {
         let pending = commands.into_iter().map(|command| self.write(command)).collect::<Vec<_>>();
         PendingWrites { outcomes: Vec::with_capacity(pending.len()), pending: pending.into_iter(), current: None }
@@ -65,6 +91,17 @@ impl<S: StateMachine> RaftHandle<S> {
     ///
     /// # Errors
     /// See [`ReadError`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// cluster.node(1).write(5).await?;
+    /// assert_eq!(cluster.node(3).read(()).await?, 5, "whichever node is asked");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read(&self, query: S::Query) -> PendingRead<S> {
         PendingRead { pending: self.shared.queue.read(query, Consistency::Linearizable, self.timeout) }
     }
@@ -74,32 +111,103 @@ impl<S: StateMachine> RaftHandle<S> {
     ///
     /// # Errors
     /// See [`ReadError`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// cluster.node(1).write(5).await?;
+    /// let perhaps_stale = cluster.node(3).read_local(()).await?;
+    /// assert!(perhaps_stale == 0 || perhaps_stale == 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read_local(&self, query: S::Query) -> PendingRead<S> {
         PendingRead { pending: self.shared.queue.read(query, Consistency::Local, self.timeout) }
     }
 
     /// The same handle with another deadline for its requests. The default is five seconds.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// let patient = cluster.node(1).with_timeout(Duration::from_secs(60));
+    /// assert_eq!(patient.write(5).await?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { shared: Arc::clone(&self.shared), timeout }
     }
 
     /// The node as an actor, for programs made of actors. Its requests have the default deadline.
+    ///
+    /// ```
+    /// use raft_actor::{Read, Write};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// let counter = cluster.node(1).addr();
+    /// assert_eq!(counter.send(Write(5)).await??, 5);
+    /// assert_eq!(counter.send(Read(())).await??, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn addr(&self) -> Addr<Gateway<S>> {
         self.shared.gateway.clone()
     }
 
     /// The node without its state machine's type.
+    ///
+    /// ```
+    /// use raft_actor::RaftAdmin;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// let nodes: Vec<RaftAdmin> = cluster.running().map(|raft| raft.admin()).collect();
+    /// assert_eq!(nodes.len(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn admin(&self) -> RaftAdmin {
         RaftAdmin::new(Arc::clone(&self.shared.node))
     }
 
     /// The latest status that the node has published; never waits.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// let status = cluster.leader().await.status();
+    /// println!("node {} leads in term {}", status.node_id, status.term);
+    /// assert_eq!(status.leader_id, Some(status.node_id));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn status(&self) -> Arc<Status> {
         self.admin().status()
     }
 
-    /// The status as it changes.
+    /// The status as it changes, beginning with the present one.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// cluster.node(2).watch().wait_for(|status| status.leader_id.is_some()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn watch(&self) -> StatusWatch {
         self.admin().watch()
     }
@@ -130,11 +238,36 @@ impl<S: StateMachine> RaftHandle<S> {
     }
 
     /// Stops the node cleanly; see [`RaftAdmin::shutdown`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// let raft = cluster.node(1).clone();
+    /// raft.shutdown().await;
+    /// assert!(raft.write(5).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown(&self) -> impl Future<Output = ()> + Send + use<S> {
         self.admin().shutdown()
     }
 
     /// Waits until the node does not run any more; for a `select!` beside `HttpServer::run`. Does not keep the node running.
+    ///
+    /// ```
+    /// use raft_actor::StopReason;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// let (raft, stopped) = (cluster.node(1).clone(), cluster.node(1).stopped());
+    /// raft.shutdown().await;
+    /// assert!(matches!(stopped.await, StopReason::ShutDown));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stopped(&self) -> impl Future<Output = StopReason> + Send + use<S> {
         self.admin().stopped()
     }

@@ -17,17 +17,8 @@ use crate::state_machine::StateMachine;
 ///
 /// ```
 /// use actix_web::{HttpResponse, Responder, web};
-/// use raft_actor::{ApplyContext, RaftHandle, StateMachine, WriteError};
-/// # #[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
-/// # struct Counter(u64);
-/// # impl StateMachine for Counter {
-/// #     type Command = u64;
-/// #     type Response = u64;
-/// #     type Query = ();
-/// #     type Answer = u64;
-/// #     fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) -> u64 { self.0 += add; self.0 }
-/// #     fn query(&self, (): ()) -> u64 { self.0 }
-/// # }
+/// use raft_actor::{RaftHandle, WriteError};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
 ///
 /// async fn add(raft: RaftHandle<Counter>, amount: web::Path<u64>) -> Result<impl Responder, WriteError> {
 ///     let value = raft.write(*amount).await?;
@@ -37,6 +28,7 @@ use crate::state_machine::StateMachine;
 /// fn routes(config: &mut web::ServiceConfig) {
 ///     config.route("/add/{amount}", web::post().to(add));
 /// }
+/// # fn main() {}
 /// ```
 impl<S: StateMachine> FromRequest for RaftHandle<S> {
     type Error = Error;

@@ -71,3 +71,33 @@ async fn a_command_sent_without_waiting_is_written_all_the_same() {
     assert!(batch.reads.is_none(), "an answer that nobody wants need not be found");
     answer(batch.writes.expect("a write").waiting, 0);
 }
+
+/// Cannot be encoded without a panic.
+#[derive(Clone, Default, serde::Deserialize)]
+struct Explosive;
+
+impl serde::Serialize for Explosive {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("asked to")
+    }
+}
+
+impl crate::StateMachine for Explosive {
+    type Command = Self;
+    type Response = ();
+    type Query = ();
+    type Answer = ();
+    fn apply(&mut self, _: &mut crate::ApplyContext<'_>, _: Self) {}
+    fn query(&self, (): ()) {}
+}
+
+#[actix_rt::test]
+async fn a_command_that_panics_while_it_is_encoded_leaves_the_gateway_to_the_others() {
+    let (queue, node) = Queue::<Explosive>::new(crate::handle::QueueLimits::default(), crate::clock::Clock::start());
+    let gateway = Gateway::new(queue).start();
+    assert!(gateway.send(Write(Explosive)).await.is_err(), "told that there will be no answer");
+    let request = gateway.send(Read(()));
+    let gone = async { drop(batch(&node).await) };
+    let (read, ()) = tokio::join!(request, gone);
+    assert!(matches!(read.expect("the gateway runs"), Err(ReadError::NodeStopped { .. })));
+}

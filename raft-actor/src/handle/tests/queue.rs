@@ -270,3 +270,12 @@ fn encoding_runs_outside_the_lock() {
     crate::state_machine::encode_into(&Recursive(Arc::clone(&queue)), &mut out).expect("encodes");
     assert_eq!(node.writes().commands.len(), 1);
 }
+
+#[test]
+fn whoever_waits_for_ever_has_a_deadline_all_the_same() {
+    let (queue, node) = words();
+    let mut caller = queue.write(&String::new(), Duration::MAX);
+    let waiting = node.writes().waiting;
+    assert!(waiting.earliest_deadline() < raft_consensus::Time::NEVER, "never is for those nobody waits for");
+    assert!(look(&mut caller).is_none());
+}
