@@ -52,6 +52,9 @@ impl DataDirectory {
         let lock = disk.lock(&lock_path).map_err(io_error("lock", &lock_path))?;
         let lock = lock.ok_or_else(|| LogError::Locked { path: path.clone() })?;
         remove_leftover(disk.as_ref(), &path)?;
+        // The identity may have got its name just before a crash of the process; a crash of the machine must not
+        // bring back the one before, once others were told of this one.
+        disk.sync_directory(&path).map_err(io_error("sync", &path))?;
         let identity = read_identity(disk.as_ref(), &path)?;
         if identity.is_none() {
             refuse_orphaned_log(disk.as_ref(), &path)?;

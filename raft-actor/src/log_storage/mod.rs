@@ -92,7 +92,11 @@ pub trait LogReader: Send + Sync {
     fn read(&self, group: GroupId, from: LogIndex, through: LogIndex, bytes_max: u64) -> Result<Entries, LogError>;
 }
 
-/// A change to the durable state of one group; all of it or nothing survives a crash.
+/// A change to the durable state of one group.
+///
+/// Until it was synced a crash may leave any part of it from its beginning on: nothing, the hard state, the hard
+/// state and some of the entries. Never an entry without the hard state and the entries before it; nothing of it
+/// counts before the sync anyway.
 #[derive(Debug, Clone)]
 pub struct GroupWrite {
     /// The group it belongs to.

@@ -63,9 +63,11 @@ impl Model {
         model
     }
 
-    /// What [`LogStorage::recover`] returns of every group, in ascending order.
-    pub fn recovered(&self) -> Vec<(GroupId, RecoveredGroup)> {
-        self.groups.iter().map(|(id, group)| (*id, group.recovered())).collect()
+    /// The first record of a replacement, without the entries behind it: what a crash may leave of one.
+    #[cfg(test)]
+    pub(crate) fn truncate_after(&mut self, group: GroupId, through: LogIndex) {
+        let group = self.groups.entry(group).or_default();
+        group.entries.retain(|entry| entry.position.index <= through);
     }
 
     /// Compares everything that `log` holds with this.

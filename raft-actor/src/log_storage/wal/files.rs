@@ -45,7 +45,8 @@ impl Files {
         Ok(Self { disk, directory, _lock: lock })
     }
 
-    /// Lists the directory, and removes what an interrupted run left unfinished.
+    /// Lists the directory, and removes what an interrupted run left unfinished. What is listed is durable:
+    /// a name that was given just before a crash of the process could still be lost in one of the machine.
     pub(super) fn survey(&self) -> Result<Survey, LogError> {
         let mut survey = Survey::default();
         for name in self.disk.list(&self.directory).map_err(io_error("list", &self.directory))? {
@@ -58,6 +59,7 @@ impl Files {
         }
         survey.segments.sort_unstable();
         survey.spares.sort_unstable();
+        self.sync_directory()?;
         Ok(survey)
     }
 

@@ -15,6 +15,7 @@ mod disk;
 mod faults;
 mod random;
 mod recycling;
+mod sim_disk;
 mod tail;
 
 /// Segments so small that every few batches begin a new one.

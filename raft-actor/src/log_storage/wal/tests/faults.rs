@@ -47,8 +47,10 @@ fn what_is_found_after_a_failed_sync_is_written_again_before_it_counts() {
     assert_eq!(
         disk.plan().calls,
         [
+            // The names that were found are durable.
+            ["sync directory"].as_slice(),
             // The state of all groups and the entries are durable before they get their name.
-            ["write", "write", "sync", "rename", "sync directory"].as_slice(),
+            &["write", "write", "sync", "rename", "sync directory"],
             // The old copy is sealed, and becomes a spare.
             &["write", "sync", "rename", "sync directory"],
         ]

@@ -1,22 +1,36 @@
-//! Random work with crashes, beside the model.
+//! Random work on a disk that fails and crashes anywhere, beside the model.
 
 use proptest::prelude::*;
 
+use super::sim_disk::{Fault, SimDisk};
 use super::*;
 use crate::log_storage::contract::random_write;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Write a batch of this many writes and sync it; the numbers choose what they are.
+    /// Write a batch and sync it; the numbers choose what is in it.
     Write(Vec<u64>),
-    /// Write without a sync, then crash and lose any part of what was not synced.
-    Crash { choices: Vec<u64>, lost: u64 },
-    /// The process is killed: the page cache keeps what was written.
-    Kill(Vec<u64>),
+    /// Write a batch, then crash before its sync.
+    Crash(Vec<u64>, Ending),
     /// Nothing happens for a while.
     Idle(usize),
     /// Stop and start.
     Reopen,
+    /// From here on something goes wrong after so many changes or syncs, in whatever step that is.
+    Fault { after: u32, is_sync: bool, ending: Ending },
+}
+
+/// How a run ends that went wrong.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    /// The process ends, the page cache stays.
+    Process,
+    /// The machine crashes; the bits say which of the sectors that were not synced stay.
+    Machine { kept: u64 },
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    prop_oneof![Just(Ending::Process), any::<u64>().prop_map(|kept| Ending::Machine { kept })]
 }
 
 fn choices() -> impl Strategy<Value = Vec<u64>> {
@@ -25,20 +39,21 @@ fn choices() -> impl Strategy<Value = Vec<u64>> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => choices().prop_map(Step::Write),
-        2 => (choices(), any::<u64>()).prop_map(|(choices, lost)| Step::Crash { choices, lost }),
-        1 => choices().prop_map(Step::Kill),
-        2 => (1..4_usize).prop_map(Step::Idle),
+        10 => choices().prop_map(Step::Write),
+        2 => (choices(), ending()).prop_map(|(choices, ending)| Step::Crash(choices, ending)),
+        2 => (1..6_usize).prop_map(Step::Idle),
         1 => Just(Step::Reopen),
+        2 => (0..25_u32, any::<bool>(), ending())
+            .prop_map(|(after, is_sync, ending)| Step::Fault { after, is_sync, ending }),
     ]
 }
 
-/// A batch that fits `model`, chosen by the numbers; with larger entries, so that segments fill up.
+/// A batch that fits `model`, chosen by the numbers.
 fn batch(model: &Model, choices: &[u64]) -> Vec<GroupWrite> {
     let mut after = model.clone();
     let mut choices = choices.iter().copied().cycle();
     let mut below = |n: u64| choices.next().unwrap_or(0) % n.max(1);
-    let count = 1 + below(6);
+    let count = 1 + below(8);
     (0..count)
         .map(|_| {
             let write = random_write(&after, &mut below);
@@ -48,123 +63,166 @@ fn batch(model: &Model, choices: &[u64]) -> Vec<GroupWrite> {
         .collect()
 }
 
-/// The models after each record of the batch, the full one last: what a torn batch may leave.
+/// The models after each record of the batch: what a torn batch may leave.
 fn prefixes(model: &Model, writes: &[GroupWrite]) -> Vec<Model> {
     let mut all = vec![model.clone()];
-    let mut now = model.clone();
-    let mut apply = |write: GroupWrite| {
-        now.write(&[write]);
-        all.push(now.clone());
-    };
     for write in writes {
         let group = write.group;
+        let mut apply = |hard_state, log| {
+            let mut next = all[all.len() - 1].clone();
+            next.write(&[GroupWrite { group, hard_state, log }]);
+            all.push(next);
+        };
         if write.hard_state.is_some() {
-            apply(GroupWrite { log: None, ..write.clone() });
+            apply(write.hard_state, None);
         }
-        match &write.log {
-            None => {}
-            Some(LogWrite::Append(entries)) => {
-                entries.iter().for_each(|entry| apply(append(group.get(), [entry.clone()].into_iter().collect())));
-            }
+        let entries = match &write.log {
+            None => continue,
+            Some(LogWrite::Append(entries)) => entries,
             Some(LogWrite::Replace(entries)) => {
-                // Its first record only truncates, which the model has no write for: compared by the entries after it.
-                let mut first = true;
-                for entry in entries.iter() {
-                    let one = [entry.clone()].into_iter().collect();
-                    let log = if first { LogWrite::Replace(one) } else { LogWrite::Append(one) };
-                    apply(GroupWrite { group, hard_state: None, log: Some(log) });
-                    first = false;
-                }
+                let mut next = all[all.len() - 1].clone();
+                next.truncate_after(group, entries.first_index().unwrap().prev());
+                all.push(next);
+                entries
             }
-            Some(log) => apply(GroupWrite { group, hard_state: None, log: Some(log.clone()) }),
+            Some(log @ (LogWrite::Reset { .. } | LogWrite::Purge { .. })) => {
+                apply(None, Some(log.clone()));
+                continue;
+            }
+        };
+        for entry in entries.iter() {
+            let mut next = all[all.len() - 1].clone();
+            next.write(&[append(group.get(), [entry.clone()].into_iter().collect())]);
+            all.push(next);
         }
     }
     all
 }
 
-/// Loses sectors of the last batch, as a machine crash does: each of them or not, by the bits of `lost`.
-fn lose_sectors(path: &Path, start: u64, before: &[u8], lost: u64) {
-    let mut bytes = fs::read(path).unwrap();
-    let start = start as usize;
-    for (number, sector) in (start / 512..bytes.len().div_ceil(512)).enumerate() {
-        if lost >> (number % 64) & 1 == 0 {
-            continue;
-        }
-        for at in (sector * 512).max(start)..((sector + 1) * 512).min(bytes.len()) {
-            bytes[at] = before.get(at).copied().unwrap_or(0);
-        }
+/// A log on a simulated disk, and what it must hold.
+struct Run {
+    disk: SimDisk,
+    wal: Option<Wal>,
+    model: Model,
+    /// Written and not acknowledged.
+    pending: Vec<GroupWrite>,
+    ending: Ending,
+}
+
+impl Run {
+    fn open(disk: &SimDisk) -> Result<Wal, LogError> {
+        Wal::open_on(Arc::new(disk.clone()), "/wal", options(SMALL))
     }
-    fs::write(path, bytes).unwrap();
-}
 
-/// What `wal` holds is one of `allowed`; returns which. A truncation without the entries behind it is allowed too.
-fn matching(wal: &mut Wal, allowed: &[Model]) -> Option<Model> {
-    let snapshot = |storage: &mut dyn LogStorage| -> Vec<_> {
-        let groups = storage.groups();
-        groups.into_iter().map(|group| (group, storage.recover(group).unwrap())).collect()
-    };
-    let found = snapshot(wal);
-    allowed.iter().find(|model| model.recovered() == found).cloned()
-}
+    fn wal(&mut self) -> &mut Wal {
+        self.wal.as_mut().expect("the log is open between the steps")
+    }
 
-fn run(steps: &[Step]) {
-    let directory = temporary();
-    let mut wal = open(directory.path());
-    let mut model = Model::default();
-    for step in steps {
+    fn step(&mut self, step: &Step) -> Result<(), LogError> {
         match step {
             Step::Write(choices) => {
-                let writes = batch(&model, choices);
-                write(&mut wal, &mut model, &writes);
+                self.pending = batch(&self.model, choices);
+                let writes = self.pending.clone();
+                self.wal().write(&writes)?;
+                self.wal().sync()?;
+                self.model.write(&writes);
+                self.pending.clear();
             }
-            Step::Crash { choices, lost } => {
-                let writes = batch(&model, choices);
-                let (path, start) = (wal.active.segment.path.clone(), wal.active.end);
-                let before = fs::read(&path).unwrap();
-                wal.write(&writes).unwrap();
-                let is_same = wal.active.segment.path == path;
-                drop(wal);
-                if is_same {
-                    lose_sectors(&path, start, &before, *lost);
-                }
-                wal = open(directory.path());
-                let allowed = prefixes(&model, &writes);
-                // A lone truncation matches none of them: then the group it cut is shorter than before.
-                match matching(&mut wal, &allowed) {
-                    Some(found) => model = found,
-                    None => {
-                        model = Model::of(&mut wal);
-                        assert!(writes.iter().any(|write| matches!(write.log, Some(LogWrite::Replace(_)))));
+            Step::Crash(choices, ending) => {
+                self.ending = *ending;
+                self.pending = batch(&self.model, choices);
+                let writes = self.pending.clone();
+                self.wal().write(&writes)?;
+                return Err(LogError::Stopped);
+            }
+            Step::Idle(count) => {
+                for _ in 0..*count {
+                    if !self.wal().idle()? {
+                        break;
                     }
                 }
             }
-            Step::Kill(choices) => {
-                let writes = batch(&model, choices);
-                wal.write(&writes).unwrap();
-                model.write(&writes);
-                drop(wal);
-                wal = open(directory.path());
-            }
-            Step::Idle(count) => {
-                (0..*count).take_while(|_| wal.idle().unwrap()).for_each(drop);
-            }
             Step::Reopen => {
-                drop(wal);
-                wal = open(directory.path());
+                self.wal = None;
+                self.wal = Some(Self::open(&self.disk)?);
+            }
+            Step::Fault { after, is_sync: true, ending } => {
+                self.ending = *ending;
+                self.disk.set_fault(Some(Fault::Sync { syncs_left: *after }));
+            }
+            Step::Fault { after, is_sync: false, ending } => {
+                self.ending = *ending;
+                self.disk.set_fault(Some(Fault::Death { changes_left: *after }));
             }
         }
-        model.assert_same(&mut wal);
+        Ok(())
     }
-    drop(wal);
-    model.assert_same(&mut open(directory.path()));
+
+    /// What happens after a failure: the log is opened again, dies once more while it is opened, and is opened at last.
+    fn recover(&mut self, second: u32) {
+        self.wal = None;
+        for fault in [Some(Fault::Death { changes_left: second % 16 }), None] {
+            match self.ending {
+                Ending::Process => self.disk.end_process(),
+                Ending::Machine { kept } => self.disk.crash_machine(kept),
+            }
+            self.disk.set_fault(fault);
+            match Self::open(&self.disk) {
+                Ok(wal) => {
+                    self.wal = Some(wal);
+                    break;
+                }
+                Err(LogError::Io { .. }) if fault.is_some() => {}
+                Err(error) => panic!("the log does not open after a crash: {error}"),
+            }
+        }
+        self.disk.set_fault(None);
+        let found = Model::of(self.wal());
+        let allowed = prefixes(&self.model, &self.pending);
+        // A group of which only a truncation got through is there in the one and not in the other.
+        assert!(
+            allowed.contains(&found),
+            "found {found:#?}\nacknowledged {:#?}\npending {:#?}",
+            self.model,
+            self.pending
+        );
+        self.model = found;
+        self.pending.clear();
+        self.assert_durable();
+    }
+
+    /// All that an open log says must be there after a crash of the machine that loses all that was not synced.
+    fn assert_durable(&mut self) {
+        let fork = self.disk.fork();
+        fork.crash_machine(0);
+        let mut wal = Self::open(&fork).unwrap_or_else(|error| panic!("what was read was not durable: {error}"));
+        self.model.assert_same(&mut wal);
+    }
+}
+
+fn run(steps: &[Step]) {
+    let disk = SimDisk::default();
+    let wal = Some(Run::open(&disk).expect("an empty disk takes a log"));
+    let mut run = Run { disk, wal, model: Model::default(), pending: Vec::new(), ending: Ending::Process };
+    for (number, step) in steps.iter().enumerate() {
+        match run.step(step) {
+            Ok(()) => {
+                let model = run.model.clone();
+                model.assert_same(run.wal());
+            }
+            Err(LogError::Io { .. } | LogError::Stopped) => run.recover(u32::try_from(number).unwrap() * 7),
+            Err(error) => panic!("a fault of the disk was taken for damage: {error}"),
+        }
+    }
+    run.assert_durable();
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_work_with_crashes_keeps_all_that_was_synced_and_invents_nothing(
-        steps in proptest::collection::vec(step(), 1..60)
+    fn whatever_crashes_all_that_was_acknowledged_is_kept_and_nothing_is_invented(
+        steps in proptest::collection::vec(step(), 1..100)
     ) {
         run(&steps);
     }
