@@ -220,3 +220,31 @@ fn records_inside_a_command_are_no_records() {
     fs::write(&newest, &torn).unwrap();
     assert_eq!(last_index(&mut open(directory.path())), 9);
 }
+
+/// Two crashes in a row, each of which keeps another part of a batch with the same number at the same place.
+#[test]
+fn a_batch_never_mixes_with_what_a_crash_left_of_another() {
+    let directory = temporary();
+    let mut wal = open(directory.path());
+    wal.write(&[append(1, commands(1, 1..=1))]).unwrap();
+    while wal.idle().unwrap() {}
+    wal.write(&[append(1, commands(2, 2..=4))]).unwrap();
+    drop(wal);
+    let mut bytes = fs::read(directory.path().join(FIRST_SEGMENT)).unwrap();
+    let first_lost = *records(&bytes).iter().find(|place| is_entry(place) && place.header.index == 2).unwrap();
+    bytes[first_lost.offset..first_lost.end()].fill(0);
+    let mut wal = open_with(directory.path(), FIRST_SEGMENT, &bytes).unwrap();
+    assert_eq!(last_index(&mut wal), 1);
+
+    let path = segments(directory.path()).pop().unwrap();
+    let before = fs::read(&path).unwrap();
+    wal.write(&[append(1, commands(3, 2..=4))]).unwrap();
+    drop(wal);
+    let mut bytes = fs::read(&path).unwrap();
+    let first_kept = *records(&bytes).iter().find(|place| is_entry(place) && place.header.index == 2).unwrap();
+    bytes.truncate(before.len().max(first_kept.end()));
+    let old = before.get(first_kept.end()..).unwrap_or_default();
+    bytes[first_kept.end()..].copy_from_slice(old);
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(last_index(&mut open(directory.path())), 2);
+}
