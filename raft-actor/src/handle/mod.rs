@@ -7,7 +7,7 @@
 //! for it. Nobody waits for ever: every holder of callers fails them when it is dropped.
 //!
 //! Only this module and the state machine's actor know the machine's type. The
-//! node sees bytes, and callers as [`Waiting`](waiting::Waiting).
+//! node sees bytes, and callers as `Waiting`.
 
 mod admin;
 mod answers;
