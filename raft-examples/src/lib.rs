@@ -7,3 +7,8 @@
 
 pub mod bench;
 pub mod kv;
+
+/// The programs of the README, compiled and run as doc-tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

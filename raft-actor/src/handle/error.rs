@@ -88,8 +88,11 @@ pub enum WriteError {
         /// The entry that cannot be decoded.
         index: LogIndex,
     },
-    /// Leadership changed while the command was under way. It may have been applied, or may yet be.
-    #[error("leadership changed on the way; it may have been or may yet be applied: read before you try again")]
+    /// Leadership changed while the command was under way, or the leader ran out of time. It may have been applied,
+    /// or may yet be.
+    #[error(
+        "the leader changed or gave no answer in time; it may have been or may yet be applied: read before you try again"
+    )]
     #[non_exhaustive]
     Unknown {},
 }

@@ -103,7 +103,8 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     let gate = Gate::new(hello.clone(), founders, identity, directory);
     let inbound = Arc::new(HostInbound::new(gate));
     let outbound = listen(transport, hello, Arc::clone(&inbound) as Arc<dyn Inbound>)?;
-    for (peer, address) in peers.iter().chain(&recovered.log.configuration().addresses) {
+    // What the operator says now comes last and wins over what the log remembers: hosts move while they are down.
+    for (peer, address) in recovered.log.configuration().addresses.iter().chain(&peers) {
         if *peer != node {
             outbound.set_address(*peer, address);
         }

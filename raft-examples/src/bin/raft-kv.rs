@@ -11,7 +11,12 @@ use tracing_subscriber::EnvFilter;
 #[actix_rt::main]
 async fn main() -> ExitCode {
     let options = RaftKv::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // `dev` tells by itself what matters; of a single node one wants to know whom it waits for and what it becomes.
+    let default_filter = match options.command {
+        Some(Command::Node(_)) => "warn,raft_actor=info",
+        Some(Command::Dev(_)) | None => "warn",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(stderr().is_terminal()).with_writer(stderr).init();
     let result = match options.command {
         Some(Command::Node(options)) => node::run(options).await,

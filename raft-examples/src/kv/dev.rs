@@ -1,6 +1,7 @@
 //! `raft-kv dev`: a whole cluster in one process, over loopback TCP.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use raft_actor::handle::StatusWatch;
@@ -21,6 +22,7 @@ use super::state_machine::Kv;
 pub async fn run(options: Dev) -> Result<(), Failure> {
     options.check()?;
     let report = Report::new(options.json);
+    check_size(&options.data_dir, options.nodes)?;
     let members = options.members();
     let peers: Vec<(u64, String)> = members.iter().map(|(id, raft, _)| (*id, raft.to_string())).collect();
 
@@ -32,7 +34,7 @@ pub async fn run(options: Dev) -> Result<(), Failure> {
             Tcp::bind(raft).map_err(|source| Failure::Port { address: raft, option: "--raft-base", source })?;
         ports.push((id, transport, listener, http));
     }
-    prepare(&options.data_dir, options.nodes)?;
+    make_directories(&options.data_dir, options.nodes)?;
     let mut nodes = Vec::new();
     for (id, transport, listener, http) in ports {
         let raft = RaftHost::builder()
@@ -59,20 +61,31 @@ pub async fn run(options: Dev) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The members of a cluster are those of its first start: refuses data of another number of nodes, and otherwise
-/// makes a directory for each, so that the number is known even if this start fails half way.
-fn prepare(data_dir: &Path, asked: u16) -> Result<(), Failure> {
+/// The members of a cluster are those of its first start: refuses data of another number of nodes.
+fn check_size(data_dir: &Path, asked: u16) -> Result<(), Failure> {
     let fail = |source| Failure::Directory { path: data_dir.to_owned(), source };
-    fs::create_dir_all(data_dir).map_err(fail)?;
+    let entries = match fs::read_dir(data_dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(fail(error)),
+    };
     let mut found = 0;
-    for entry in fs::read_dir(data_dir).map_err(fail)? {
+    for entry in entries {
         let name = entry.map_err(fail)?.file_name();
         found += u16::from(name.to_str().is_some_and(|name| name.parse::<u64>().is_ok()));
     }
-    if found != 0 && found != asked {
-        return Err(Failure::OtherSize { path: data_dir.to_owned(), found, asked });
+    if found == 0 || found == asked {
+        Ok(())
+    } else {
+        Err(Failure::OtherSize { path: data_dir.to_owned(), found, asked })
     }
-    (1..=asked).try_for_each(|id| fs::create_dir_all(data_dir.join(id.to_string()))).map_err(fail)
+}
+
+/// Makes a directory for each node at once, so that their number is known even if this start fails half way.
+fn make_directories(data_dir: &Path, nodes: u16) -> Result<(), Failure> {
+    (1..=nodes)
+        .try_for_each(|id| fs::create_dir_all(data_dir.join(id.to_string())))
+        .map_err(|source| Failure::Directory { path: data_dir.to_owned(), source })
 }
 
 /// Says whenever this node begins to lead.

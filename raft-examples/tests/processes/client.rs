@@ -1,6 +1,7 @@
 //! A small HTTP client that tells answers from silence.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -62,11 +63,6 @@ impl Client {
         Self { agent: config.build().new_agent(), base: base.to_owned() }
     }
 
-    /// Where the node is asked, as a URL.
-    pub(crate) fn base(&self) -> &str {
-        &self.base
-    }
-
     pub(crate) fn send(&self, method: &str, path: &str, body: &[u8]) -> Result<Answer, NoAnswer> {
         self.send_with(method, path, body, &[])
     }
@@ -115,6 +111,34 @@ impl Client {
         let answer = self.send("GET", "/raft/status", b"")?;
         assert_eq!(answer.status, 200, "the status is always answered: {answer:?}");
         Ok(answer.json())
+    }
+}
+
+/// A request that was sent; its answer is waited for later.
+pub(crate) struct Asked {
+    stream: TcpStream,
+}
+
+impl Asked {
+    /// Sends a `GET`, as far as the kernel of the node's machine.
+    pub(crate) fn get(node: &Client, path: &str) -> Self {
+        Self::send(node, &format!("GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n"))
+    }
+
+    /// Sends these bytes.
+    pub(crate) fn send(node: &Client, request: &str) -> Self {
+        let address = node.base.strip_prefix("http://").expect("a plain address");
+        let mut stream = TcpStream::connect(address).expect("the node listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
+        stream.write_all(request.as_bytes()).expect("a socket");
+        Self { stream }
+    }
+
+    /// The whole answer, head and body.
+    pub(crate) fn answer(mut self) -> String {
+        let mut answer = String::new();
+        self.stream.read_to_string(&mut answer).expect("an answer, and the end of the connection");
+        answer
     }
 }
 

@@ -46,10 +46,24 @@ impl Process {
 
     /// SIGTERM: the polite request. Waits until it has followed it.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let pid = self.child.as_ref().expect("running").id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("the kill command");
-        assert!(sent.success(), "process {pid} is gone already:\n{}", self.printed());
+        self.signal("-TERM");
         self.exited()
+    }
+
+    /// SIGSTOP: it does nothing any more and does not know it. Its sockets stay open.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT: it goes on as if nothing had happened.
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.as_ref().expect("running").id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("the kill command");
+        assert!(sent.success(), "process {pid} is gone already:\n{}", self.printed());
     }
 
     /// Waits until it ends by itself.

@@ -1,12 +1,9 @@
 //! The answers of a single node, one request at a time.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::client::{Answer, Client, DEADLINE};
+use crate::client::{Answer, Asked, Client};
 use crate::dev;
 
 fn ask(node: &Client, method: &str, path: &str, body: &str) -> Answer {
@@ -91,14 +88,9 @@ fn bad_input(node: &Client) {
 }
 
 fn a_body_that_never_comes(node: &Client) {
-    let address = node.base().strip_prefix("http://").expect("a plain address");
-    let mut stream = TcpStream::connect(address).expect("the node listens");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
     let head = "PUT /kv/slow?timeout_ms=200 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx";
-    stream.write_all(head.as_bytes()).expect("a socket");
-    let mut first_line = String::new();
-    BufReader::new(stream).read_line(&mut first_line).expect("an answer");
-    assert!(first_line.contains("408"), "{first_line}");
+    let answer = Asked::send(node, head).answer();
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("body_too_slow"), "{answer}");
     assert_eq!(ask(node, "GET", "/kv/slow", "").status, 404);
 }
 
