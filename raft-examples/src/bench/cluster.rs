@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, select_all};
 use raft_actor::transport::{LocalNetwork, Transport as _};
-use raft_actor::{HostBuilder, NodeThread, RaftHandle, RaftHost, Role, Settings};
+use raft_actor::{HostBuilder, NodeThread, Placement, RaftHandle, RaftHost, Role, Settings};
 use raft_transport::Tcp;
 use tempfile::TempDir;
 
@@ -149,19 +149,16 @@ impl Cluster {
     }
 
     async fn start_node(&mut self, id: u64, builder: HostBuilder) -> Result<(), BenchError> {
+        let placement = self.thread.as_ref().map_or_else(Placement::own_threads, Placement::on_thread);
         let builder = builder
             .cluster("bench")
             .peers(self.addresses.clone())
             .settings(self.settings.clone())
             .queue_limits(self.options.queue_limits())
-            .apply_inline();
+            .placement(placement.apply_inline());
         let builder = match self.options.store {
             Store::Memory => builder.in_memory(),
             Store::Wal => builder.data_dir(self.node_dir(id)),
-        };
-        let builder = match &self.thread {
-            Some(thread) => builder.on_thread(thread),
-            None => builder,
         };
         let raft = builder.start(Tally::default()).await.map_err(|source| BenchError::Start { node: id, source })?;
         self.nodes.insert(id, raft);
