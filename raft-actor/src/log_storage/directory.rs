@@ -10,10 +10,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::LogError;
 use super::disk::{self, Disk, Lock, RealDisk};
 use super::error::io_error;
 use super::identity::{self, Identity};
-use super::{LogError, Wal, WalOptions};
 
 const LOCK_FILE: &str = "lock";
 const IDENTITY_FILE: &str = "identity";
@@ -91,29 +91,9 @@ impl DataDirectory {
         Ok(())
     }
 
-    /// Opens the write-ahead log of the directory, or begins it. Store an [`Identity`] first.
-    ///
-    /// The identity remembers that a log was begun: one that is gone later was lost,
-    /// with all votes and entries, and is not begun anew.
-    ///
-    /// # Errors
-    /// As for [`Wal::open`], and for [`store`](Self::store).
-    ///
-    /// # Panics
-    /// If the directory belongs to nobody yet.
-    pub fn open_wal(&mut self, options: WalOptions) -> Result<Wal, LogError> {
-        let identity = self.identity.as_ref().expect("the identity is stored before the log is begun");
-        let create = options.create && !identity.has_log;
-        let mut begun = identity.clone();
-        let wal = Wal::open_on(Arc::clone(&self.disk), self.wal_path(), WalOptions { create, ..options })?;
-        if !begun.has_log {
-            begun.has_log = true;
-            self.store(&begun)?;
-        }
-        Ok(wal)
-    }
-
-    /// Where the write-ahead log is.
+    /// Where the write-ahead log is. Store an identity before it is begun, and set
+    /// [`has_log`](Identity::has_log) behind that; from then on open it with
+    /// [`create`](super::WalOptions::create) unset: one that is gone was lost, with all votes and entries.
     pub fn wal_path(&self) -> PathBuf {
         self.path.join(WAL_DIRECTORY)
     }

@@ -26,8 +26,7 @@ pub struct Identity {
     /// The directory each peer had when it was first met.
     #[serde(default)]
     pub peers: BTreeMap<NodeId, DirectoryId>,
-    /// Whether a write-ahead log was begun: from then on one that is missing was lost. Set by
-    /// [`DataDirectory::open_wal`](super::DataDirectory::open_wal), and never unset.
+    /// Whether a log was begun: from then on one that is missing was lost. Never unset.
     #[serde(default)]
     pub has_log: bool,
 }
