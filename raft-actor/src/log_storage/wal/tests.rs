@@ -10,12 +10,12 @@ use super::*;
 use crate::log_storage::contract::{self, Model, commands};
 
 mod contract_runs;
+mod corruption;
 mod directory;
 mod disk;
 mod faults;
 mod random;
 mod recycling;
-mod sim_disk;
 mod tail;
 
 /// Segments so small that every few batches begin a new one.

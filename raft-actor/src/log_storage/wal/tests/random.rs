@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::sim_disk::{Fault, SimDisk};
 use super::*;
 use crate::log_storage::contract::random_write;
+use crate::log_storage::sim_disk::{Fault, SimDisk};
 
 #[derive(Debug, Clone)]
 enum Step {

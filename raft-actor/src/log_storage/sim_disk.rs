@@ -1,4 +1,7 @@
 //! A disk in memory with a page cache that a machine crash loses in part.
+//!
+//! Directories are taken to exist; changes of names reach the disk in order, as with a
+//! journalling file system, those of data in none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -141,9 +144,10 @@ impl Disk for SimDisk {
     fn create_directory(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }
-    fn list(&self, _: &Path) -> io::Result<Vec<String>> {
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
-        Ok(state.names.keys().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect())
+        let paths = state.names.keys().filter(|path| path.parent() == Some(directory));
+        Ok(paths.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect())
     }
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state();
