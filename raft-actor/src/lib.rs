@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod callers;
 pub mod clock;
 pub mod envelope;
 pub mod handle;

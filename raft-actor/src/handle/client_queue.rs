@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use raft_consensus::Time;
 
-use super::Failure;
-use super::callers::Outlet;
-use super::permits::Amount;
 use super::queue::{AnyQueue, Command};
-use super::waiting::Waiting;
+use crate::callers::Failure;
+use crate::callers::Outlet;
+use crate::callers::Waiting;
+use crate::callers::permits::Amount;
 use crate::envelope::{Forward, ForwardKind};
 
 /// Most writes handed out in one poll: the node stays responsive, and a batch stays a reasonable piece of the log.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::{Actor, Context, Handler, Message};
 
-use super::failure::DEFAULT_TIMEOUT;
 use super::queue::{Consistency, Queue};
-use super::request::Request;
-use super::slots::{Outcome, Waiter};
 use super::{ReadError, WriteError};
+use crate::callers::DEFAULT_TIMEOUT;
+use crate::callers::Request;
+use crate::callers::slots::{Outcome, Waiter};
 use crate::state_machine::StateMachine;
 
 /// The node of a state machine as an actor: `raft.addr().send(Write(command)).await`.

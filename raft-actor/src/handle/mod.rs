@@ -10,44 +10,27 @@
 //! node sees bytes, and callers as `Waiting`.
 
 mod admin;
-mod answers;
-mod callers;
 mod client_queue;
-mod error;
 mod events;
-mod failure;
 mod gateway;
-mod lane;
-mod permits;
 pub(crate) mod queue;
 mod raft_handle;
-mod request;
-mod slots;
 mod status;
-mod stop_reason;
-mod waiting;
 #[cfg(feature = "actix-web")]
 mod web;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::callers::{QueueLimits, ReadError, StopReason, WriteError};
 pub use admin::{RaftAdmin, StatusWatch};
-pub use error::{ReadError, WriteError};
 pub use events::{BecameCandidate, BecameFollower, BecameLeader, NodeStopped, RaftEvent};
 pub use gateway::{Gateway, Read, Write};
-pub use permits::QueueLimits;
 pub use raft_handle::{PendingRead, PendingWrite, PendingWrites, RaftHandle};
 pub use status::{PeerStatus, Status};
-pub use stop_reason::StopReason;
 
 pub(crate) use admin::{HostControl, NodeFace};
-pub(crate) use answers::Answers;
-pub(crate) use callers::Outlet;
 pub(crate) use client_queue::{ClientBatch, ClientQueue, WriteBatch};
 pub(crate) use events::Subscriptions;
-pub(crate) use failure::Failure;
 pub(crate) use queue::Queue;
 pub(crate) use raft_handle::HandleParts;
-pub(crate) use request::{Reads, Writes};
-pub(crate) use waiting::Waiting;

@@ -17,14 +17,17 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use raft_consensus::Time;
 
-use super::lane::Lane;
-use super::permits::{Admission, Amount, Permit, QueueLimits};
-use super::request::{Reads, Request, Writes};
-use super::slots::{Page, Pending, Waiter};
-use super::waiting::Waiting;
-use super::{ClientQueue, Failure};
+use super::ClientQueue;
+use crate::callers::Failure;
+use crate::callers::Request;
+use crate::callers::Waiting;
+use crate::callers::lane::Lane;
+use crate::callers::permits::{Admission, Amount, Permit, QueueLimits};
+use crate::callers::slots::{Page, Pending, Waiter};
+use crate::callers::{decode, encode_into};
 use crate::clock::Clock;
-use crate::state_machine::{StateMachine, decode, encode_into};
+use crate::state_machine::StateMachine;
+use crate::state_machine::{Reads, Writes};
 
 /// Commands up to this size share a buffer with their neighbours; larger ones are not copied.
 const SHARED_COMMAND_BYTES_MAX: usize = 4096;

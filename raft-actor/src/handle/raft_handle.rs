@@ -10,13 +10,13 @@ use actix::prelude::{Addr, Recipient};
 
 use super::admin::{NodeFace, RaftAdmin, StatusWatch};
 use super::events::RaftEvent;
-use super::failure::DEFAULT_TIMEOUT;
 use super::gateway::Gateway;
 use super::queue::{Consistency, Queue};
-use super::request::{Reads, Writes};
-use super::slots::Pending;
 use super::{ReadError, Status, StopReason, WriteError};
+use crate::callers::DEFAULT_TIMEOUT;
+use crate::callers::slots::Pending;
 use crate::state_machine::StateMachine;
+use crate::state_machine::{Reads, Writes};
 
 /// A running node, as an application uses it. Cheap to clone, `Send` and `Sync`;
 /// the node runs as long as there is a handle.

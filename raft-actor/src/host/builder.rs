@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use raft_consensus::{NodeId, Settings};
 
 use super::{Placement, StartError};
-use crate::handle::{QueueLimits, RaftHandle};
+use crate::handle::QueueLimits;
 use crate::log_storage::{LogStorage, WalOptions};
-use crate::state_machine::StateMachine;
 use crate::transport::Transport;
 
 /// One server of a cluster. Begin with [`RaftHost::builder`].
@@ -149,19 +148,7 @@ impl HostBuilder {
         self
     }
 
-    /// Starts the host on threads of its own; works on any runtime, and on none.
-    ///
-    /// Ready as soon as the host runs, whether or not somebody leads yet: requests wait for that.
-    ///
-    /// # Errors
-    /// If something is missing or does not fit, if the directory or log cannot be
-    /// used, or the transport cannot listen.
-    pub async fn start<S: StateMachine>(self, machine: S) -> Result<RaftHandle<S>, StartError> {
-        self.validate()?;
-        super::start::start(self, machine).await
-    }
-
-    fn validate(&self) -> Result<(), StartError> {
+    pub(super) fn validate(&self) -> Result<(), StartError> {
         let wrong = |what: &str| Err(StartError::Settings { what: what.to_owned() });
         let Some(node) = self.node else {
             return wrong("no node id was given; say .node(1)");

@@ -42,7 +42,21 @@ struct Kit<S> {
     own_thread: Option<NodeThread>,
 }
 
-pub(super) async fn start<S: StateMachine>(mut builder: HostBuilder, machine: S) -> Result<RaftHandle<S>, StartError> {
+impl HostBuilder {
+    /// Starts the host on threads of its own; works on any runtime, and on none.
+    ///
+    /// Ready as soon as the host runs, whether or not somebody leads yet: requests wait for that.
+    ///
+    /// # Errors
+    /// If something is missing or does not fit, if the directory or log cannot be
+    /// used, or the transport cannot listen.
+    pub async fn start<S: StateMachine>(self, machine: S) -> Result<RaftHandle<S>, StartError> {
+        self.validate()?;
+        start(self, machine).await
+    }
+}
+
+async fn start<S: StateMachine>(mut builder: HostBuilder, machine: S) -> Result<RaftHandle<S>, StartError> {
     let node = builder.node.expect("validated before");
     if builder.placement.is_current_thread() {
         let opened = open(&mut builder, node)?;

@@ -9,8 +9,9 @@ use raft_consensus::{Input, LogIndex, NodeId, ProposalId, ProposalOutcome, ReadI
 
 use super::requests::{Forwarded, Request};
 use super::{NextBatch, RaftNode, SendOut};
+use crate::callers::{Failure, Outlet, Waiting};
 use crate::envelope::{Body, Envelope, Forward, ForwardError, ForwardReply};
-use crate::handle::{ClientBatch, Failure, Outlet, StopReason, Waiting, WriteBatch};
+use crate::handle::{ClientBatch, StopReason, WriteBatch};
 use crate::log_storage::LogError;
 use crate::node::apply::APPLY_BATCH_BYTES_MAX;
 use crate::state_machine::{Apply, Query};

@@ -8,10 +8,11 @@ use futures_core::Stream;
 use raft_consensus::Time;
 use tokio::sync::watch;
 
+use crate::callers::{Failure, Outlet};
 use crate::envelope::Forward;
 use crate::handle::{
-    BecameCandidate, BecameFollower, BecameLeader, ClientBatch, ClientQueue, Failure, NodeStopped, Outlet, Status,
-    StopReason, Subscriptions,
+    BecameCandidate, BecameFollower, BecameLeader, ClientBatch, ClientQueue, NodeStopped, Status, StopReason,
+    Subscriptions,
 };
 
 /// What a node shows to its handles.

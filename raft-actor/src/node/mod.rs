@@ -13,9 +13,10 @@ use actix::WeakAddr;
 use actix::prelude::*;
 use raft_consensus::{Effect, Effects, GroupId, Input, LogIndex, NodeId, Raft, ReplicationOrder, Role, Term, Time};
 
+use crate::callers::Waiting;
 use crate::clock::Clock;
 use crate::envelope::{Body, Envelope};
-use crate::handle::{BecameCandidate, BecameFollower, BecameLeader, StopReason, Waiting};
+use crate::handle::{BecameCandidate, BecameFollower, BecameLeader, StopReason};
 use crate::log_storage::{LogCache, Persist, Persisted, StorageFailed};
 use crate::replication::{Replicate, ReplicationStream, StreamContext};
 use crate::state_machine::{Applied, Apply, Query, StateMachineStopped};

@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use raft_consensus::{Entries, LogIndex, LogPosition, NodeId, ReadId, Term, Time};
 
+use crate::callers::{Answers, Failure, Waiting};
 use crate::envelope::ForwardKind;
-use crate::handle::{Answers, Failure, StopReason, Waiting, WriteBatch};
+use crate::handle::{StopReason, WriteBatch};
 
 /// A batch of requests of one kind.
 pub(super) enum Request {

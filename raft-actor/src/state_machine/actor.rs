@@ -9,8 +9,8 @@ use actix::prelude::{Actor, Context, Handler, Message, Recipient};
 use bytes::Bytes;
 use raft_consensus::{Entries, Entry, LogIndex, Payload};
 
-use super::{ApplyContext, StateMachine, decode};
-use crate::handle::{Answers, Failure, Reads, StopReason, Writes};
+use super::{ApplyContext, Reads, StateMachine, Writes};
+use crate::callers::{Answers, Failure, StopReason, decode};
 
 /// Apply these committed entries and answer whoever waits for them.
 #[derive(Message)]

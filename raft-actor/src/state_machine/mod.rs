@@ -13,14 +13,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 mod actor;
-mod codec;
+mod requests;
 mod snapshot;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use actor::{Applied, Apply, Feedback, Query, StateMachineActor, StateMachineStopped};
-pub(crate) use codec::{decode, encode_into, encode_to_bytes};
+pub(crate) use requests::{Reads, Writes};
 pub use snapshot::Snapshot;
 
 /// A deterministic machine that the cluster keeps identical on all members.

@@ -12,6 +12,7 @@ use raft_consensus::{Entries, Entry, LogIndex, LogPosition, Payload, Term};
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::callers::{decode, encode_to_bytes};
 use crate::clock::Clock;
 use crate::envelope::{Forward, ForwardKind};
 use crate::handle::queue::Consistency;
@@ -147,7 +148,7 @@ impl Bench {
     }
 
     /// Commits all that was written, from this index on.
-    fn commit(&self, first: u64) -> crate::handle::Waiting {
+    fn commit(&self, first: u64) -> crate::callers::Waiting {
         let mut batch = self.batch().writes.expect("somebody wrote");
         let answers = vec![(LogIndex::new(first), batch.waiting.answers())];
         self.machine.do_send(Apply { entries: commands(first, batch.commands), answers });
@@ -324,7 +325,7 @@ async fn a_panic_in_query_fails_this_query_alone() {
 async fn forwarded_requests_are_answered_in_bytes() {
     let bench = start(List::default());
     let (sender, receiver) = std::sync::mpsc::channel();
-    let outlet: crate::handle::Outlet = Arc::new(move |reply| drop(sender.send(reply)));
+    let outlet: crate::callers::Outlet = Arc::new(move |reply| drop(sender.send(reply)));
     let forward = |kind, requests| Forward { id: 1, timeout_ms: 1000, kind, requests };
     let write = forward(ForwardKind::Write, vec![command("a")]);
     let now = raft_consensus::Time::ZERO;

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use raft_consensus::Time;
 
 use super::support::*;
+use crate::callers::encode_to_bytes;
+use crate::callers::{Failure, Waiting};
 use crate::envelope::{Forward, ForwardError, ForwardKind, ForwardReply};
 use crate::handle::queue::Consistency;
-use crate::handle::{Failure, ReadError, Waiting, WriteError};
-use crate::state_machine::encode_to_bytes;
+use crate::handle::{ReadError, WriteError};
 
 const NOT_LEADER: ForwardError = ForwardError::NotLeader { leader: None };
 

@@ -3,8 +3,9 @@
 use actix::prelude::*;
 
 use super::support::*;
+use crate::callers::Failure;
 use crate::handle::queue::Queue;
-use crate::handle::{ClientQueue, Failure, Gateway, Read, ReadError, Write, WriteError};
+use crate::handle::{ClientQueue, Gateway, Read, ReadError, Write, WriteError};
 
 fn gateway() -> (Addr<Gateway<Words>>, std::sync::Arc<Queue<Words>>, ClientQueue) {
     let (queue, node) = words();

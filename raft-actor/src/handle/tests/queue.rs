@@ -8,10 +8,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::support::*;
+use crate::callers::Failure;
+use crate::callers::decode;
 use crate::clock::Clock;
 use crate::handle::queue::{Consistency, Queue};
-use crate::handle::{Failure, QueueLimits, ReadError, WriteError};
-use crate::state_machine::decode;
+use crate::handle::{QueueLimits, ReadError, WriteError};
 use crate::{ApplyContext, StateMachine};
 
 #[test]
@@ -267,7 +268,7 @@ impl Serialize for Recursive {
 fn encoding_runs_outside_the_lock() {
     let (queue, node) = words();
     let mut out = Vec::new();
-    crate::state_machine::encode_into(&Recursive(Arc::clone(&queue)), &mut out).expect("encodes");
+    crate::callers::encode_into(&Recursive(Arc::clone(&queue)), &mut out).expect("encodes");
     assert_eq!(node.writes().commands.len(), 1);
 }
 

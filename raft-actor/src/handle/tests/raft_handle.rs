@@ -138,7 +138,7 @@ async fn many_writes_have_outcomes_of_their_own_in_the_order_given() {
     let writes = raft.write_many(["a", "b", "c", "d"].map(str::to_owned));
     let mut waiting = node.writes().waiting;
     answer(waiting.split_to(2), 1);
-    waiting.split_to(1).fail(crate::handle::Failure::Overloaded);
+    waiting.split_to(1).fail(crate::callers::Failure::Overloaded);
     answer(waiting, 4);
     let outcomes: Vec<_> = writes.await.into_iter().map(Result::ok).collect();
     assert_eq!(outcomes, [Some(1), Some(2), None, Some(4)]);
@@ -173,7 +173,7 @@ async fn the_status_is_the_latest_published_and_can_be_waited_for() {
 
 #[test]
 fn the_status_serializes_as_the_json_of_the_status_page() {
-    let json = crate::state_machine::encode_to_bytes(&*status(Role::Leader)).expect("encodes");
+    let json = crate::callers::encode_to_bytes(&*status(Role::Leader)).expect("encodes");
     #[derive(Debug, PartialEq, serde::Deserialize)]
     struct Page {
         node_id: u64,
@@ -196,7 +196,7 @@ fn the_status_serializes_as_the_json_of_the_status_page() {
         state: String,
         last_contact_ms: Option<u64>,
     }
-    let page: Page = crate::state_machine::decode(&json).expect("has all fields of the status page");
+    let page: Page = crate::callers::decode(&json).expect("has all fields of the status page");
     let peer = Peer { match_index: 9, state: "replicate".to_owned(), last_contact_ms: Some(60) };
     let expected = Page {
         node_id: 1,

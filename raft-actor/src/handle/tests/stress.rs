@@ -10,9 +10,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::support::*;
-use crate::handle::permits::Amount;
+use crate::callers::permits::Amount;
+use crate::callers::{Answers, Failure, Waiting};
 use crate::handle::queue::{AnyQueue, Consistency};
-use crate::handle::{Answers, ClientQueue, Failure, QueueLimits, Waiting};
+use crate::handle::{ClientQueue, QueueLimits};
 
 const CLIENTS: u64 = 4;
 const ROUNDS: u64 = 150;

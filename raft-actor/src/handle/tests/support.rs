@@ -10,13 +10,13 @@ use std::time::Duration;
 use raft_consensus::Time;
 use serde::{Deserialize, Serialize};
 
+use crate::callers::slots::Pending;
+use crate::callers::{Failure, Outlet, Waiting};
 use crate::clock::Clock;
 use crate::envelope::ForwardReply;
 use crate::handle::queue::Queue;
-use crate::handle::slots::Pending;
-use crate::handle::{
-    ClientBatch, ClientQueue, Failure, Outlet, QueueLimits, Reads, Waiting, WriteBatch, WriteError, Writes,
-};
+use crate::handle::{ClientBatch, ClientQueue, QueueLimits, WriteBatch, WriteError};
+use crate::state_machine::{Reads, Writes};
 use crate::{ApplyContext, StateMachine};
 
 /// Joins words; answers with their number, queries for one of them.

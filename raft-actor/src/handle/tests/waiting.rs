@@ -9,9 +9,11 @@ use raft_consensus::Time;
 use serde::{Deserialize, Serialize};
 
 use super::support::*;
+use crate::callers::Failure;
 use crate::clock::Clock;
 use crate::handle::queue::{Consistency, Queue};
-use crate::handle::{Failure, QueueLimits, ReadError, Reads, WriteError};
+use crate::handle::{QueueLimits, ReadError, WriteError};
+use crate::state_machine::Reads;
 use crate::{ApplyContext, StateMachine};
 
 #[test]

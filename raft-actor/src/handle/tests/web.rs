@@ -8,7 +8,8 @@ use actix_web::{FromRequest, web};
 use serde_json::{Value, json};
 
 use super::support::*;
-use crate::handle::{Failure, RaftHandle, ReadError, StopReason, WriteError};
+use crate::callers::Failure;
+use crate::handle::{RaftHandle, ReadError, StopReason, WriteError};
 
 fn answer_of(error: &impl ResponseError) -> (StatusCode, Value) {
     let response = error.error_response();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use raft_consensus::Time;
 
-use super::callers::{Callers, Segment};
 use super::permits::{Admission, Amount};
 use super::request::Request;
+use super::segment::{Callers, Segment};
 use super::slots::{Page, Waiter};
 use super::waiting::Waiting;
 

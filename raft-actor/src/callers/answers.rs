@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Failure;
-use super::callers::{AnyPage, Callers, Segment};
+use super::codec::{decode, encode_to_bytes};
+use super::handed_out::HandedOut;
 use super::request::Request;
+use super::segment::{AnyPage, Callers, Segment};
 use super::slots::Page;
-use super::waiting::HandedOut;
 use crate::envelope::ForwardError;
-use crate::state_machine::{decode, encode_to_bytes};
 
 /// Answers for callers at another node are handed over in messages of at most so many.
 const REMOTE_ANSWERS_MAX: usize = 256;

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use raft_consensus::Time;
 
 use super::Failure;
+use super::codec::{decode, encode_to_bytes};
 use super::request::Request;
 use super::slots::Page;
 use crate::envelope::{ForwardError, ForwardReply};
-use crate::state_machine::{decode, encode_to_bytes};
 
 /// A page of slots, for those who do not know its type: the node.
 pub(crate) trait AnyPage: Any + Send + Sync {

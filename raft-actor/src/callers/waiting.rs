@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use raft_consensus::{NodeId, Time};
 
 use super::Failure;
 use super::answers::Answers;
-use super::callers::{Callers, Outlet, RemotePage, Segment};
+use super::handed_out::HandedOut;
 use super::permits::{Amount, Permit};
+use super::segment::{Callers, Outlet, RemotePage, Segment};
 use crate::envelope::ForwardError;
 
 /// Consecutive callers that wait for an answer; the node's responsibility for them.
@@ -29,25 +30,6 @@ enum Held {
     None,
     Own(Permit),
     Shared(Arc<HandedOut>),
-}
-
-/// Shared by a [`Waiting`] and its [`Answers`].
-#[derive(Default)]
-pub(crate) struct HandedOut {
-    permit: Mutex<Option<Permit>>,
-    answered: std::sync::atomic::AtomicBool,
-}
-
-impl HandedOut {
-    /// All were answered: gives the room back, without waiting for the node.
-    pub(crate) fn finish(&self) {
-        self.answered.store(true, std::sync::atomic::Ordering::Release);
-        self.give_back();
-    }
-
-    fn give_back(&self) {
-        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
 }
 
 /// What became of callers whose answers came from another node.
@@ -200,7 +182,7 @@ impl Waiting {
     pub(crate) fn answers(&mut self) -> Answers {
         let shared = match std::mem::replace(&mut self.permit, Held::None) {
             Held::None => Arc::new(HandedOut::default()),
-            Held::Own(permit) => Arc::new(HandedOut { permit: Mutex::new(Some(permit)), ..HandedOut::default() }),
+            Held::Own(permit) => Arc::new(HandedOut::holding(permit)),
             Held::Shared(shared) => shared,
         };
         self.permit = Held::Shared(Arc::clone(&shared));
@@ -212,7 +194,7 @@ impl Waiting {
     pub(crate) fn is_answered(&self) -> bool {
         match &self.permit {
             Held::None | Held::Own(_) => false,
-            Held::Shared(shared) => shared.answered.load(std::sync::atomic::Ordering::Acquire),
+            Held::Shared(shared) => shared.is_finished(),
         }
     }
 

@@ -1,0 +1,32 @@
+//! Everybody who waits for an answer, and what they can be told.
+//!
+//! A caller waits in a slot of a [`Page`](slots::Page). The node is responsible for it, without
+//! knowing its type, as part of a [`Waiting`]; the state machine's actor gets the right to
+//! answer it as part of an [`Answers`]. Whoever comes first settles the slot, and whoever is
+//! dropped settles what is left, so that nobody waits for ever.
+
+mod answers;
+mod codec;
+mod error;
+mod failure;
+mod handed_out;
+pub(crate) mod lane;
+pub(crate) mod permits;
+mod request;
+mod segment;
+pub(crate) mod slots;
+mod stop_reason;
+mod waiting;
+
+pub use error::{ReadError, WriteError};
+pub use permits::QueueLimits;
+pub use stop_reason::StopReason;
+
+pub(crate) use answers::Answers;
+#[cfg(test)]
+pub(crate) use codec::encode_to_bytes;
+pub(crate) use codec::{decode, encode_into};
+pub(crate) use failure::{DEFAULT_TIMEOUT, Failure};
+pub(crate) use request::Request;
+pub(crate) use segment::Outlet;
+pub(crate) use waiting::Waiting;
