@@ -1,6 +1,6 @@
 //! Runnable programs over `raft-actor`, on its public API only.
 //!
-//! [`kv`] is a replicated, durable key-value service; the binary `raft-kv` runs it. [`bench`] measures clusters; the
+//! [`kv`] is a replicated, durable key-value service; the binary `raft-kv` runs it. [`mod@bench`] measures clusters; the
 //! binary `raft-bench` runs it. The smaller programs are in `examples/`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
