@@ -1,7 +1,7 @@
 //! The cluster that is measured: all its nodes in this process.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, select_all};
@@ -64,11 +64,6 @@ impl Cluster {
         self.thread.as_ref().filter(|_| self.options.threads == Threads::One)
     }
 
-    /// Where the nodes keep their data, each below.
-    pub(super) fn data_dir(&self) -> &Path {
-        self.directory.path()
-    }
-
     pub(super) fn handle(&self, id: u64) -> &RaftHandle<Tally> {
         &self.nodes[&id]
     }
@@ -128,9 +123,10 @@ impl Cluster {
         }
     }
 
-    /// Stops everything in order.
-    pub(super) async fn shutdown(self) {
+    /// Stops everything in order. The directory is removed when what is returned is dropped.
+    pub(super) async fn shutdown(self) -> TempDir {
         join_all(self.nodes.values().map(RaftHandle::shutdown)).await;
+        self.directory
     }
 
     /// A builder with a transport at `address` (which local nodes do not need), and the address that the others are to use.

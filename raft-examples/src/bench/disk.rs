@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 const RECORD_BYTES: u64 = 256;
-const APPENDS: u64 = 400;
+const APPENDS: u64 = 1000;
 
 /// The median time of one append of 256 bytes that is synced, into a file that was filled with zeros before, in microseconds.
 ///

@@ -37,12 +37,12 @@ pub(super) async fn measure(options: &RaftBench, times: u32, report: &Report) ->
         match options.store {
             Store::Wal => cluster.revive(leader).await?,
             Store::Memory => {
-                cluster.shutdown().await;
+                drop(cluster.shutdown().await);
                 cluster = Cluster::start(options, EAGER).await?;
             }
         }
     }
-    cluster.shutdown().await;
+    drop(cluster.shutdown().await);
     outages.sort_unstable();
     let milliseconds = |outage: &Duration| rounded(outage.as_secs_f64() * 1000.0, 10.0);
     Ok(FailoverRow {

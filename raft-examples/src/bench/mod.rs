@@ -6,7 +6,7 @@
 
 use std::io;
 
-use raft_actor::{StartError, StopReason};
+use raft_actor::{Role, StartError, StopReason};
 
 mod cluster;
 mod disk;
@@ -18,6 +18,7 @@ mod process;
 mod report;
 mod row;
 
+use cluster::{CALM, Cluster};
 use options::{RaftBench, Store};
 use report::Report;
 use row::Row;
@@ -82,26 +83,22 @@ pub async fn run(options: RaftBench) -> Result<(), BenchError> {
 
 /// One run of one row, on a cluster of its own.
 async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError> {
-    let cluster = cluster::Cluster::start(options, cluster::CALM).await?;
-    let leader = cluster.leader().await?;
-    let synced_append_before = match options.store {
-        Store::Wal => Some(disk::synced_append_us(cluster.data_dir())?),
-        Store::Memory => None,
-    };
     process::reset_peak_rss();
+    let cluster = Cluster::start(options, CALM).await?;
+    let leader = cluster.leader().await?;
     let result = match cluster.clients_thread() {
         Some(thread) => load::run_on(thread, cluster.handle(leader).clone(), options.clone(), clients).await?,
         None => load::run(cluster.handle(leader), options, clients).await?,
     };
     let peak_rss_bytes = process::peak_rss_bytes();
-    // Before and after: disks have moods.
-    let synced_append_us = match synced_append_before {
-        Some(before) => Some(f64::midpoint(before, disk::synced_append_us(cluster.data_dir())?)),
-        None => None,
-    };
-    if cluster.handle(leader).status().role != raft_actor::Role::Leader {
+    if cluster.handle(leader).status().role != Role::Leader {
         eprintln!("raft-bench: leadership changed during this run; it measured the election, too");
     }
-    cluster.shutdown().await;
+    let directory = cluster.shutdown().await;
+    // Before the directory goes: to remove large files keeps a disk busy.
+    let synced_append_us = match options.store {
+        Store::Wal => Some(disk::synced_append_us(directory.path())?),
+        Store::Memory => None,
+    };
     Ok(Row::new(options, clients, &result, peak_rss_bytes, synced_append_us))
 }

@@ -28,7 +28,7 @@ pub struct RaftBench {
     #[arg(long, value_enum, default_value_t = Transport::Local)]
     pub transport: Transport,
     /// Who shares a thread with whom; a durable node's log always has one of its own
-    #[arg(long, value_enum, default_value_t = Threads::Nodes)]
+    #[arg(long, value_enum, default_value_t = Threads::One)]
     pub threads: Threads,
     /// How long each run is measured, after a warm-up of one second
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
