@@ -59,7 +59,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(base: &str) -> Self {
-        let config = Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).http_status_as_error(false);
+        let config = Agent::config_builder().timeout_global(Some(Duration::from_secs(30))).http_status_as_error(false);
         Self { agent: config.build().new_agent(), base: base.to_owned() }
     }
 

@@ -5,11 +5,10 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Instant;
 
 use tempfile::TempDir;
 
-use crate::client::{Client, DEADLINE, eventually};
+use crate::client::{Client, eventually};
 
 /// A `raft-kv` process that does not outlive the test.
 pub(crate) struct Process {
@@ -101,20 +100,46 @@ impl Drop for Process {
     }
 }
 
-/// `count` free ports below the range that outgoing connections take theirs from, so that a node that is down
-/// for a moment finds its own free again.
-pub(crate) fn free_ports(count: usize) -> Vec<u16> {
-    let mut ports = Vec::new();
-    let mut held = Vec::new();
-    while ports.len() < count {
-        let random = RandomState::new().build_hasher().finish();
-        let port = 10_000 + u16::try_from(random % 22_000).expect("small");
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-            held.push(listener);
-            ports.push(port);
-        }
+/// Some neighbouring ports that no other test takes while this lives, not even when a node of ours is down and its
+/// port is free. They lie below the range that outgoing connections take theirs from.
+pub(crate) struct Ports {
+    first: u16,
+    /// Bound for as long as the block is ours: who cannot bind it looks elsewhere.
+    _guard: TcpListener,
+}
+
+impl Ports {
+    /// How many there are.
+    const COUNT: u16 = 9;
+
+    pub(crate) fn reserve() -> Self {
+        eventually("free ports are found", || {
+            let random = RandomState::new().build_hasher().finish() % 2_200;
+            let guard = 10_000 + u16::try_from(random).expect("small") * (Self::COUNT + 1);
+            let bind = |port| TcpListener::bind(("127.0.0.1", port));
+            let ports = Self { first: guard + 1, _guard: bind(guard).ok()? };
+            (0..Self::COUNT).all(|at| bind(ports.port(at)).is_ok()).then_some(ports)
+        })
     }
-    ports
+
+    pub(crate) fn port(&self, at: u16) -> u16 {
+        assert!(at < Self::COUNT, "a block has {} ports", Self::COUNT);
+        self.first + at
+    }
+
+    pub(crate) fn address(&self, at: u16) -> String {
+        format!("127.0.0.1:{}", self.port(at))
+    }
+
+    /// Where node `at` (from 0) is asked; room for four.
+    pub(crate) fn http(&self, at: usize) -> String {
+        self.address(u16::try_from(at).expect("few nodes"))
+    }
+
+    /// Where node `at` (from 0) listens for the others; room for four.
+    pub(crate) fn raft(&self, at: usize) -> String {
+        self.address(u16::try_from(at).expect("few nodes") + 4)
+    }
 }
 
 /// Nodes of one cluster, each a process of its own.
@@ -122,42 +147,34 @@ pub(crate) struct Cluster {
     pub(crate) dir: TempDir,
     pub(crate) nodes: Vec<Process>,
     pub(crate) clients: Vec<Client>,
-    raft_ports: Vec<u16>,
-    http_ports: Vec<u16>,
+    size: usize,
+    ports: Ports,
 }
 
 impl Cluster {
     /// Starts `size` nodes and waits until they have a leader.
     pub(crate) fn start(size: usize) -> Self {
-        let give_up = Instant::now() + DEADLINE;
-        loop {
-            if let Some(cluster) = Self::try_start(size) {
-                return cluster;
+        let mut cluster = Self::spawn(size);
+        eventually("a leader is elected", || {
+            for node in &mut cluster.nodes {
+                assert!(node.is_running(), "a node did not start:\n{}", node.printed());
             }
-            assert!(Instant::now() < give_up, "no free ports to be had");
-        }
+            cluster.leader()
+        });
+        cluster
     }
 
-    /// `None` if somebody else took one of the ports in the meantime.
-    fn try_start(size: usize) -> Option<Self> {
+    /// Starts `size` nodes and waits for nothing.
+    pub(crate) fn spawn(size: usize) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
-        let raft_ports = free_ports(size);
-        let http_ports = free_ports(size);
-        let clients = http_ports.iter().map(|port| Client::new(&format!("http://127.0.0.1:{port}"))).collect();
-        let mut cluster = Self { dir, nodes: Vec::new(), clients, raft_ports, http_ports };
+        let ports = Ports::reserve();
+        let clients = (0..size).map(|at| Client::new(&format!("http://{}", ports.http(at)))).collect();
+        let mut cluster = Self { dir, nodes: Vec::new(), clients, size, ports };
         for at in 0..size {
             let output = cluster.dir.path().join(format!("node-{}.txt", at + 1));
             cluster.nodes.push(Process::start(cluster.args(at), &output));
         }
-        eventually("a leader is elected, or a port was taken", || {
-            let clash = cluster.nodes.iter_mut().any(|node| {
-                let failed = node.has_exited().is_some();
-                assert!(!failed || node.printed().contains("in use"), "a node did not start:\n{}", node.printed());
-                failed
-            });
-            if clash { Some(false) } else { cluster.leader().map(|_| true) }
-        })
-        .then_some(cluster)
+        cluster
     }
 
     /// The command line of a node.
@@ -166,10 +183,10 @@ impl Cluster {
         let mut option = |name: &str, value: String| args.extend([name.to_owned(), value]);
         option("--id", (at + 1).to_string());
         option("--data-dir", self.data_dir(at).display().to_string());
-        option("--listen", format!("127.0.0.1:{}", self.raft_ports[at]));
-        option("--http", format!("127.0.0.1:{}", self.http_ports[at]));
-        for (peer, port) in self.raft_ports.iter().enumerate() {
-            option("--peer", format!("{}=127.0.0.1:{port}", peer + 1));
+        option("--listen", self.ports.raft(at));
+        option("--http", self.ports.http(at));
+        for peer in 0..self.size {
+            option("--peer", format!("{}={}", peer + 1, self.ports.raft(peer)));
         }
         option("--election-timeout-ms", "300".into());
         option("--heartbeat-ms", "30".into());

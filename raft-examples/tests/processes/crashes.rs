@@ -1,13 +1,16 @@
 //! kill -9 under load.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::client::{Asked, Client, eventually};
 use crate::cluster::Cluster;
 use crate::oracle::Oracle;
 use crate::workload::{REGISTER, Workload, swaps_of};
 
-const LEADER_KILLS: usize = 4;
+/// How often the leader is killed: `RAFT_KV_LEADER_KILLS=100` makes a soak test of it.
+fn leader_kills() -> usize {
+    std::env::var("RAFT_KV_LEADER_KILLS").map_or(4, |kills| kills.parse().expect("a number"))
+}
 
 #[test]
 fn nothing_acknowledged_is_lost_when_leaders_and_then_all_nodes_are_killed_under_load() {
@@ -15,7 +18,7 @@ fn nothing_acknowledged_is_lost_when_leaders_and_then_all_nodes_are_killed_under
     let load = Workload::start(&cluster.clients, 4);
     load.progress();
 
-    for kill in 1..=LEADER_KILLS {
+    for kill in 1..=leader_kills() {
         let leader = cluster.settled();
         cluster.nodes[leader].kill();
         let killed = Instant::now();
@@ -117,5 +120,22 @@ fn a_leader_that_was_paused_answers_no_read_from_the_past() {
                 assert_eq!(body, format!("after {round}"), "a linearizable read saw the past");
             }
         }
+    }
+}
+
+#[test]
+fn a_founding_that_is_killed_at_any_moment_can_be_resumed() {
+    for round in 0..6 {
+        let mut cluster = Cluster::spawn(3);
+        // Not a wait for something to happen, but the moment of the blow: from before the first file to after the
+        // first election.
+        std::thread::sleep(Duration::from_millis(round * round * 20));
+        let one_only = round % 2 == 1;
+        for node in cluster.nodes.iter_mut().skip(usize::from(one_only) * 2) {
+            node.kill();
+            node.restart();
+        }
+        cluster.write_until_accepted("x", "3");
+        cluster.settled();
     }
 }

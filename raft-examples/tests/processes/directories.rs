@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::client::eventually;
-use crate::cluster::{Cluster, Process, free_ports};
+use crate::cluster::{Cluster, Ports, Process};
 
 /// Replaces the value of an option.
 fn with(mut args: Vec<String>, option: &str, value: &str) -> Vec<String> {
@@ -52,9 +52,9 @@ fn a_wiped_directory_under_a_known_id_gets_no_vote_and_says_so() {
 #[test]
 fn a_second_process_on_the_same_directory_is_refused() {
     let mut cluster = Cluster::start(1);
-    let [listen, http] = free_ports(2)[..] else { unreachable!("two ports") };
-    let args = with(cluster.args(0), "--listen", &format!("127.0.0.1:{listen}"));
-    let printed = refused(&cluster, with(args, "--http", &format!("127.0.0.1:{http}")));
+    let ports = Ports::reserve();
+    let args = with(cluster.args(0), "--listen", &ports.raft(0));
+    let printed = refused(&cluster, with(args, "--http", &ports.http(0)));
     assert!(printed.contains("in use by another process"), "{printed}");
     assert!(cluster.nodes[0].is_running());
     cluster.write_until_accepted("x", "3");
@@ -63,10 +63,10 @@ fn a_second_process_on_the_same_directory_is_refused() {
 #[test]
 fn a_port_in_use_is_said_before_anything_is_touched() {
     let cluster = Cluster::start(1);
-    let [listen, http] = free_ports(2)[..] else { unreachable!("two ports") };
+    let ports = Ports::reserve();
     let fresh = with(cluster.args(0), "--data-dir", &cluster.dir.path().join("fresh").display().to_string());
-    let taken_raft = with(fresh.clone(), "--http", &format!("127.0.0.1:{http}"));
-    let taken_http = with(fresh, "--listen", &format!("127.0.0.1:{listen}"));
+    let taken_raft = with(fresh.clone(), "--http", &ports.http(0));
+    let taken_http = with(fresh, "--listen", &ports.raft(0));
     for (args, option) in [(taken_raft, "--listen"), (taken_http, "--http")] {
         let printed = refused(&cluster, args);
         assert!(printed.contains("in use") && printed.contains(option), "{printed}");
@@ -91,9 +91,9 @@ fn a_file_in_place_of_the_directory_is_refused() {
     let cluster = Cluster::start(1);
     let file = cluster.dir.path().join("file");
     fs::write(&file, "not a directory").expect("the temporary directory");
-    let [listen, http] = free_ports(2)[..] else { unreachable!("two ports") };
+    let ports = Ports::reserve();
     let args = with(cluster.args(0), "--data-dir", &file.display().to_string());
-    let args = with(with(args, "--listen", &format!("127.0.0.1:{listen}")), "--http", &format!("127.0.0.1:{http}"));
+    let args = with(with(args, "--listen", &ports.raft(0)), "--http", &ports.http(0));
     let printed = refused(&cluster, args);
     assert!(printed.contains(&file.display().to_string()), "{printed}");
 }

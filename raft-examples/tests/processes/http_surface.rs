@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{Answer, Asked, Client};
+use crate::cluster::Ports;
 use crate::dev;
 
 fn ask(node: &Client, method: &str, path: &str, body: &str) -> Answer {
@@ -12,8 +13,8 @@ fn ask(node: &Client, method: &str, path: &str, body: &str) -> Answer {
 
 #[test]
 fn the_http_surface_is_as_documented() {
-    let dir = TempDir::new().expect("a temporary directory");
-    let (_process, nodes) = dev::start(&dir, 1);
+    let (dir, ports) = (TempDir::new().expect("a temporary directory"), Ports::reserve());
+    let (_process, nodes) = dev::start(&dir, &ports, 1);
     let node = &nodes[0];
     writes_and_reads(node);
     swaps(node);
