@@ -21,6 +21,18 @@ pub(crate) enum Fit {
     ConflictsWithCommitted,
 }
 
+impl Fit {
+    /// The first entry of ours that would be replaced, if any.
+    pub(crate) fn first_replaced(&self) -> Option<LogIndex> {
+        match self {
+            Self::Accepted { change: Change::Replace(entries), .. } => entries.first_index(),
+            Self::Accepted { change: Change::Nothing | Change::Append(_), .. }
+            | Self::Refused { .. }
+            | Self::ConflictsWithCommitted => None,
+        }
+    }
+}
+
 /// What an AppendEntries changes in our log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {

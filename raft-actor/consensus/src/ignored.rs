@@ -2,7 +2,7 @@
 
 /// Why a message was dropped without any effect (a reply at most).
 ///
-/// The first six do not happen between healthy members; the others do, rarely.
+/// The first seven do not happen between healthy members; the others do, rarely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Ignored {
@@ -18,6 +18,8 @@ pub enum Ignored {
     SecondLeader,
     /// It would change an entry that is already committed here (Leader Completeness, §5.4).
     ConflictsWithCommitted,
+    /// An AppendEntries that contradicts what the same leader sent before: a leader only appends (Figure 3).
+    RewritesOwnTerm,
     /// It acknowledges an entry or a round that this leader never sent.
     BeyondSent,
     /// A reply from somebody outside of the configuration.
@@ -32,12 +34,13 @@ pub enum Ignored {
 
 impl Ignored {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::FromSelf,
         Self::Malformed,
         Self::ImplausibleTerm,
         Self::SecondLeader,
         Self::ConflictsWithCommitted,
+        Self::RewritesOwnTerm,
         Self::BeyondSent,
         Self::UnknownSender,
         Self::LeaderAlive,
@@ -53,6 +56,7 @@ impl Ignored {
             Self::ImplausibleTerm => "implausible_term",
             Self::SecondLeader => "second_leader",
             Self::ConflictsWithCommitted => "conflicts_with_committed",
+            Self::RewritesOwnTerm => "rewrites_own_term",
             Self::BeyondSent => "beyond_sent",
             Self::UnknownSender => "unknown_sender",
             Self::LeaderAlive => "leader_alive",
@@ -101,6 +105,6 @@ mod tests {
             counts.add(reason);
             assert_eq!(counts.count(reason), 1, "{}", reason.name());
         }
-        assert_eq!(counts.total(), 10);
+        assert_eq!(counts.total(), 11);
     }
 }

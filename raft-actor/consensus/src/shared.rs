@@ -34,6 +34,9 @@ pub(crate) struct Shared {
     /// Who leads the current term as far as this member saw; kept also while it
     /// campaigns, so that a second leader of one term is noticed.
     leader_of_term: Option<NodeId>,
+    /// The log is known to equal the log of this term's leader through here. A leader only appends
+    /// (Figure 3), so while the term lasts this only grows, and what lies at or below it stays.
+    verified: LogIndex,
     /// When it last heard from that leader.
     leader_heard: Option<Time>,
 }
@@ -58,6 +61,7 @@ impl Shared {
             log: start.log,
             commit,
             leader_of_term: None,
+            verified: LogIndex::ZERO,
             leader_heard: None,
         };
         shared.wait_less_if_alone();
@@ -91,11 +95,21 @@ impl Shared {
         self.leader_of_term
     }
 
+    pub(crate) fn verified(&self) -> LogIndex {
+        self.verified
+    }
+
+    /// Notes that the log equals that of this term's leader through `index`.
+    pub(crate) fn verify_through(&mut self, index: LogIndex) {
+        self.verified = self.verified.max(index);
+    }
+
     /// Enters a later term, in which it has not voted yet (§5.1).
     pub(crate) fn enter_term(&mut self, term: Term) {
         assert!(term > self.term(), "a term never falls: {term} after {}", self.term());
         self.outbox.set_hard_state(HardState { term, vote: None });
         self.leader_of_term = None;
+        self.verified = LogIndex::ZERO;
         self.leader_heard = None;
         self.election_timer.redraw();
     }

@@ -118,6 +118,7 @@ fn no_message_whatever_it_says_stops_a_server() {
         let mut lone = Lone::with(&setup);
         for number in 0..300 {
             let before = committed(&lone);
+            lone.member.disk.held = liar.rng.random_bool(0.5);
             if liar.rng.random_bool(0.15) {
                 liar.ordinary(&mut lone, number);
             } else {
@@ -133,6 +134,33 @@ fn no_message_whatever_it_says_stops_a_server() {
         }
     }
     assert!(roles.iter().all(|count| *count > 100), "every role was lied to: {roles:?}");
+}
+
+/// A leader only appends (Figure 3). One that takes back what it sent in the same term is broken: it must not make us
+/// take back an acknowledgement that waits for our disk.
+#[test]
+fn a_leader_that_rewrites_what_it_sent_in_its_own_term_is_ignored() {
+    let append = |prev: LogPosition, terms: &[u64]| {
+        let entries: Vec<Entry> = (prev.index.get() + 1..)
+            .zip(terms)
+            .map(|(index, term)| Entry {
+                position: LogPosition::new(Term::new(*term), LogIndex::new(index)),
+                payload: Payload::Noop,
+            })
+            .collect();
+        let (commit, round) = (LogIndex::ZERO, Round::new(1));
+        Message::AppendEntries(AppendEntries { term: Term::new(3), prev, entries: entries.into(), commit, round })
+    };
+    let mut lone = Lone::of(3);
+    lone.member.disk.held = true;
+    lone.receive(2, append(LogPosition::ZERO, &[3, 3, 3]));
+    lone.receive(2, append(LogPosition::ZERO, &[2]));
+    assert_eq!(lone.status().last, LogPosition::new(Term::new(3), LogIndex::new(3)));
+    lone.persist();
+    assert!(lone.sent().iter().any(|(to, message)| *to == 2
+        && matches!(message, Message::AppendEntriesReply(AppendEntriesReply {
+            outcome: AppendOutcome::Matched { durable }, ..
+        }) if durable.get() == 3)));
 }
 
 /// A term so far ahead that no elections could have led there is not adopted: nobody could follow it.

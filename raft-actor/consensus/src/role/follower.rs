@@ -4,16 +4,13 @@ use super::{Handle, Transition, answer_pre_vote, answer_request_vote};
 use crate::append::{self, Change, Fit};
 use crate::shared::Shared;
 use crate::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Effects, Ignored, LogIndex, NodeId, PreVote, PreVoteReply,
-    RequestVote, RequestVoteReply, commit,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Effects, Ignored, NodeId, PreVote, PreVoteReply, RequestVote,
+    RequestVoteReply, commit,
 };
 
 /// A follower, of a leader or (so far) of nobody.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Follower {
-    /// The log is known to equal the log of this term's leader through here. A leader only appends,
-    /// so this only grows while the term lasts.
-    verified: LogIndex,
     /// Whom it follows; nobody until it hears from a leader.
     leader: Option<NodeId>,
 }
@@ -87,7 +84,13 @@ impl Handle<AppendEntries> for Follower {
             return Next::Stay;
         }
         let is_heartbeat = entries.is_empty();
-        match append::fit(shared.log(), shared.commit(), prev, entries) {
+        let fit = append::fit(shared.log(), shared.commit(), prev, entries);
+        if fit.first_replaced().is_some_and(|first| first <= shared.verified()) {
+            // We may have acknowledged that entry to this very leader, and the word may wait for our disk.
+            shared.ignore(Ignored::RewritesOwnTerm);
+            return Next::Stay;
+        }
+        match fit {
             Fit::ConflictsWithCommitted => shared.ignore(Ignored::ConflictsWithCommitted),
             Fit::Refused { hint } => {
                 self.hear(from, shared);
@@ -100,11 +103,11 @@ impl Handle<AppendEntries> for Follower {
                     Change::Append(entries) => shared.append(entries, effects),
                     Change::Replace(entries) => shared.replace(entries, effects),
                 }
-                self.verified = self.verified.max(verified);
+                shared.verify_through(verified);
                 shared.commit_through(commit::by_leader(shared.commit(), leader_commit, verified));
                 if is_heartbeat {
                     // It asks for a sign of life, not for the disk: tell what is durable already.
-                    let durable = self.verified.min(shared.outbox.durable());
+                    let durable = shared.verified().min(shared.outbox.durable());
                     shared.reply_append(from, round, AppendOutcome::Matched { durable }, effects);
                 } else {
                     shared.outbox.acknowledge(from, round, verified, effects);
