@@ -56,6 +56,8 @@ pub struct LocalCluster<S: StateMachine> {
     builder: LocalClusterBuilder,
     machine: Box<dyn Fn() -> S + Send + Sync>,
     nodes: BTreeMap<NodeId, RaftHandle<S>>,
+    /// How often a node was started: each run gets a seed of its own.
+    starts: u64,
     directory: Option<tempfile::TempDir>,
 }
 
@@ -129,6 +131,7 @@ impl LocalClusterBuilder {
             thread: NodeThread::spawn("raft-cluster").map_err(StartError::Thread)?,
             machine: Box::new(machine),
             nodes: BTreeMap::new(),
+            starts: 0,
             directory,
             builder: self,
         };
@@ -233,9 +236,10 @@ impl<S: StateMachine> LocalCluster<S> {
             None => builder.in_memory(),
         };
         let builder = match self.builder.seed {
-            Some(seed) => builder.seed(seed.wrapping_add(id.get())),
+            Some(seed) => builder.seed(seed.wrapping_add(self.starts << 32).wrapping_add(id.get())),
             None => builder,
         };
+        self.starts += 1;
         let handle = builder.start((self.machine)()).await?;
         self.nodes.insert(id, handle);
         Ok(())

@@ -32,5 +32,7 @@ pub use status::{PeerStatus, Status};
 pub(crate) use admin::{HostControl, NodeFace};
 pub(crate) use client_queue::{ClientBatch, ClientQueue, WriteBatch};
 pub(crate) use events::Subscriptions;
+#[cfg(test)]
+pub(crate) use queue::Consistency;
 pub(crate) use queue::Queue;
 pub(crate) use raft_handle::HandleParts;

@@ -142,7 +142,10 @@ impl HostBuilder {
         self
     }
 
-    /// Seed of the election timeouts' randomness. Default: from the operating system.
+    /// Seed of the election timeouts and of the names of requests. Default: from the operating system.
+    ///
+    /// Another one at each start, please: an answer that is still on its way to an earlier run of
+    /// this host is told apart by it.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self

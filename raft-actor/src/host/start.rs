@@ -183,6 +183,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
                 front,
                 timer,
                 host: host.recipient(),
+                run: kit.seed,
             })
         });
         inbound.groups.insert(GROUP, node_addr.clone());

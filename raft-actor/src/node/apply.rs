@@ -23,6 +23,8 @@ pub(super) struct ApplyFeed {
     inflight_bytes: u64,
     /// Entries are being read from disk.
     reading: bool,
+    /// The machine applies nothing any more.
+    halted: bool,
 }
 
 /// What is to be read and handed over next.
@@ -35,7 +37,14 @@ pub(super) struct NextBatch {
 impl ApplyFeed {
     /// A feed for a state machine that has applied everything through `applied`.
     pub(super) fn new(applied: LogIndex) -> Self {
-        Self { target: applied, sent: applied, inflight: VecDeque::new(), inflight_bytes: 0, reading: false }
+        Self {
+            target: applied,
+            sent: applied,
+            inflight: VecDeque::new(),
+            inflight_bytes: 0,
+            reading: false,
+            halted: false,
+        }
     }
 
     /// The last index that was handed over.
@@ -64,11 +73,25 @@ impl ApplyFeed {
         self.reading = false;
     }
 
+    /// The machine applies nothing any more, so what it is handed takes no room.
+    pub(super) fn halt(&mut self) {
+        self.halted = true;
+        self.inflight.clear();
+        self.inflight_bytes = 0;
+    }
+
+    pub(super) fn is_halted(&self) -> bool {
+        self.halted
+    }
+
     /// These were handed over.
     pub(super) fn handed_over(&mut self, entries: &Entries) {
         if let Some(last) = entries.last_position() {
-            let bytes = entries.size_bytes();
             self.sent = last.index;
+            if self.halted {
+                return;
+            }
+            let bytes = entries.size_bytes();
             self.inflight.push_back((last.index, bytes));
             self.inflight_bytes += bytes;
         }
@@ -109,6 +132,20 @@ mod tests {
         assert_eq!(handed, 8, "eight times a MiB fill the window");
         feed.applied(LogIndex::new(1));
         assert_eq!(feed.next().map(|next| next.from), Some(LogIndex::new(9)));
+    }
+
+    #[test]
+    fn a_halted_machine_holds_up_nobody() {
+        let mut feed = ApplyFeed::new(LogIndex::ZERO);
+        feed.allow(LogIndex::new(100));
+        while let Some(next) = feed.next() {
+            feed.handed_over(&entries(next.from.get(), 1 << 20));
+        }
+        feed.halt();
+        while let Some(next) = feed.next() {
+            feed.handed_over(&entries(next.from.get(), 1 << 20));
+        }
+        assert_eq!(feed.sent(), LogIndex::new(100));
     }
 
     #[test]

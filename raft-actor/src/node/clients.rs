@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::WeakAddr;
 use actix::prelude::*;
+use bytes::Bytes;
 use raft_consensus::{Input, LogIndex, NodeId, ProposalId, ProposalOutcome, ReadId, Role, Time};
 
 use super::requests::{Forwarded, Request};
@@ -18,6 +19,12 @@ use crate::state_machine::{Apply, Query};
 
 /// How long requests wait that another node sent back, before they are tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
+
+/// Most bytes of requests in one Forward, well below what a transport takes as one message.
+const FORWARD_BYTES_MAX: usize = 8 << 20;
+
+/// Most requests in one Forward.
+const FORWARD_REQUESTS_MAX: usize = 16_384;
 
 impl StreamHandler<ClientBatch> for RaftNode {
     fn handle(&mut self, batch: ClientBatch, ctx: &mut Context<Self>) {
@@ -57,7 +64,10 @@ impl RaftNode {
             Request::Write { commands, waiting } => {
                 self.proposing = Some(waiting);
                 self.step(Input::Propose { id: ProposalId(0), commands }, ctx);
-                debug_assert!(self.proposing.is_none(), "the core answers a proposal in the same step");
+                // The core answers a proposal in the same step, unless it stopped in it or before.
+                if let Some(waiting) = self.proposing.take() {
+                    waiting.fail(self.stop_failure());
+                }
             }
             Request::Read { waiting } => {
                 let id = self.requests.ask(waiting);
@@ -87,16 +97,27 @@ impl RaftNode {
         }
     }
 
+    /// Sends requests to the leader, in messages that a transport takes.
     fn forward(&mut self, leader: NodeId, mut request: Request) {
-        let deadline = request.waiting().latest_deadline();
-        let remaining = deadline.since(self.clock.now());
-        let requests = match &request {
+        let mut encoded = match &request {
             Request::Write { commands, .. } => commands.clone(),
             Request::Read { waiting } => waiting.encoded_requests(),
         };
+        loop {
+            let later = encoded.split_off(fitting(&encoded));
+            if later.is_empty() {
+                return self.forward_together(leader, request, encoded);
+            }
+            let first = request.split_to(encoded.len());
+            self.forward_together(leader, first, std::mem::replace(&mut encoded, later));
+        }
+    }
+
+    fn forward_together(&mut self, leader: NodeId, mut request: Request, requests: Vec<Bytes>) {
+        let remaining = request.waiting().latest_deadline().since(self.clock.now());
+        let timeout_ms = u32::try_from(remaining.as_millis()).unwrap_or(u32::MAX);
         let kind = request.kind();
         let id = self.requests.forward(leader, request);
-        let timeout_ms = u32::try_from(remaining.as_millis()).unwrap_or(u32::MAX);
         if !self.send(leader, Body::Forward(Forward { id, timeout_ms, kind, requests }))
             && let Some(Forwarded { request, .. }) = self.requests.take_forwarded(id)
         {
@@ -107,6 +128,12 @@ impl RaftNode {
 
     /// Another node passes requests on to us. They are never passed on again.
     pub(super) fn forwarded_to_us(&mut self, origin: NodeId, forward: Forward, ctx: &mut Context<Self>) {
+        if !self.seen.first_time(origin, forward.id) {
+            // A transport may repeat a message. Whatever became of the first one was answered, or will be; to
+            // take it in again would apply its commands twice.
+            tracing::debug!(%origin, id = forward.id, "a Forward came again");
+            return;
+        }
         if self.raft.role() != Role::Leader {
             let error = ForwardError::NotLeader { leader: self.raft.leader() };
             let outcomes = forward.requests.iter().map(|_| Err(error)).collect();
@@ -250,6 +277,17 @@ impl RaftNode {
         self.feed.handed_over(&entries);
         let answers = self.requests.apply(&entries);
         self.machine.apply.do_send(Apply { entries, answers });
+        if self.feed.is_halted() {
+            // It will tell the callers so, and never say that it has applied anything.
+            self.requests.applied(self.feed.sent());
+        }
+    }
+
+    /// The machine applies nothing any more: what it is handed only has its callers told so.
+    pub(super) fn machine_halted(&mut self, ctx: &mut Context<Self>) {
+        self.feed.halt();
+        self.requests.applied(self.feed.sent());
+        self.feed_machine(ctx);
     }
 
     /// Sends confirmed reads behind the entries that they must see.
@@ -265,6 +303,16 @@ impl RaftNode {
         let answers = reads.into_iter().map(|waiting| self.requests.query(waiting)).collect();
         self.machine.query.do_send(Query { answers });
     }
+}
+
+/// How many requests travel in one Forward; one that is too large for it travels alone.
+fn fitting(encoded: &[Bytes]) -> usize {
+    let mut bytes = 0;
+    let fit = encoded.iter().take(FORWARD_REQUESTS_MAX).take_while(|request| {
+        bytes += request.len();
+        bytes <= FORWARD_BYTES_MAX
+    });
+    fit.count().clamp(1, encoded.len().max(1)).min(encoded.len())
 }
 
 impl Forwarded {

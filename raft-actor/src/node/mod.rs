@@ -13,7 +13,7 @@ use actix::WeakAddr;
 use actix::prelude::*;
 use raft_consensus::{Effect, Effects, GroupId, Input, LogIndex, NodeId, Raft, ReplicationOrder, Role, Term, Time};
 
-use crate::callers::Waiting;
+use crate::callers::{Failure, Waiting};
 use crate::clock::Clock;
 use crate::envelope::{Body, Envelope};
 use crate::handle::{BecameCandidate, BecameFollower, BecameLeader, StopReason};
@@ -26,6 +26,7 @@ mod clients;
 mod front;
 mod messages;
 mod requests;
+mod seen;
 mod timer;
 
 use apply::{ApplyFeed, NextBatch};
@@ -33,6 +34,7 @@ pub(crate) use front::Front;
 use messages::SendOut;
 pub(crate) use messages::{GroupStopped, PeerUnreachable, Received, StopNode, SuffrageGranted};
 use requests::Requests;
+use seen::SeenForwards;
 pub(crate) use timer::{Alarm, Timer, Wake};
 
 /// How often a node that is busy tells its watchers about progress, in microseconds.
@@ -51,6 +53,7 @@ pub(crate) struct RaftNode {
     streams: BTreeMap<NodeId, Addr<ReplicationStream>>,
     front: Front,
     requests: Requests,
+    seen: SeenForwards,
     /// Who waits for the proposal that the core is deciding on, within one step.
     proposing: Option<Waiting>,
     feed: ApplyFeed,
@@ -84,11 +87,13 @@ pub(crate) struct NodeParts {
     pub(crate) front: Front,
     pub(crate) timer: Timer,
     pub(crate) host: Recipient<GroupStopped>,
+    /// Tells this run of the node from all earlier ones.
+    pub(crate) run: u64,
 }
 
 impl RaftNode {
     pub(crate) fn new(parts: NodeParts) -> Self {
-        let NodeParts { raft, clock, context, storage, machine, front, timer, host } = parts;
+        let NodeParts { raft, clock, context, storage, machine, front, timer, host, run } = parts;
         Self {
             group: context.group,
             clock,
@@ -101,7 +106,8 @@ impl RaftNode {
             machine,
             streams: BTreeMap::new(),
             front,
-            requests: Requests::default(),
+            requests: Requests::new(run),
+            seen: SeenForwards::default(),
             proposing: None,
             alarm: None,
             timer,
@@ -232,6 +238,12 @@ impl RaftNode {
             return Time::NEVER;
         }
         Time::from_micros(self.status_published_at.as_micros().saturating_add(STATUS_EVERY_US))
+    }
+
+    /// What is said to those whose requests were under way when it stopped.
+    fn stop_failure(&self) -> Failure {
+        let reason = self.stopped.clone().unwrap_or(StopReason::Lost { part: "RaftNode" });
+        Failure::NodeStopped { reason, maybe_applied: true }
     }
 
     /// Stops this member for good. Whoever waits is answered by what is dropped.
@@ -369,6 +381,8 @@ impl Handler<StateMachineStopped> for RaftNode {
             // It applies and reads nothing any more, but its log and its vote are as good as any.
             StateMachineStopped::Poisoned { index, error } => {
                 tracing::error!(node = %self.context.node, %index, %error, "this build cannot apply a committed command");
+                self.machine_halted(ctx);
+                self.settle(ctx);
             }
         }
     }

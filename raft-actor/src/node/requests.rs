@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use raft_consensus::{Entries, LogIndex, LogPosition, NodeId, ReadId, Term, Time};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::callers::{Answers, Failure, Waiting};
 use crate::envelope::ForwardKind;
@@ -45,6 +47,17 @@ impl Request {
                 waiting.expire(now, failure.clone());
                 (waiting.earliest_deadline() != Time::NEVER).then_some(Self::Read { waiting })
             }
+        }
+    }
+
+    /// Splits off the first `n`.
+    pub(super) fn split_to(&mut self, n: usize) -> Self {
+        match self {
+            Self::Write { commands, waiting } => {
+                let later = commands.split_off(n);
+                Self::Write { commands: std::mem::replace(commands, later), waiting: waiting.split_to(n) }
+            }
+            Self::Read { waiting } => Self::Read { waiting: waiting.split_to(n) },
         }
     }
 
@@ -86,7 +99,6 @@ impl Proposed {
 }
 
 /// All requests that the node has taken and not answered.
-#[derive(Default)]
 pub(super) struct Requests {
     last_id: u64,
     parked: VecDeque<Request>,
@@ -104,6 +116,23 @@ pub(super) struct Requests {
 }
 
 impl Requests {
+    /// No requests. `run` differs each time the node starts: an answer that an earlier run of this node was
+    /// waiting for must not be taken for the answer to a request of this one.
+    pub(super) fn new(run: u64) -> Self {
+        Self {
+            // Counting up from here never comes to the end of the numbers.
+            last_id: ChaCha8Rng::seed_from_u64(run).random::<u64>() >> 1,
+            parked: VecDeque::new(),
+            forwarded: BTreeMap::new(),
+            proposed: VecDeque::new(),
+            asked: BTreeMap::new(),
+            confirmed: Vec::new(),
+            applying: VecDeque::new(),
+            querying: VecDeque::new(),
+            earliest_deadline: None,
+        }
+    }
+
     fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
@@ -154,6 +183,9 @@ impl Requests {
 
     /// Notes commands that are in the log from `first` on.
     pub(super) fn propose(&mut self, first: LogPosition, waiting: Waiting) {
+        if waiting.len() == 0 {
+            return;
+        }
         self.note_deadline(&waiting);
         self.proposed.push_back(Proposed { first, waiting });
     }
@@ -197,28 +229,32 @@ impl Requests {
     /// These entries go to the state machine: whose callers are to be answered from them?
     ///
     /// A caller whose position holds an entry of another term learns that its
-    /// command was certainly not applied (§8; Log Matching makes the position its name).
+    /// command was certainly not applied (§8; Log Matching makes the position its name). So do all
+    /// whose term is older than the last of these: terms in a log never fall, so none of theirs comes after it.
     pub(super) fn apply(&mut self, entries: &Entries) -> Vec<(LogIndex, Answers)> {
         let (Some(first), Some(last)) = (entries.first_index(), entries.last_position()) else {
             return Vec::new();
         };
         let mut answers = Vec::new();
         for mut proposed in std::mem::take(&mut self.proposed) {
-            if proposed.first.index > last.index || proposed.last_index() < first {
-                self.proposed.push_back(proposed);
-                continue;
-            }
+            debug_assert!(
+                proposed.last_index() >= first,
+                "whoever waits for an entry before these was answered with it"
+            );
             let mut reached = proposed.split_below(last.index.next());
-            if !proposed.waiting.is_empty() {
+            if proposed.first.term < last.term {
+                proposed.waiting.fail(Failure::NoLeader { leader: None });
+            } else if proposed.waiting.len() > 0 {
                 self.proposed.push_back(proposed);
+            }
+            if reached.waiting.len() == 0 {
+                continue;
             }
             let overwritten =
                 first_of_other_term(entries, reached.first.term, reached.first.index, reached.last_index());
             let mut ours = reached.split_below(overwritten);
-            if !reached.waiting.is_empty() {
-                reached.waiting.fail(Failure::NoLeader { leader: None });
-            }
-            if !ours.waiting.is_empty() {
+            reached.waiting.fail(Failure::NoLeader { leader: None });
+            if ours.waiting.len() > 0 {
                 answers.push((ours.first.index, ours.waiting.answers()));
                 self.applying.push_back((ours.last_index(), ours.waiting));
             }
@@ -239,16 +275,16 @@ impl Requests {
     pub(super) fn fail_all(&mut self, reason: &StopReason) {
         let untouched = Failure::NodeStopped { reason: reason.clone(), maybe_applied: false };
         let unknown = Failure::NodeStopped { reason: reason.clone(), maybe_applied: true };
-        let this = std::mem::take(self);
-        this.parked.into_iter().for_each(|request| request.into_waiting().fail(untouched.clone()));
-        for (_, forwarded) in this.forwarded {
+        std::mem::take(&mut self.parked).into_iter().for_each(|request| request.into_waiting().fail(untouched.clone()));
+        for forwarded in std::mem::take(&mut self.forwarded).into_values() {
             forwarded.request.into_waiting().fail(unknown.clone());
         }
-        this.proposed.into_iter().for_each(|proposed| proposed.waiting.fail(unknown.clone()));
-        this.applying.into_iter().for_each(|(_, waiting)| waiting.fail(unknown.clone()));
-        this.asked.into_values().for_each(|waiting| waiting.fail(untouched.clone()));
-        this.confirmed.into_iter().for_each(|(_, waiting)| waiting.fail(untouched.clone()));
-        this.querying.into_iter().for_each(|waiting| waiting.fail(untouched.clone()));
+        self.proposed.drain(..).for_each(|proposed| proposed.waiting.fail(unknown.clone()));
+        self.applying.drain(..).for_each(|(_, waiting)| waiting.fail(unknown.clone()));
+        let asked = std::mem::take(&mut self.asked).into_values();
+        let readers = asked.chain(self.confirmed.drain(..).map(|(_, waiting)| waiting)).chain(self.querying.drain(..));
+        readers.for_each(|waiting| waiting.fail(untouched.clone()));
+        self.earliest_deadline = None;
     }
 
     /// When [`expire`](Self::expire) is to be called next.
@@ -308,43 +344,4 @@ fn first_of_other_term(entries: &Entries, term: Term, from: LogIndex, through: L
 }
 
 #[cfg(test)]
-mod tests {
-    use std::task::{Context, Poll, Waker};
-    use std::time::Duration;
-
-    use super::*;
-    use crate::clock::Clock;
-    use crate::handle::{ClientQueue, Queue, QueueLimits};
-
-    #[test]
-    fn whoever_gives_up_before_anybody_leads_takes_the_command_along() {
-        let (queue, node): (_, ClientQueue) = Queue::<Words>::new(QueueLimits::default(), Clock::start());
-        let timeouts = [0, 7200, 0].map(Duration::from_secs);
-        let words = ["a", "b", "c"].map(str::to_owned);
-        let _callers = [0, 1, 2].map(|n| queue.write(&words[n], timeouts[n]));
-        let Poll::Ready(Some(batch)) = node.poll_batch(&mut Context::from_waker(Waker::noop())) else {
-            panic!("three writes are in line")
-        };
-        let WriteBatch { commands, waiting } = batch.writes.expect("writes");
-        let b = commands[1].clone();
-        let mut requests = Requests::default();
-        requests.park(Request::Write { commands, waiting });
-        requests.expire(Time::from_millis(3_600_000), None);
-        assert!(requests.earliest_deadline() > Time::from_millis(3_600_000));
-        let left = requests.unpark().pop_front().expect("one is left");
-        let Request::Write { commands, waiting } = left else { panic!("it is a write") };
-        assert_eq!((commands, waiting.len()), (vec![b], 1));
-    }
-
-    #[derive(Clone, serde::Serialize, serde::Deserialize)]
-    struct Words;
-
-    impl crate::StateMachine for Words {
-        type Command = String;
-        type Response = ();
-        type Query = ();
-        type Answer = ();
-        fn apply(&mut self, _: &mut crate::ApplyContext<'_>, _: String) {}
-        fn query(&self, (): ()) {}
-    }
-}
+mod tests;
