@@ -28,6 +28,8 @@ struct State {
     identity: Identity,
     /// `None`: in memory only, or given back.
     directory: Option<DataDirectory>,
+    /// Nothing can be recorded any more.
+    closed: bool,
     confirmed_by: BTreeSet<NodeId>,
 }
 
@@ -44,7 +46,7 @@ impl Gate {
         identity: Identity,
         directory: Option<DataDirectory>,
     ) -> Self {
-        let state = Mutex::new(State { identity, directory, confirmed_by: BTreeSet::new() });
+        let state = Mutex::new(State { identity, directory, closed: false, confirmed_by: BTreeSet::new() });
         Self { hello, founders, state }
     }
 
@@ -74,7 +76,7 @@ impl Gate {
         match state.identity.peers.get(&other.node) {
             Some(known) if *known == other.directory => Ok(()),
             Some(known) => Err(Refusal::Wiped { node: other.node, known: *known }),
-            None if state.identity.peers.len() >= PEERS_MAX => Err(Refusal::Busy),
+            None if state.closed || state.identity.peers.len() >= PEERS_MAX => Err(Refusal::Busy),
             None => {
                 state.identity.peers.insert(other.node, other.directory);
                 state.store().map_err(|error| {
@@ -87,19 +89,28 @@ impl Gate {
     }
 
     /// A peer has recorded our directory. Returns whether that was the last one missing.
-    pub(crate) fn confirmed(&self, by: NodeId) -> bool {
+    pub(crate) fn confirmed(&self, by: &Hello) -> bool {
         let mut state = self.state();
-        if state.identity.confirmed || !self.founders.contains(&by) || !state.confirmed_by.insert(by) {
+        if state.closed || state.identity.confirmed || !self.founders.contains(&by.node) {
             return false;
         }
+        if state.identity.peers.get(&by.node).is_some_and(|known| *known != by.directory) {
+            // Its disk was wiped since we met it, and may be wiped again: its memory of us counts for nothing.
+            tracing::warn!(node = %self.hello.node, by = %by.node, "a confirmation from a wiped disk does not count");
+            return false;
+        }
+        let news = state.confirmed_by.insert(by.node);
         let missing = self.missing(&state);
         if !missing.is_empty() {
-            tracing::info!(node = %self.hello.node, waiting_for = ?missing, "waiting for peers to confirm this directory");
+            if news {
+                tracing::info!(node = %self.hello.node, waiting_for = ?missing, "waiting for peers to confirm this directory");
+            }
             return false;
         }
         state.identity.confirmed = true;
         if let Err(error) = state.store() {
             tracing::error!(%error, "cannot record that all peers have confirmed this directory; it gets no vote");
+            // The next confirmation, from whomever, tries again.
             state.identity.confirmed = false;
             return false;
         }
@@ -124,7 +135,9 @@ impl Gate {
 
     /// Gives the directory back; another process may lock it from here on.
     pub(crate) fn close(&self) {
-        self.state().directory = None;
+        let mut state = self.state();
+        state.closed = true;
+        state.directory = None;
     }
 }
 
@@ -135,3 +148,6 @@ pub(super) fn incarnation(cluster: &str, founders: &BTreeSet<NodeId>) -> Incarna
     // Zero means "not known yet".
     Incarnation(hash.max(1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,7 @@ impl Inbound for HostInbound {
     }
 
     fn confirmed(&self, by: &Hello) {
-        if self.gate.confirmed(by.node) {
+        if self.gate.confirmed(by) {
             self.grant_suffrage();
         }
     }

@@ -36,6 +36,11 @@ pub(super) fn open(builder: &mut HostBuilder, node: NodeId) -> Result<Opened, St
         LogPlace::Memory => (None, new_identity(node, &builder.cluster, &founders), boxed(MemoryLog::new())),
         LogPlace::Custom(storage) => (None, new_identity(node, &builder.cluster, &founders), storage),
     };
+    // Until all founders know each other, what they found has to be the same everywhere.
+    let is_founding = !founders.is_empty() && identity.incarnation != Incarnation::default() && !identity.confirmed;
+    if is_founding && identity.incarnation != incarnation(&builder.cluster, &founders) {
+        return Err(StartError::OtherFounders { node, peers: founders.iter().map(|peer| peer.get()).collect() });
+    }
     if !identity.has_log {
         if !founders.is_empty() {
             found(storage.as_mut(), &builder.peers)?;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use raft_consensus::{LogIndex, NodeId, Raft, Settings, Start};
+use raft_consensus::{Log, LogIndex, NodeId, Raft, Settings, Start};
 use tokio::sync::{oneshot, watch};
 
 use super::actor::{HostActor, HostHold};
@@ -105,6 +105,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     let Kit { opened, node, cluster, transport, peers, join, settings, placement, .. } = kit;
     let clock = Clock::start();
     let Opened { identity, directory, storage, recovered } = opened;
+    let applied = applied_by(&kit.machine, &recovered.log)?;
     let hello = Hello {
         node,
         cluster: cluster.clone(),
@@ -138,7 +139,6 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     };
     let timer = Timer::new(clock);
     let timer_task = actix_rt::spawn(timer.clone().run());
-    let applied = kit.machine.durable_through().unwrap_or(LogIndex::ZERO);
     let raft = Raft::new(Start {
         id: node,
         settings,
@@ -213,6 +213,18 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
         queue,
         node: Arc::new(NodeFace { status: status_seen, stopped: stopped_seen, subscriptions, host: Arc::new(hold) }),
     }))
+}
+
+/// How far the machine has applied, durably.
+///
+/// The node goes on behind that: a machine that is ahead of the log, or behind what the log still holds, would miss entries.
+fn applied_by<S: StateMachine>(machine: &S, log: &Log) -> Result<LogIndex, StartError> {
+    let applied = machine.durable_through().unwrap_or(LogIndex::ZERO);
+    let (log_base, log_last) = (log.base().index, log.last().index);
+    if (log_base..=log_last).contains(&applied) {
+        return Ok(applied);
+    }
+    Err(StartError::MachineMismatch { applied, log_base, log_last })
 }
 
 fn listen(

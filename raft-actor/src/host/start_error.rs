@@ -2,7 +2,7 @@
 
 use std::io;
 
-use raft_consensus::NodeId;
+use raft_consensus::{LogIndex, NodeId};
 
 use crate::log_storage::LogError;
 
@@ -37,6 +37,28 @@ pub enum StartError {
         path: std::path::PathBuf,
         /// The node it belongs to.
         node: NodeId,
+    },
+    /// A founder that has no vote yet is started with another list of first members than before.
+    #[error(
+        "node {node} was first started with other peers than {peers:?}, and not all of those have confirmed it yet; start          it with the same list, or remove its directory if that list was wrong"
+    )]
+    OtherFounders {
+        /// The node that was to be started.
+        node: NodeId,
+        /// The ids that were listed now.
+        peers: Vec<u64>,
+    },
+    /// The state machine lives on a disk of its own and does not fit the log.
+    #[error(
+        "the state machine has durably applied everything through {applied}, but the log begins after {log_base} and          ends at {log_last}; one of them was lost or replaced: restore it, or remove the node from the cluster, start          with both empty and add it again"
+    )]
+    MachineMismatch {
+        /// What the state machine says.
+        applied: LogIndex,
+        /// The last entry that the log does not hold any more.
+        log_base: LogIndex,
+        /// The last entry of the log.
+        log_last: LogIndex,
     },
     /// The transport cannot listen.
     #[error("cannot listen on {address}: {source}")]

@@ -183,7 +183,7 @@ impl Requests {
 
     /// Notes commands that are in the log from `first` on.
     pub(super) fn propose(&mut self, first: LogPosition, waiting: Waiting) {
-        if waiting.len() == 0 {
+        if waiting.is_empty() {
             return;
         }
         self.note_deadline(&waiting);
@@ -244,17 +244,17 @@ impl Requests {
             let mut reached = proposed.split_below(last.index.next());
             if proposed.first.term < last.term {
                 proposed.waiting.fail(Failure::NoLeader { leader: None });
-            } else if proposed.waiting.len() > 0 {
+            } else if !proposed.waiting.is_empty() {
                 self.proposed.push_back(proposed);
             }
-            if reached.waiting.len() == 0 {
+            if reached.waiting.is_empty() {
                 continue;
             }
             let overwritten =
                 first_of_other_term(entries, reached.first.term, reached.first.index, reached.last_index());
             let mut ours = reached.split_below(overwritten);
             reached.waiting.fail(Failure::NoLeader { leader: None });
-            if ours.waiting.len() > 0 {
+            if !ours.waiting.is_empty() {
                 answers.push((ours.first.index, ours.waiting.answers()));
                 self.applying.push_back((ours.last_index(), ours.waiting));
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use raft_consensus::NodeId;
 
-use super::{Credit, DirectoryId, Hello, Inbound, Outbound, Transport};
+use super::{Credit, DirectoryId, Hello, Inbound, Outbound, Refusal, Transport};
 use crate::envelope::Envelope;
 use crate::registry::Registry;
 
@@ -103,6 +103,14 @@ impl LocalNetwork {
         self.shared.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets who let `node` in and whom it let in: a host that starts again has everything said to it again.
+    fn forget(&self, node: NodeId) {
+        let mut links = self.links();
+        let is_of = |(a, b): &(Seat, Seat)| a.0 == node || b.0 == node;
+        links.admitted.retain(|seats| !is_of(seats));
+        links.refused.retain(|seats| !is_of(seats));
+    }
+
     /// Lets `sender` introduce itself to `receiver`, once. Returns whether messages may pass.
     fn introduce(&self, sender: &Station, receiver: &Station) -> bool {
         let link = (sender.hello.node, receiver.hello.node);
@@ -126,7 +134,10 @@ impl LocalNetwork {
                 true
             }
             Err(refusal) => {
-                links.refused.insert(seats);
+                // Who is only busy is asked again with the next message.
+                if refusal != Refusal::Busy {
+                    links.refused.insert(seats);
+                }
                 drop(links);
                 sender.inbound.refused(receiver.hello.node, refusal);
                 false
@@ -156,6 +167,7 @@ impl Transport for LocalTransport {
             let text = format!("node {} runs on this network already; stop that one first", self.node);
             return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
         }
+        network.forget(self.node);
         network.shared.stations.insert(self.node, Arc::clone(&station));
         for other in network.shared.stations.values() {
             if other.hello.node != self.node {

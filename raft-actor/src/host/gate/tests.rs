@@ -1,0 +1,148 @@
+//! Who gets in, and who gets a vote.
+
+use super::*;
+use crate::transport::DirectoryId;
+
+const CLUSTER: &str = "c";
+
+fn founders(count: u64) -> BTreeSet<NodeId> {
+    (1..=count).map(NodeId::from).collect()
+}
+
+/// How `node` of a cluster of three introduces itself from this directory.
+fn hello(node: u64, directory: u64) -> Hello {
+    Hello {
+        node: NodeId::from(node),
+        cluster: CLUSTER.to_owned(),
+        incarnation: incarnation(CLUSTER, &founders(3)),
+        directory: DirectoryId(directory),
+        address: format!("local:{node}"),
+    }
+}
+
+fn identity() -> Identity {
+    let hello = hello(1, 11);
+    Identity::new(hello.node, CLUSTER, hello.incarnation, hello.directory)
+}
+
+/// Node 1 of three, in memory.
+fn gate() -> Gate {
+    Gate::new(hello(1, 11), founders(3), identity(), None)
+}
+
+/// Node 1 of three, as its directory remembers it.
+fn gate_in(path: &std::path::Path) -> Gate {
+    let mut directory = DataDirectory::open(path).expect("opens");
+    let identity = directory.identity().cloned().unwrap_or_else(|| {
+        let identity = identity();
+        directory.store(&identity).expect("stores");
+        identity
+    });
+    Gate::new(hello(1, 11), founders(3), identity, Some(directory))
+}
+
+#[test]
+fn a_directory_gets_a_vote_when_all_other_founders_have_confirmed_it() {
+    let gate = gate();
+    assert!(!gate.confirmed(&hello(2, 22)));
+    assert_eq!(gate.waiting_for(), [3]);
+    assert!(!gate.confirmed(&hello(2, 22)), "twice the same is not two");
+    assert!(!gate.confirmed(&hello(9, 99)), "no founder");
+    assert!(!gate.has_suffrage());
+    assert!(gate.confirmed(&hello(3, 33)));
+    assert!(gate.has_suffrage() && gate.waiting_for().is_empty());
+    assert!(!gate.confirmed(&hello(3, 33)), "that was news once");
+}
+
+/// Scenario 25: the same id comes back with an empty disk.
+#[test]
+fn a_wiped_disk_is_refused_and_its_confirmation_does_not_count() {
+    let gate = gate();
+    gate.admit(&hello(2, 22)).expect("the first time");
+    gate.admit(&hello(2, 22)).expect("again");
+    let refusal = gate.admit(&hello(2, 23)).expect_err("another directory");
+    assert_eq!(refusal, Refusal::Wiped { node: NodeId::from(2), known: DirectoryId(22) });
+    assert!(!gate.confirmed(&hello(3, 33)));
+    assert!(!gate.confirmed(&hello(2, 23)));
+    assert!(!gate.has_suffrage());
+    assert!(gate.confirmed(&hello(2, 22)), "the disk we know still counts");
+}
+
+#[test]
+fn strangers_are_refused_with_the_reason() {
+    let gate = gate();
+    let other = |change: fn(&mut Hello)| {
+        let mut hello = hello(2, 22);
+        change(&mut hello);
+        gate.admit(&hello)
+    };
+    assert!(matches!(other(|hello| hello.cluster = "d".to_owned()), Err(Refusal::Cluster { ours }) if ours == CLUSTER));
+    assert_eq!(other(|hello| hello.incarnation = Incarnation(7)), Err(Refusal::Incarnation));
+    assert!(matches!(other(|hello| hello.node = NodeId::from(1)), Err(Refusal::Identity { .. })));
+    assert_eq!(other(|_| ()), Ok(()), "none of them was recorded");
+}
+
+#[test]
+fn one_who_joins_and_does_not_know_the_founding_yet_is_let_in() {
+    let joining = Hello { incarnation: Incarnation::default(), ..hello(4, 44) };
+    assert_eq!(gate().admit(&joining), Ok(()));
+}
+
+#[test]
+fn other_members_make_another_founding() {
+    assert_ne!(incarnation(CLUSTER, &founders(3)), incarnation(CLUSTER, &founders(4)));
+    assert_ne!(incarnation(CLUSTER, &founders(3)), incarnation("d", &founders(3)));
+    assert_ne!(incarnation("", &BTreeSet::new()), Incarnation::default());
+}
+
+#[test]
+fn memory_of_peers_is_bounded_and_known_ones_still_get_in() {
+    let gate = gate();
+    for node in 2..2 + PEERS_MAX as u64 {
+        gate.admit(&hello(node, node)).expect("there is room");
+    }
+    assert_eq!(gate.admit(&hello(9999, 1)), Err(Refusal::Busy));
+    assert_eq!(gate.admit(&hello(2, 2)), Ok(()));
+}
+
+#[test]
+fn what_was_admitted_and_confirmed_is_remembered_over_a_restart() {
+    let place = tempfile::tempdir().expect("a directory");
+    let gate = gate_in(place.path());
+    gate.admit(&hello(2, 22)).expect("the first time");
+    gate.confirmed(&hello(2, 22));
+    drop(gate);
+    let gate = gate_in(place.path());
+    assert!(matches!(gate.admit(&hello(2, 23)), Err(Refusal::Wiped { .. })));
+    assert_eq!(gate.waiting_for(), [2, 3], "who confirmed is asked again until all have");
+    gate.confirmed(&hello(3, 33));
+    assert!(gate.confirmed(&hello(2, 22)));
+    drop(gate);
+    assert!(gate_in(place.path()).has_suffrage());
+}
+
+#[test]
+fn a_confirmation_that_could_not_be_recorded_is_tried_again() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("data");
+    let gate = gate_in(&path);
+    gate.confirmed(&hello(2, 22));
+    let away = place.path().join("away");
+    std::fs::rename(&path, &away).expect("moves");
+    assert!(!gate.confirmed(&hello(3, 33)), "nothing can be recorded");
+    assert!(!gate.has_suffrage());
+    assert_eq!(gate.admit(&hello(3, 33)), Err(Refusal::Busy));
+    std::fs::rename(&away, &path).expect("moves back");
+    assert!(gate.confirmed(&hello(3, 33)));
+    assert_eq!(gate.admit(&hello(3, 34)), Ok(()), "what could not be recorded was not recorded");
+}
+
+#[test]
+fn a_closed_gate_gives_its_directory_back() {
+    let place = tempfile::tempdir().expect("a directory");
+    let gate = gate_in(place.path());
+    assert!(matches!(DataDirectory::open(place.path()), Err(LogError::Locked { .. })));
+    gate.close();
+    DataDirectory::open(place.path()).expect("it is free");
+    assert_eq!(gate.admit(&hello(2, 22)), Err(Refusal::Busy), "it could not be remembered any more");
+}
