@@ -41,7 +41,8 @@ async fn a_deposed_leader_tells_its_callers_and_has_room_for_new_ones() {
     other.with_timeout(Duration::from_secs(30)).write(1).await.expect("two of three elect a leader");
     cluster.network().rejoin(id);
     for write in lost {
-        match write.await {
+        let told = tokio::time::timeout(Duration::from_secs(60), write).await;
+        match told.expect("long before the deadline, as soon as the successor's log has come over") {
             Err(error) => assert!(!error.maybe_applied(), "{error}"),
             Ok(sum) => panic!("nobody but the cut off leader had it, and yet the sum is {sum}"),
         }
