@@ -1,6 +1,7 @@
 //! The small numbers of Raft as types of their own, so that the compiler keeps
 //! a term from being used as an index.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::time::Duration;
 
@@ -154,6 +155,16 @@ impl LogPosition {
     pub const fn new(term: Term, index: LogIndex) -> Self {
         Self { term, index }
     }
+
+    /// Whether a log with an entry here cannot have one at `other`: an index holds one entry, and along
+    /// a log terms never fall (§5.3).
+    pub fn rules_out(self, other: Self) -> bool {
+        match other.index.cmp(&self.index) {
+            Ordering::Less => other.term > self.term,
+            Ordering::Equal => other.term != self.term,
+            Ordering::Greater => other.term < self.term,
+        }
+    }
 }
 
 /// Printed as `index@term`.
@@ -193,5 +204,20 @@ impl Time {
     /// How long ago `earlier` was; zero if it lies ahead.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_rules_out_what_no_log_can_hold_beside_it() {
+        let at = |term, index| LogPosition::new(Term::new(term), LogIndex::new(index));
+        let is_ruled_out = |other| at(3, 5).rules_out(other);
+        assert!(!is_ruled_out(at(3, 5)));
+        assert!(is_ruled_out(at(2, 5)) && is_ruled_out(at(4, 5)), "one entry for each index");
+        assert!(is_ruled_out(at(2, 6)) && !is_ruled_out(at(3, 6)) && !is_ruled_out(at(9, 6)));
+        assert!(is_ruled_out(at(4, 4)) && !is_ruled_out(at(3, 4)) && !is_ruled_out(at(1, 4)));
     }
 }

@@ -242,7 +242,7 @@ impl Requests {
                 "whoever waits for an entry before these was answered with it"
             );
             let mut reached = proposed.split_below(last.index.next());
-            if proposed.first.term < last.term {
+            if last.rules_out(proposed.first) {
                 proposed.waiting.fail(Failure::NoLeader { leader: None });
             } else if !proposed.waiting.is_empty() {
                 self.proposed.push_back(proposed);

@@ -10,7 +10,8 @@ use raft_consensus::{Entry, Payload};
 use super::*;
 use crate::WriteError;
 use crate::clock::Clock;
-use crate::handle::{ClientQueue, Consistency, Queue, QueueLimits, Writes};
+use crate::handle::{ClientQueue, Consistency, Queue, QueueLimits};
+use crate::state_machine::Writes;
 
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 struct Words;
