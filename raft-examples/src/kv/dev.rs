@@ -4,8 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use raft_actor::handle::StatusWatch;
-use raft_actor::{RaftHost, Role};
+use raft_actor::RaftHost;
 use raft_transport::Tcp;
 use serde_json::json;
 
@@ -53,8 +52,9 @@ pub async fn run(options: Dev) -> Result<(), Failure> {
         );
         nodes.push(Served { id, raft, listener });
     }
-    for node in &nodes {
-        actix_web::rt::spawn(announce_leadership(report, node.raft.watch()));
+    // One of them is enough to tell.
+    if let Some(node) = nodes.first() {
+        actix_web::rt::spawn(report.leaders(node.raft.watch()));
     }
     serve(nodes).await?;
     report.say("stopped; the data is kept", &json!({ "event": "stopped" }));
@@ -86,16 +86,4 @@ fn make_directories(data_dir: &Path, nodes: u16) -> Result<(), Failure> {
     (1..=nodes)
         .try_for_each(|id| fs::create_dir_all(data_dir.join(id.to_string())))
         .map_err(|source| Failure::Directory { path: data_dir.to_owned(), source })
-}
-
-/// Says whenever this node begins to lead.
-async fn announce_leadership(report: Report, mut status: StatusWatch) {
-    let mut announced = None;
-    while let Ok(now) = status.wait_for(|now| now.role == Role::Leader && announced != Some(now.term)).await {
-        announced = Some(now.term);
-        report.say(
-            &format!("node {} leads (term {})", now.node_id, now.term),
-            &json!({ "event": "leader", "node_id": now.node_id, "term": now.term }),
-        );
-    }
 }

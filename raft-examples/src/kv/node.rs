@@ -41,6 +41,7 @@ pub async fn run(options: Node) -> Result<(), Failure> {
         &format!("node {id} of cluster {:?} serves http://{} (raft on {})", options.cluster, options.http, options.listen),
         &json!({ "event": "serving", "node_id": id, "http": options.http.to_string(), "raft": options.listen.to_string() }),
     );
+    actix_web::rt::spawn(report.leaders(raft.watch()));
     serve(vec![Served { id, raft, listener: http }]).await
 }
 

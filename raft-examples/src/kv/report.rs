@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
-use serde_json::Value;
+use raft_actor::Status;
+use raft_actor::handle::StatusWatch;
+use serde_json::{Value, json};
 
 /// Where the reports of a run go.
 #[derive(Debug, Clone, Copy)]
@@ -21,5 +23,18 @@ impl Report {
         // A reader that went away (`raft-kv dev | head`) is no reason to stop serving.
         let _ = if self.json { writeln!(out, "{object}") } else { writeln!(out, "{sentence}") };
         let _ = out.flush();
+    }
+
+    /// Tells who leads, whenever a node comes to know of another leader; until the node stops.
+    pub(super) async fn leaders(self, mut status: StatusWatch) {
+        let mut told = None;
+        let leader = |now: &Status| now.leader_id.map(|leader| (now.term, leader));
+        while let Ok(now) = status.wait_for(|now| now.leader_id.is_some() && leader(now) != told).await {
+            told = leader(&now);
+            if let Some((term, node)) = told {
+                let object = json!({ "event": "leader", "node_id": node, "term": term });
+                self.say(&format!("node {node} leads (term {term})"), &object);
+            }
+        }
     }
 }
