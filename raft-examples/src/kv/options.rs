@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// A replicated, durable key-value service.
 #[derive(Debug, Parser)]
-#[command(name = "raft-kv", version, about, after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
+#[command(name = "raft-kv", version, about = "A replicated, durable key-value service", after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
 pub struct RaftKv {
     /// What to run; `dev` if nothing is said.
     #[command(subcommand)]
@@ -22,7 +22,7 @@ pub struct RaftKv {
 const EXAMPLE: &str = "\
 Example:
   raft-kv dev                                       # three nodes, http://127.0.0.1:8101 to 8103
-  curl -X PUT 127.0.0.1:8101/kv/x -d 3              # {\"index\":2,\"previous\":null}
+  curl -X PUT 127.0.0.1:8101/kv/x -d 3              # {\"index\":3,\"previous\":null}
   curl 127.0.0.1:8103/kv/x                          # 3
   curl 127.0.0.1:8102/raft/status                   # who leads, what is committed
 RUST_LOG=info (or debug) shows what the nodes do.";

@@ -92,6 +92,9 @@ fn a_body_that_never_comes(node: &Client) {
     let head = "PUT /kv/slow?timeout_ms=200 HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx";
     let answer = Asked::send(node, head).answer();
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("body_too_slow"), "{answer}");
+    let head = "PUT /kv/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n";
+    let answer = Asked::send(node, head).answer();
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("value_too_long"), "{answer}");
     assert_eq!(ask(node, "GET", "/kv/slow", "").status, 404);
 }
 

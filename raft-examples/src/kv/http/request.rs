@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,6 +35,8 @@ pub(super) struct KeyRequest {
     pub(super) consistency: Consistency,
     timeout: Duration,
     deadline: Instant,
+    /// Bytes of the body, if the client said so beforehand.
+    announced: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,7 +63,9 @@ impl KeyRequest {
         };
         let timeout = Duration::from_millis(timeout);
         let consistency = consistency_of(parameters.consistency.as_deref())?;
-        Ok(Self { key, consistency, timeout, deadline: Instant::now() + timeout })
+        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        let announced = length.and_then(|length| length.parse().ok());
+        Ok(Self { key, consistency, timeout, deadline: Instant::now() + timeout, announced })
     }
 
     /// As [`KeyRequest::of`], for a write.
@@ -104,6 +109,10 @@ impl KeyRequest {
 
     /// Reads a body of at most `limit` bytes, for at most the time of the request.
     async fn bytes(&self, body: web::Payload, limit: usize) -> Result<Vec<u8>, Problem> {
+        // Who announces too much is told before it is sent.
+        if self.announced.is_some_and(|bytes| bytes > limit as u64) {
+            return Err(Problem::ValueTooLong);
+        }
         let too_slow = Problem::BodyTooSlow { timeout_ms: self.timeout.as_millis().try_into().unwrap_or(u64::MAX) };
         match tokio::time::timeout(self.time_left(), body.to_bytes_limited(limit)).await {
             Err(_elapsed) => Err(too_slow),
