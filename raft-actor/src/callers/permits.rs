@@ -8,14 +8,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct QueueLimits {
     /// Most requests under way. At least 1.
     pub requests_max: u64,
-    /// Most bytes of encoded commands under way; also the most a single command may take.
+    /// Most bytes of encoded commands under way.
     pub bytes_max: u64,
+    /// Most bytes of a single encoded command; a larger one is refused as `TooLarge`. The transport has to
+    /// carry it, so it must be well below what that takes as one message (32 MiB over TCP).
+    pub command_bytes_max: u64,
+}
+
+impl QueueLimits {
+    /// The most that a single command may take.
+    pub(crate) fn largest_command(&self) -> u64 {
+        self.bytes_max.min(self.command_bytes_max)
+    }
 }
 
 impl Default for QueueLimits {
-    /// 65 536 requests, 64 MiB.
+    /// 65 536 requests, 64 MiB, 8 MiB for one command.
     fn default() -> Self {
-        Self { requests_max: 65_536, bytes_max: 64 << 20 }
+        Self { requests_max: 65_536, bytes_max: 64 << 20, command_bytes_max: 8 << 20 }
     }
 }
 

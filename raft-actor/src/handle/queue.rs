@@ -151,8 +151,9 @@ impl<S: StateMachine> Queue<S> {
             return Err(Failure::BadRequest);
         }
         let bytes = out.len() as u64;
-        if bytes > self.limits.bytes_max {
-            return Err(Failure::TooLarge { bytes, bytes_max: self.limits.bytes_max });
+        let bytes_max = self.limits.largest_command();
+        if bytes > bytes_max {
+            return Err(Failure::TooLarge { bytes, bytes_max });
         }
         Ok(())
     }
@@ -279,7 +280,7 @@ pub(crate) trait AnyQueue: Send + Sync {
     fn earliest_deadline(&self) -> Time;
     /// Takes room for callers at another node.
     fn admit(&self, amount: Amount) -> Result<Permit, Failure>;
-    /// Whether these bytes are a command of this machine.
+    /// Whether these bytes are a command of this machine, and none that is too large.
     fn is_command(&self, bytes: &[u8]) -> bool;
 }
 
@@ -331,6 +332,6 @@ impl<S: StateMachine> AnyQueue for Queue<S> {
     }
 
     fn is_command(&self, bytes: &[u8]) -> bool {
-        decode::<S::Command>(bytes).is_ok()
+        bytes.len() as u64 <= self.limits.largest_command() && decode::<S::Command>(bytes).is_ok()
     }
 }

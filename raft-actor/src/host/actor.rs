@@ -21,6 +21,9 @@ use crate::transport::Outbound;
 /// How long a thread gets to end before it is left behind; only user code that never returns takes that long.
 const JOIN_MAX: Duration = Duration::from_secs(10);
 
+/// So many turns node and streams get to let go of the transport; only a disk that does not answer takes more.
+const TURNS_MAX: usize = 1000;
+
 /// Take the host down, in order.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
@@ -37,6 +40,7 @@ pub(super) struct HostActor {
     pub(super) groups: BTreeMap<GroupId, Addr<RaftNode>>,
     /// The threads of log and state machine, where they have their own.
     pub(super) arbiters: Vec<Arbiter>,
+    pub(super) log_has_a_thread: bool,
     pub(super) timer: actix_rt::task::JoinHandle<()>,
     /// The thread that this runs on, if it is the host's own.
     pub(super) own_thread: Option<NodeThread>,
@@ -66,10 +70,33 @@ impl Handler<GroupStopped> for HostActor {
         self.groups.remove(&group);
         self.inbound.groups.remove(&group);
         self.reason.get_or_insert(reason);
-        if self.groups.is_empty() {
-            self.storage.do_send(CloseLog);
-            ctx.stop();
+        if self.groups.is_empty()
+            && let Some(outbound) = self.outbound.take()
+        {
+            self.wind_down(outbound, ctx);
         }
+    }
+}
+
+impl HostActor {
+    /// Ends once those who live on this very thread are gone: nobody joins that one, and whoever is told that
+    /// the host is down may start it again at once, with the same directory and the same address.
+    fn wind_down(&self, outbound: Rc<dyn Outbound>, ctx: &mut Context<Self>) {
+        let closed = self.storage.send(CloseLog);
+        let log_has_a_thread = self.log_has_a_thread;
+        let parts_gone = async move {
+            if !log_has_a_thread {
+                // An error means that it is gone already.
+                let _ = closed.await;
+            }
+            for _ in 0..TURNS_MAX {
+                if Rc::strong_count(&outbound) == 1 {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        ctx.spawn(parts_gone.into_actor(self).map(|(), _, ctx| ctx.stop()));
     }
 }
 
@@ -85,10 +112,8 @@ impl Drop for HostActor {
         let reason = self.reason.take().unwrap_or(StopReason::Lost { part: "RaftHost" });
         let has_threads = !arbiters.is_empty() || own_thread.is_some();
         let take_down = move || {
-            join_all(arbiters);
-            if let Some(thread) = own_thread {
-                thread.stop_and_join();
-            }
+            join_all(arbiters.into_iter().map(|arbiter| move || stop_and_join(arbiter)));
+            join_all(own_thread.into_iter().map(|thread| move || thread.stop_and_join()));
             inbound.gate.close();
             stopped.send_replace(Some(reason));
         };
@@ -104,22 +129,27 @@ impl Drop for HostActor {
     }
 }
 
-/// Waits for the threads to end; not for ever.
-fn join_all(arbiters: Vec<Arbiter>) {
+fn stop_and_join(arbiter: Arbiter) {
+    arbiter.stop();
+    // A panic there has been reported by the panic hook.
+    let _ = arbiter.join();
+}
+
+/// Waits for threads to end, but not for ever: user code or a disk may never return.
+fn join_all(threads: impl Iterator<Item = impl FnOnce() + Send + 'static>) {
     let (done, all_done) = mpsc::channel();
-    let count = arbiters.len();
-    for arbiter in arbiters {
+    let mut count = 0;
+    for join in threads {
         let done = done.clone();
+        count += 1;
         std::thread::spawn(move || {
-            arbiter.stop();
-            // A panic there has been reported by the panic hook.
-            let _ = arbiter.join();
+            join();
             let _ = done.send(());
         });
     }
     for _ in 0..count {
         if all_done.recv_timeout(JOIN_MAX).is_err() {
-            tracing::error!("a thread of the log or of the state machine does not end; it is left behind");
+            tracing::error!("a thread of this host does not end; it is left behind");
             return;
         }
     }

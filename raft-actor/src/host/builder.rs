@@ -22,6 +22,9 @@ impl RaftHost {
     }
 }
 
+/// What a message needs beyond its largest commands.
+const MESSAGE_OVERHEAD_BYTES: u64 = 1 << 20;
+
 /// Where a host keeps its log.
 pub(super) enum LogPlace {
     Memory,
@@ -174,6 +177,15 @@ impl HostBuilder {
         if self.settings.inflight_appends_max == 0 {
             return wrong(
                 "at least one AppendEntries must be allowed on its way; set inflight_appends_max to 1 or more",
+            );
+        }
+        let largest = self.settings.append_batch_bytes_max.max(self.queue_limits.largest_command());
+        let carried = self.transport.as_ref().map_or(u64::MAX, |transport| transport.message_bytes_max());
+        if largest.saturating_add(MESSAGE_OVERHEAD_BYTES) > carried {
+            // What the transport does not carry would be sent again and again, for ever.
+            return wrong(
+                "the transport's messages are too small; lower append_batch_bytes_max and command_bytes_max well below \
+                 what it takes as one message, or raise that",
             );
         }
         if !self.join && !self.peers.contains_key(&node) {

@@ -1,7 +1,11 @@
 //! What arrives at a host, on its way to the group it is for.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use actix::Addr;
 use raft_consensus::{GroupId, NodeId};
+use tokio::time::Instant;
 
 use super::gate::Gate;
 use crate::envelope::Envelope;
@@ -9,15 +13,47 @@ use crate::node::{PeerUnreachable, RaftNode, Received, SuffrageGranted};
 use crate::registry::Registry;
 use crate::transport::{Credit, Hello, Inbound, Refusal};
 
+/// Least time between two lines of the log of one kind that strangers can cause.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Lets one complaint through at a time: who floods the port must not flood the log.
+#[derive(Debug, Default)]
+struct Complaints {
+    last: Mutex<Option<Instant>>,
+}
+
+impl Complaints {
+    /// Whether it is time for another one.
+    fn may_speak(&self, now: Instant) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = last.is_none_or(|last| now.duration_since(last) >= COMPLAINT_INTERVAL);
+        if may {
+            *last = Some(now);
+        }
+        may
+    }
+}
+
+/// Logs at this level if `$complaints` lets it through, else for debugging only.
+macro_rules! complain {
+    ($level:ident, $complaints:expr, $($what:tt)+) => {
+        if $complaints.may_speak(Instant::now()) { tracing::$level!($($what)+) } else { tracing::debug!($($what)+) }
+    };
+}
+
 /// The host as its transport sees it.
 pub(crate) struct HostInbound {
     pub(super) gate: Gate,
     pub(super) groups: Registry<GroupId, Addr<RaftNode>>,
+    /// Of hosts that are not let in.
+    refusing: Complaints,
+    /// Of not being let in.
+    refused: Complaints,
 }
 
 impl HostInbound {
     pub(super) fn new(gate: Gate) -> Self {
-        Self { gate, groups: Registry::default() }
+        Self { gate, groups: Registry::default(), refusing: Complaints::default(), refused: Complaints::default() }
     }
 
     fn grant_suffrage(&self) {
@@ -32,7 +68,7 @@ impl Inbound for HostInbound {
     fn admit(&self, hello: &Hello) -> Result<(), Refusal> {
         let verdict = self.gate.admit(hello);
         if let Err(refusal) = &verdict {
-            tracing::warn!(node = %self.gate.hello().node, from = %hello.node, %refusal, "refused a host");
+            complain!(warn, self.refusing, node = %self.gate.hello().node, from = %hello.node, %refusal, "refused a host");
         }
         verdict
     }
@@ -44,7 +80,7 @@ impl Inbound for HostInbound {
     }
 
     fn refused(&self, by: NodeId, refusal: Refusal) {
-        tracing::error!(node = %self.gate.hello().node, %by, "a peer refuses this node: {refusal}");
+        complain!(error, self.refused, node = %self.gate.hello().node, %by, "a peer refuses this node: {refusal}");
     }
 
     fn deliver(&self, envelope: Envelope, credit: Credit) {
@@ -58,5 +94,18 @@ impl Inbound for HostInbound {
         for group in self.groups.values() {
             group.do_send(PeerUnreachable(peer));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_strangers_makes_one_line_every_few_seconds() {
+        let complaints = Complaints::default();
+        let start = Instant::now();
+        let lines = (0..10_000).filter(|ms| complaints.may_speak(start + Duration::from_millis(*ms))).count();
+        assert_eq!(lines, 2);
     }
 }

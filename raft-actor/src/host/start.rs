@@ -201,6 +201,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
             storage,
             groups: [(GROUP, node_addr)].into(),
             arbiters,
+            log_has_a_thread: !is_log_inline,
             timer: timer_task,
             own_thread: kit.own_thread,
             stopped,

@@ -31,6 +31,11 @@ pub trait Transport: Send + 'static {
 
     /// The address under which others reach this host; known before the start.
     fn address(&self) -> String;
+
+    /// Most bytes of one encoded message. The default is for transports that do not care.
+    fn message_bytes_max(&self) -> u64 {
+        u64::MAX
+    }
 }
 
 /// The sending half of a started transport; lives on the node's thread. Dropping the last one stops the transport.

@@ -122,7 +122,11 @@ impl RaftBench {
         let clients = self.clients.iter().copied().max().unwrap_or(1) as u64;
         // Room for the envelope around the payload, and for a request that is answered but not yet given back.
         let bytes = clients * 2 * (self.payload as u64 + 64);
-        QueueLimits { requests_max: default.requests_max.max(clients * 2), bytes_max: default.bytes_max.max(bytes) }
+        QueueLimits {
+            requests_max: default.requests_max.max(clients * 2),
+            bytes_max: default.bytes_max.max(bytes),
+            ..default
+        }
     }
 }
 

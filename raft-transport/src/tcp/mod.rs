@@ -145,6 +145,10 @@ impl Transport for Tcp {
     fn address(&self) -> String {
         self.advertised.clone().unwrap_or_else(|| self.local.to_string())
     }
+
+    fn message_bytes_max(&self) -> u64 {
+        self.options.frame_bytes_max.into()
+    }
 }
 
 /// What the tasks of a transport have in common. No borrow of its cells may be

@@ -5,12 +5,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use raft_consensus::Time;
 use serde::{Deserialize, Serialize};
 
 use super::support::*;
 use crate::callers::Failure;
 use crate::callers::decode;
 use crate::clock::Clock;
+use crate::envelope::{Forward, ForwardError, ForwardKind};
 use crate::handle::queue::{Consistency, Queue};
 use crate::handle::{QueueLimits, ReadError, WriteError};
 use crate::{ApplyContext, StateMachine};
@@ -124,6 +126,20 @@ fn a_command_larger_than_the_queue_is_told_its_size() {
     assert!(!error.maybe_applied());
 }
 
+/// The transport could not carry it: it would be sent again and again, and nothing behind it.
+#[test]
+fn a_command_too_large_to_be_replicated_is_refused_at_the_edge_and_when_it_was_forwarded() {
+    let (queue, node) = words();
+    let word = "x".repeat(8 << 20);
+    let refused = error(queue.word(&word));
+    assert!(matches!(refused, WriteError::TooLarge { bytes_max, .. } if bytes_max == 8 << 20), "{refused}");
+    let (outlet, replies) = outlet();
+    let requests = vec![crate::callers::encode_to_bytes(&word).expect("encodes")];
+    let forward = Forward { id: 1, timeout_ms: 1000, kind: ForwardKind::Write, requests };
+    assert!(node.accept_forward(forward, Time::ZERO, outlet).writes.is_none());
+    assert_eq!(replies.lock().expect("no panic")[0].outcomes, [Err(ForwardError::BadRequest)]);
+}
+
 #[test]
 fn closing_fails_those_in_line_and_refuses_all_later_ones() {
     let (queue, node) = words();
@@ -215,7 +231,8 @@ fn one_poll_hands_out_a_limited_batch_and_the_next_one_the_rest() {
 
 #[test]
 fn a_batch_is_limited_in_bytes_but_never_empty() {
-    let (queue, node) = words();
+    let limits = QueueLimits { command_bytes_max: 16 << 20, ..QueueLimits::default() };
+    let (queue, node) = Queue::<Words>::new(limits, Clock::start());
     let large = "x".repeat(5 << 20);
     let larger = "x".repeat(9 << 20);
     let _callers: Vec<_> = [&large, &large, &larger].map(|word| queue.word(word)).into();

@@ -94,7 +94,7 @@ fn answer_somehow(Task { mut part, mut answers, writes }: Task, rng: &mut StdRng
 #[test]
 fn every_caller_gets_exactly_one_outcome_and_all_room_comes_back() {
     for seed in 0..8 {
-        let limits = QueueLimits { requests_max: CLIENTS * BURST - 20, bytes_max: 1 << 20 };
+        let limits = QueueLimits { requests_max: CLIENTS * BURST - 20, bytes_max: 1 << 20, ..QueueLimits::default() };
         let (queue, node) = crate::handle::Queue::<Words>::new(limits, crate::clock::Clock::start());
         let outcomes = AtomicU64::new(0);
         let done = AtomicBool::new(false);

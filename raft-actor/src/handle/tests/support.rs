@@ -49,7 +49,7 @@ pub(super) fn words() -> (Arc<Queue<Words>>, ClientQueue) {
 }
 
 pub(super) fn limited(requests_max: u64, bytes_max: u64) -> (Arc<Queue<Words>>, ClientQueue) {
-    Queue::new(QueueLimits { requests_max, bytes_max }, Clock::start())
+    Queue::new(QueueLimits { requests_max, bytes_max, ..QueueLimits::default() }, Clock::start())
 }
 
 impl Queue<Words> {
