@@ -11,7 +11,7 @@ use raft_consensus::{Input, LogIndex, NodeId, ProposalId, ProposalOutcome, ReadI
 use super::requests::{Forwarded, Request};
 use super::{NextBatch, RaftNode, SendOut};
 use crate::callers::{Failure, Outlet, Waiting};
-use crate::envelope::{Body, Envelope, Forward, ForwardError, ForwardReply};
+use crate::envelope::{Body, Envelope, Forward, ForwardError, ForwardKind, ForwardReply};
 use crate::handle::{ClientBatch, StopReason, WriteBatch};
 use crate::log_storage::LogError;
 use crate::node::apply::APPLY_BATCH_BYTES_MAX;
@@ -203,7 +203,7 @@ impl RaftNode {
     pub(super) fn leader_changed(&mut self, leader: Option<NodeId>) {
         let Some(leader) = leader else { return };
         // The old leader's answers will not come, or come too late to be waited for.
-        for request in self.requests.lose_forwarded(|to| to != leader) {
+        for request in self.requests.lose_forwarded(|forwarded| forwarded.to != leader) {
             match request {
                 Request::Write { waiting, .. } => waiting.fail(Failure::Unknown),
                 Request::Read { waiting } => self.requests.park(Request::Read { waiting }),
@@ -211,6 +211,15 @@ impl RaftNode {
         }
         // Not within this step: the core is in the middle of its effects.
         self.retry_at = Some(Time::ZERO);
+    }
+
+    /// Messages to `peer` got lost. Reads change nothing, so those that it was asked are asked again;
+    /// writes may have arrived and wait on.
+    pub(super) fn peer_unreachable(&mut self, peer: NodeId) {
+        let is_lost = |forwarded: &Forwarded| forwarded.to == peer && forwarded.request.kind() == ForwardKind::Read;
+        for request in self.requests.lose_forwarded(is_lost) {
+            self.park_for_retry(request);
+        }
     }
 
     /// Hands the state machine what it may apply and has room for.

@@ -350,6 +350,7 @@ impl Handler<PeerUnreachable> for RaftNode {
 
     fn handle(&mut self, PeerUnreachable(peer): PeerUnreachable, ctx: &mut Context<Self>) {
         self.step(Input::Unreachable(peer), ctx);
+        self.peer_unreachable(peer);
         self.settle(ctx);
     }
 }

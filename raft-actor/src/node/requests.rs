@@ -172,13 +172,10 @@ impl Requests {
         self.forwarded.insert(id, forwarded);
     }
 
-    /// Takes out everything that was forwarded to a node for which `lost` holds:
-    /// no answer is to be expected any more.
-    pub(super) fn lose_forwarded(&mut self, lost: impl Fn(NodeId) -> bool) -> Vec<Request> {
-        self.forwarded
-            .extract_if(.., |_, forwarded| lost(forwarded.to))
-            .map(|(_, forwarded)| forwarded.request)
-            .collect()
+    /// Takes out everything that was forwarded and for which `lost` holds: no answer is to be expected any more.
+    pub(super) fn lose_forwarded(&mut self, lost: impl Fn(&Forwarded) -> bool) -> Vec<Request> {
+        let lost = self.forwarded.extract_if(.., |_, forwarded| lost(forwarded));
+        lost.map(|(_, forwarded)| forwarded.request).collect()
     }
 
     /// Notes commands that are in the log from `first` on.

@@ -238,6 +238,21 @@ fn two_runs_of_a_node_name_their_requests_differently() {
 }
 
 #[test]
+fn only_what_was_sent_where_nothing_arrives_is_lost() {
+    let mut node = Node::new();
+    let mut forward = |to: u64| {
+        let (callers, WriteBatch { commands, waiting }) = node.batch(&[HOUR]);
+        node.requests.forward(NodeId::from(to), Request::Write { commands, waiting });
+        callers
+    };
+    let (mut lost, mut kept) = (forward(2), forward(3));
+    for request in node.requests.lose_forwarded(|forwarded| forwarded.to == NodeId::from(2)) {
+        request.into_waiting().fail(Failure::Unknown);
+    }
+    assert_eq!([told(&mut lost), told(&mut kept)], [["unknown"], ["waits"]]);
+}
+
+#[test]
 fn everybody_is_answered_when_the_node_stops() {
     let mut node = Node::new();
     let mut proposed = node.propose(1, 1, 1);
