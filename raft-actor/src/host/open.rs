@@ -119,3 +119,6 @@ fn found(storage: &mut dyn LogStorage, peers: &std::collections::BTreeMap<NodeId
     }])?;
     Ok(storage.sync()?)
 }
+
+#[cfg(test)]
+mod tests;
