@@ -3,31 +3,108 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::time::Instant;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 const RECORD_BYTES: u64 = 256;
 const APPENDS: u64 = 1000;
 
-/// The median time of one append of 256 bytes that is synced, into a file that was filled with zeros before, in microseconds.
-///
-/// # Errors
-/// If the directory does not take a file.
-pub(super) fn synced_append_us(directory: &Path) -> io::Result<f64> {
-    let mut file = tempfile::tempfile_in(directory)?;
-    file.write_all(&vec![0; (RECORD_BYTES * APPENDS) as usize])?;
-    file.sync_all()?;
+/// Medians in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DiskTimes {
+    /// One synced append of 256 bytes, into a file that was filled with zeros before.
+    pub(super) synced_append_us: f64,
+    /// As many of them at once as there are nodes, each on a thread of its own, until a majority is done:
+    /// a replicated write without Raft. On one disk the syncs of the nodes stand in each other's way.
+    pub(super) quorum_append_us: f64,
+}
+
+impl DiskTimes {
+    /// Measures in `directory`, whose disk should have nothing else to do.
+    ///
+    /// # Errors
+    /// If the directory does not take files.
+    pub(super) fn measure(directory: &Path, nodes: u64) -> io::Result<Self> {
+        Ok(Self {
+            synced_append_us: synced_append_us(directory)?,
+            quorum_append_us: quorum_append_us(directory, nodes)?,
+        })
+    }
+}
+
+fn synced_append_us(directory: &Path) -> io::Result<f64> {
+    let mut file = zeros(directory)?;
     let mut times = Vec::new();
     for append in 0..APPENDS {
         let begun = Instant::now();
         synced_append(&mut file, append)?;
         times.push(begun.elapsed());
     }
-    times.sort_unstable();
-    Ok(times[times.len() / 2].as_secs_f64() * 1e6)
+    Ok(median_us(times))
+}
+
+fn quorum_append_us(directory: &Path, nodes: u64) -> io::Result<f64> {
+    let (done, finished) = mpsc::channel();
+    let mut writers = Vec::new();
+    for _ in 0..nodes {
+        let (order, orders) = mpsc::channel();
+        let (mut file, done) = (zeros(directory)?, done.clone());
+        thread::spawn(move || {
+            for append in orders {
+                let result = synced_append(&mut file, append).map(|()| append);
+                if done.send(result).is_err() {
+                    return;
+                }
+            }
+        });
+        writers.push(order);
+    }
+    let mut times = Vec::new();
+    for append in 0..APPENDS {
+        let begun = Instant::now();
+        for writer in &writers {
+            // One that has ended has said why.
+            let _ = writer.send(append);
+        }
+        let mut missing = nodes / 2 + 1;
+        while missing > 0 {
+            let done = finished.recv().expect("this function holds a sender")?;
+            // Those of earlier rounds come late.
+            missing -= u64::from(done == append);
+        }
+        times.push(begun.elapsed());
+    }
+    Ok(median_us(times))
+}
+
+fn zeros(directory: &Path) -> io::Result<File> {
+    let mut file = tempfile::tempfile_in(directory)?;
+    file.write_all(&vec![0; (RECORD_BYTES * APPENDS) as usize])?;
+    file.sync_all()?;
+    Ok(file)
 }
 
 fn synced_append(file: &mut File, append: u64) -> io::Result<()> {
     file.seek(SeekFrom::Start(append * RECORD_BYTES))?;
     file.write_all(&[0xa5; RECORD_BYTES as usize])?;
     file.sync_data()
+}
+
+fn median_us(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64() * 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quorum_of_appends_comes_to_an_end_for_any_number_of_nodes() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        for nodes in [1, 2, 3] {
+            assert!(quorum_append_us(directory.path(), nodes).expect("the directory takes files") > 0.0);
+        }
+    }
 }

@@ -19,6 +19,7 @@ mod report;
 mod row;
 
 use cluster::{CALM, Cluster};
+use disk::DiskTimes;
 use options::{RaftBench, Store};
 use report::Report;
 use row::Row;
@@ -96,9 +97,9 @@ async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError>
     }
     let directory = cluster.shutdown().await;
     // Before the directory goes: to remove large files keeps a disk busy.
-    let synced_append_us = match options.store {
-        Store::Wal => Some(disk::synced_append_us(directory.path())?),
+    let disk = match options.store {
+        Store::Wal => Some(DiskTimes::measure(directory.path(), options.nodes)?),
         Store::Memory => None,
     };
-    Ok(Row::new(options, clients, &result, peak_rss_bytes, synced_append_us))
+    Ok(Row::new(options, clients, &result, peak_rss_bytes, disk))
 }

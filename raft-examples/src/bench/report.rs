@@ -39,7 +39,7 @@ impl Report {
             print!(
                 "store   transport clients      ops/s  (min .. max)             p50 us    p99 us  p99.9 us  cpu us/op  peak MiB"
             );
-            println!("{}", if durable { "  sync us  p50/sync" } else { "" });
+            println!("{}", if durable { "  sync us  quorum us  p50/sync" } else { "" });
         }
         let store = format!("{:?}", row.store).to_lowercase();
         let transport = format!("{:?}", row.transport).to_lowercase();
@@ -54,8 +54,8 @@ impl Report {
             row.cpu_us_per_op,
             row.peak_rss_bytes >> 20,
         );
-        if let (Some(sync), Some(ratio)) = (row.synced_append_us, row.p50_in_synced_appends) {
-            print!(" {sync:>8.1} {ratio:>9.2}");
+        if let (Some(sync), Some(quorum)) = (row.synced_append_us, row.quorum_append_us) {
+            print!(" {sync:>8.1} {quorum:>10.1} {:>9.2}", row.p50_in_synced_appends.unwrap_or_default());
         }
         println!("{}", if row.errors == 0 { String::new() } else { format!("  {} errors", row.errors) });
         if row.synced_append_us.is_some_and(|us| us < 10.0) {

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::disk::DiskTimes;
 use super::load::LoadResult;
 use super::options::{RaftBench, Store, Threads, Transport};
 
@@ -32,10 +33,12 @@ pub(super) struct Row {
     pub(super) errors: u64,
     seconds: f64,
     runs: usize,
-    /// The median of one synced append of 256 bytes to the same disk, before and after the run.
+    /// What the disk takes alone; see [`DiskTimes`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) synced_append_us: Option<f64>,
-    /// How many of those the median request takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quorum_append_us: Option<f64>,
+    /// How many synced appends the median request takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) p50_in_synced_appends: Option<f64>,
 }
@@ -46,7 +49,7 @@ impl Row {
         clients: usize,
         result: &LoadResult,
         peak_rss_bytes: u64,
-        synced_append_us: Option<f64>,
+        disk: Option<DiskTimes>,
     ) -> Self {
         let done = result.latencies_ns.len() as f64;
         let ops_per_s = (done / result.seconds).round();
@@ -71,8 +74,9 @@ impl Row {
             errors: result.errors,
             seconds: rounded(result.seconds, 1000.0),
             runs: 1,
-            synced_append_us: synced_append_us.map(|us| rounded(us, 10.0)),
-            p50_in_synced_appends: synced_append_us.map(|us| rounded(p50_us / us, 100.0)),
+            synced_append_us: disk.map(|disk| rounded(disk.synced_append_us, 10.0)),
+            quorum_append_us: disk.map(|disk| rounded(disk.quorum_append_us, 10.0)),
+            p50_in_synced_appends: disk.map(|disk| rounded(p50_us / disk.synced_append_us, 100.0)),
         }
     }
 
