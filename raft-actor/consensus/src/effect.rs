@@ -1,7 +1,7 @@
 //! What a member wants done.
 
 use crate::{
-    Entries, HardState, LogIndex, LogPosition, Message, NodeId, ProposalId, ReadId, Role, Round, Term, WriteSeq,
+    Entries, HardState, LogIndex, LogPosition, MembershipRefusal, Message, NodeId, ProposalId, ReadId, Role, Round, Term, WriteSeq,
 };
 
 /// Something `Raft::step` wants done. Effects are carried out in the order in which they come.
@@ -41,6 +41,19 @@ pub enum Effect {
         id: ProposalId,
         /// What became of it.
         outcome: ProposalOutcome,
+    },
+    /// Answers [`Input::ChangeMembership`](crate::Input::ChangeMembership).
+    ///
+    /// If all is well, the configuration at this position counts from now on, but
+    /// is not committed. The change is complete when a configuration that is
+    /// not joint is committed at this position or behind it; this leader or the
+    /// next sees to that by itself. If another entry is committed at this
+    /// position instead, the change has not happened.
+    MembershipChange {
+        /// The id of the request.
+        id: ProposalId,
+        /// Where the first configuration of the change stands, or why nothing was appended.
+        outcome: Result<LogPosition, MembershipRefusal>,
     },
     /// Answers [`Input::Read`](crate::Input::Read): serve it as soon as the state machine has applied `index`.
     ReadReady {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{LogIndex, Message, NodeId, ProposalId, ReadId, WriteSeq};
+use crate::{LogIndex, Membership, Message, NodeId, ProposalId, ReadId, WriteSeq};
 
 /// Everything that can happen to a member; the argument of `Raft::step`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,13 @@ pub enum Input {
     Read {
         /// Comes back in the answer.
         id: ReadId,
+    },
+    /// The cluster shall have other members (§6); see [`Effect::MembershipChange`](crate::Effect::MembershipChange).
+    ChangeMembership {
+        /// Comes back in the answer.
+        id: ProposalId,
+        /// Who shall belong to it.
+        membership: Membership,
     },
     /// The storage has made durable every write up to and including this one.
     Persisted(WriteSeq),

@@ -9,9 +9,11 @@
 //! its storage. It stops at once with the values ([`Effect::Halt`]): a server
 //! that is down does no harm, one that goes on with a broken state does.
 
+use std::collections::BTreeSet;
+
 use crate::role::RoleState;
 use crate::{
-    AppendOutcome, Configuration, Effect, HardState, LogIndex, LogPosition, Message, NodeId, Raft, Role, WriteSeq,
+    AppendOutcome, Configuration, Effect, HardState, Log, LogIndex, LogPosition, Message, NodeId, Raft, Role, WriteSeq,
 };
 
 /// The values of a member that the rules are about, copied out at one moment.
@@ -31,12 +33,18 @@ pub(crate) struct Facts {
     commit: LogPosition,
     durable: LogIndex,
     last: LogPosition,
+    /// The entry of the latest configuration.
+    configuration: LogPosition,
+    /// Whether this member has a vote in it.
+    is_voter: bool,
 }
 
 impl Facts {
     pub(crate) fn of(raft: &Raft) -> Self {
         let (shared, log) = (&raft.shared, raft.shared.log());
         let commit_term = log.term_at(shared.commit()).unwrap_or_default();
+        let (configured_at, configuration) = log.configuration_entry();
+        let configuration_term = log.term_at(configured_at).unwrap_or_default();
         Self {
             id: shared.id,
             role: raft.role(),
@@ -50,6 +58,8 @@ impl Facts {
             commit: LogPosition::new(commit_term, shared.commit()),
             durable: shared.outbox.durable(),
             last: log.last(),
+            configuration: LogPosition::new(configuration_term, configured_at),
+            is_voter: configuration.is_voter(shared.id),
         }
     }
 }
@@ -97,6 +107,8 @@ fn check_state(now: &Facts) -> Result<(), String> {
         ensure!(now.hard_state.vote == Some(now.id), now);
         ensure!(now.hard_state_durable == now.hard_state, now);
         ensure!(now.last.term == now.hard_state.term, now);
+        // Whom the cluster has removed leads no longer than that needs to be committed (dissertation 4.2.2).
+        ensure!(now.is_voter || now.configuration.index > now.commit.index, now);
     }
     Ok(())
 }
@@ -117,15 +129,37 @@ fn check_step(before: &Facts, after: &Facts, raft: &Raft) -> Result<(), String> 
     let log = raft.log();
     let still_committed = log.term_at(before.commit.index);
     ensure!(still_committed == Some(before.commit.term) || before.commit.index < after.base.index, before, after);
-    if before.role == Role::Leader && after.role == Role::Leader && is_same_term {
+    if before.role == Role::Leader && is_same_term {
         // Leader Append-Only (Figure 3).
         ensure!(log.term_at(before.last.index) == Some(before.last.term), before, after);
         // Only entries of its own term commit by counting (§5.4.2).
         let is_own = after.commit.term == after.hard_state.term;
         ensure!(after.commit.index == before.commit.index || is_own, before, after);
+        if before.configuration != after.configuration {
+            check_change(before, after, log)?;
+        }
     }
     // A leader is elected from among the candidates.
     ensure!(after.role != Role::Leader || matches!(before.role, Role::Leader | Role::Candidate), before, after);
+    Ok(())
+}
+
+/// What a leader never does to the membership (§6, dissertation chapter 4).
+fn check_change(before: &Facts, after: &Facts, log: &Log) -> Result<(), String> {
+    // One change at a time, and none before an entry of the leader's own term is committed.
+    ensure!(before.configuration.index <= after.commit.index, before, after);
+    ensure!(after.commit.term == after.hard_state.term, before, after);
+    let (old, new) = (log.configuration_through(before.configuration.index), log.configuration());
+    let Some(old) = old else { return Err(format!("the log has no configuration at {}", before.configuration)) };
+    ensure!(!new.voters.is_empty() && new.voters.is_disjoint(&new.learners), new);
+    let is_next = match (old.voters_outgoing.is_empty(), new.voters_outgoing.is_empty()) {
+        (true, true) => new.voters == old.voters,
+        (true, false) => new.voters_outgoing == old.voters && new.voters != old.voters,
+        (false, true) => new.voters == old.voters && new.learners == old.learners,
+        // From one joint configuration to another no majorities need to overlap.
+        (false, false) => false,
+    };
+    ensure!(is_next, old, new);
     Ok(())
 }
 
@@ -148,6 +182,7 @@ fn check_effects(now: &Facts, effects: &[Effect]) -> Result<(), String> {
             }
             Effect::Persist { .. }
             | Effect::Proposed { .. }
+            | Effect::MembershipChange { .. }
             | Effect::ReadReady { .. }
             | Effect::ReadRefused { .. }
             | Effect::RoleChanged { .. }
@@ -182,7 +217,15 @@ fn check_message(now: &Facts, to: NodeId, message: &Message) -> Result<(), Strin
 
 /// What costs too much to do again after every step in production.
 fn check_again_from_scratch(before: &Facts, now: &Facts, raft: &Raft) -> Result<(), String> {
+    let configuration = raft.log().configuration();
+    // A server always uses the latest configuration in its log (§6).
+    let counted: BTreeSet<NodeId> = raft.shared.quorum.voters().collect();
+    let voters: BTreeSet<NodeId> = configuration.voters.union(&configuration.voters_outgoing).copied().collect();
+    ensure!(counted == voters, counted, configuration);
     if let RoleState::Leader(leader) = &raft.role {
+        let served: BTreeSet<NodeId> = leader.peers().map(|(peer, _)| peer).collect();
+        let others: BTreeSet<NodeId> = voters.union(&configuration.learners).copied().filter(|id| *id != now.id).collect();
+        ensure!(served == others, served, configuration);
         for (peer, progress) in leader.peers() {
             if let Some(violation) = progress.violation(now.last.index) {
                 return Err(format!("peer {peer}: {violation}"));
@@ -194,7 +237,6 @@ fn check_again_from_scratch(before: &Facts, now: &Facts, raft: &Raft) -> Result<
             None => LogIndex::ZERO,
         };
         if now.commit.index > before.commit.index && before.role == Role::Leader {
-            let configuration = raft.log().configuration();
             let is_held = is_held_by_majorities(configuration, |id| matched_of(id) >= now.commit.index);
             ensure!(is_held, now, configuration);
         }

@@ -42,6 +42,7 @@
 //! | when an entry is committed | `commit`, over the majorities of `quorum` |
 //! | reads without a log entry | `read_index` |
 //! | whether a leader still has its quorum | `check_quorum` |
+//! | who belongs to the cluster, and how that changes | `configuration`, `membership`, `role/leader/membership` |
 //! | persist before reply | `outbox` |
 //! | the state that outlives a role | `shared`, with the [`Log`]'s terms, sizes and configurations |
 //! | what must hold whatever happens | `invariants` |
@@ -89,6 +90,7 @@ mod ignored;
 mod input;
 mod invariants;
 mod log;
+mod membership;
 mod message;
 mod outbox;
 mod progress;
@@ -110,6 +112,7 @@ pub use ids::{GroupId, LogIndex, LogPosition, NodeId, ProposalId, ReadId, Round,
 pub use ignored::{Ignored, IgnoredCounts};
 pub use input::Input;
 pub use log::Log;
+pub use membership::{InvalidMembership, Membership, MembershipRefusal};
 pub use message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Message, PreVote, PreVoteReply, RequestVote, RequestVoteReply,
 };

@@ -125,11 +125,16 @@ impl Log {
         (*index, configuration)
     }
 
+    /// The configuration that a log through `index` has as its latest.
+    pub(crate) fn configuration_through(&self, index: LogIndex) -> Option<&Configuration> {
+        self.configurations.range(..=index).next_back().map(|(_, configuration)| configuration)
+    }
+
     /// Whether `id` is a voter of the configuration in force at `commit` or of one above it, which may
     /// yet be rolled back: it then campaigns, since it cannot know better (dissertation 4.2.2).
     pub(crate) fn may_be_voter(&self, id: NodeId, commit: LogIndex) -> bool {
-        let in_force = self.configurations.range(..=commit).next_back();
-        in_force.into_iter().chain(self.configurations.range(commit.next()..)).any(|(_, c)| c.is_voter(id))
+        let above = self.configurations.range(commit.next()..).map(|(_, configuration)| configuration);
+        self.configuration_through(commit).into_iter().chain(above).any(|configuration| configuration.is_voter(id))
     }
 
     /// The last index of a batch that begins after `after` and holds at most

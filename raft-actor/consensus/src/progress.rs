@@ -30,6 +30,8 @@ pub(crate) struct Progress {
     /// The entries under way, oldest first.
     inflight: VecDeque<Inflight>,
     inflight_bytes: u64,
+    /// The last round sent before this became a peer: what answers it or an older one speaks of another membership.
+    joined_after: Round,
     /// The last round sent before the present state was entered: refusals of it or older are of the past.
     state_since: Round,
     /// The last question whether something arrived: its round, and when it was asked.
@@ -78,8 +80,9 @@ const APPENDS_UNPACED: usize = 2;
 const ROUND_TRIPS_PATIENT: u32 = 4;
 
 impl Progress {
-    /// A peer of which a leader elected at `now` knows nothing: guess that its log ends as ours (§5.3).
-    pub(crate) fn new(last: LogIndex, now: Time) -> Self {
+    /// A peer of which a leader knows nothing at `now`, when it is elected or gets the peer: guess that its
+    /// log ends as ours (§5.3). `last_round` is the last round sent to anybody.
+    pub(crate) fn new(last: LogIndex, last_round: Round, now: Time) -> Self {
         Self {
             matched: LogIndex::ZERO,
             next: last.next(),
@@ -87,7 +90,8 @@ impl Progress {
             unreachable: false,
             inflight: VecDeque::new(),
             inflight_bytes: 0,
-            state_since: Round::ZERO,
+            joined_after: last_round,
+            state_since: last_round,
             asked: None,
             round_trip: Duration::ZERO,
             echoed: Round::ZERO,
@@ -98,6 +102,11 @@ impl Progress {
 
     pub(crate) fn matched(&self) -> LogIndex {
         self.matched
+    }
+
+    /// Whether an answer to `round` can come from this peer as the member that it is now.
+    pub(crate) fn was_asked(&self, round: Round) -> bool {
+        round > self.joined_after
     }
 
     pub(crate) fn next(&self) -> LogIndex {

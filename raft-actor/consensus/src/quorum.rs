@@ -44,6 +44,11 @@ impl Quorum {
         [self.voters.as_slice(), self.voters_outgoing.as_slice()].into_iter().filter(|set| !set.is_empty())
     }
 
+    /// Whether two sets have to agree (§6).
+    pub(crate) fn is_joint(&self) -> bool {
+        !self.voters_outgoing.is_empty()
+    }
+
     /// Whether there is nobody who could decide anything.
     pub(crate) fn is_empty(&self) -> bool {
         self.sets().next().is_none()

@@ -5,8 +5,8 @@ use crate::invariants::{self, Facts};
 use crate::role::{Candidate, Follower, Leader, RoleState, Transition};
 use crate::shared::Shared;
 use crate::{
-    AppendOutcome, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log, LogIndex, Message, NodeId,
-    ProposalOutcome, RequestVoteReply, Role, Settings, Status, Term, Time,
+    AppendOutcome, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log, LogIndex, MembershipRefusal,
+    Message, NodeId, ProposalOutcome, RequestVoteReply, Role, Settings, Status, Term, Time,
 };
 
 /// How much later than ours a term may be. A message with a term further ahead
@@ -126,6 +126,13 @@ impl Raft {
                 RoleState::Follower(_) | RoleState::Candidate(_) => {
                     let outcome = ProposalOutcome::NotLeader { leader: self.leader() };
                     effects.push(Effect::Proposed { id, outcome });
+                }
+            },
+            Input::ChangeMembership { id, membership } => match &mut self.role {
+                RoleState::Leader(leader) => leader.change_membership(shared, id, membership, effects),
+                RoleState::Follower(_) | RoleState::Candidate(_) => {
+                    let refusal = MembershipRefusal::NotLeader { leader: self.leader() };
+                    effects.push(Effect::MembershipChange { id, outcome: Err(refusal) });
                 }
             },
             Input::Read { id } => match &mut self.role {
@@ -280,7 +287,8 @@ impl Raft {
     fn finish(&mut self, effects: &mut Effects) {
         self.shared.outbox.flush(self.shared.now, effects);
         if let RoleState::Leader(leader) = &mut self.role {
-            leader.finish(&mut self.shared, effects);
+            let transition = leader.finish(&mut self.shared, effects).into();
+            self.change_role(transition, effects);
         }
         if let Some(through) = self.shared.take_applicable() {
             effects.push(Effect::Apply { through });

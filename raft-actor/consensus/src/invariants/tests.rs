@@ -17,6 +17,8 @@ fn facts() -> Facts {
         commit: at(2, 4),
         durable: LogIndex::new(4),
         last: at(2, 6),
+        configuration: at(1, 1),
+        is_voter: true,
     }
 }
 
@@ -24,7 +26,7 @@ fn facts() -> Facts {
 fn a_sound_state_passes_and_each_broken_one_is_named() {
     assert_eq!(check_state(&facts()), Ok(()));
     type Break = fn(&mut Facts);
-    let breaks: [(Break, &str); 8] = [
+    let breaks: [(Break, &str); 9] = [
         (|f| f.applied = LogIndex::ZERO, "now.base.index <= now.applied"),
         (|f| f.apply_ordered = LogIndex::new(1), "now.applied <= now.apply_ordered"),
         (|f| f.apply_ordered = LogIndex::new(5), "now.apply_ordered <= now.commit.index"),
@@ -32,6 +34,7 @@ fn a_sound_state_passes_and_each_broken_one_is_named() {
         (|f| f.durable = LogIndex::new(9), "now.durable <= now.last.index"),
         (|f| f.last = at(9, 6), "now.last.term <= now.hard_state.term"),
         (|f| f.hard_state.vote = Some(id(2)), "is_vote_kept"),
+        (|f| f.is_voter = false, "now.is_voter || now.configuration.index > now.commit.index"),
         (|f| f.hard_state_durable.vote = None, "now.hard_state_durable == now.hard_state"),
     ];
     for (break_it, named) in breaks {

@@ -18,7 +18,7 @@ impl Peer {
         let mut log = Log::new(LogPosition::ZERO, Configuration::default());
         log.append(&entries(1, terms));
         let settings = Settings { heartbeat_ms: 10, inflight_appends_max: 4, ..Settings::default() };
-        let progress = Progress::new(log.last().index, Time::ZERO);
+        let progress = Progress::new(log.last().index, Round::ZERO, Time::ZERO);
         Self { progress, log, settings, now: Time::ZERO, last_round: Round::ZERO }
     }
 
@@ -195,7 +195,7 @@ fn a_peer_that_needs_what_was_compacted_waits_for_a_snapshot() {
     let mut peer = Peer::of(&[]);
     peer.log = Log::new(at(3, 50), Configuration::default());
     peer.log.append(&entries(51, &[3, 3]));
-    peer.progress = Progress::new(LogIndex::new(51), Time::ZERO);
+    peer.progress = Progress::new(LogIndex::new(51), Round::ZERO, Time::ZERO);
     assert_eq!(peer.send(), Some((51, 52)));
     assert_eq!(peer.refuse(51, at(2, 20), 1), Refusal::Used);
     assert_eq!((peer.progress.status().state, peer.send()), (PeerState::Snapshot, None));

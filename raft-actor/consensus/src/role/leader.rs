@@ -13,6 +13,8 @@ use crate::{
     RequestVote, RequestVoteReply, Round, Time, commit,
 };
 
+mod membership;
+
 /// A leader.
 #[derive(Debug, Clone)]
 pub(crate) struct Leader {
@@ -42,7 +44,7 @@ struct Peer {
 #[derive(Debug)]
 pub(crate) enum Next {
     Stay,
-    /// It lost contact with its quorum, or its storage is stuck.
+    /// It lost contact with its quorum, its storage is stuck, or the cluster has removed it.
     BecomeFollower,
 }
 
@@ -59,12 +61,7 @@ impl Leader {
     /// Takes office in the current term with an empty entry of that term (§8).
     pub(crate) fn elected(shared: &mut Shared, effects: &mut Effects) -> Self {
         let last = shared.log().last().index;
-        let members = shared.log().configuration().members();
-        let peers = members
-            .into_iter()
-            .filter(|id| *id != shared.id)
-            .map(|id| Peer { id, progress: Progress::new(last, shared.now) })
-            .collect();
+        let peers = membership::peers(shared, Vec::new(), last, Round::ZERO);
         shared.hear_leader(shared.id);
         let position = LogPosition::new(shared.term(), last.next());
         shared.append(Entries::from_iter([Entry { position, payload: Payload::Noop }]), effects);
@@ -175,10 +172,12 @@ impl Leader {
     }
 
     /// What follows from anything that may have happened in a step.
-    pub(crate) fn finish(&mut self, shared: &mut Shared, effects: &mut Effects) {
+    pub(crate) fn finish(&mut self, shared: &mut Shared, effects: &mut Effects) -> Next {
         self.advance_commit(shared);
         self.answer_reads(shared, effects);
+        let next = self.continue_change(shared, effects);
         self.replicate(shared, effects);
+        next
     }
 
     /// Counts which entries a quorum holds durably, this server's own disk included (§5.3, §5.4.2).
@@ -308,6 +307,11 @@ impl Handle<AppendEntriesReply> for Leader {
         };
         if is_beyond || round > last_round || round == Round::ZERO {
             shared.ignore(Ignored::BeyondSent);
+            return Next::Stay;
+        }
+        if !progress.was_asked(round) {
+            // From before it was removed and added again, perhaps with another disk.
+            shared.ignore(Ignored::UnexpectedReply);
             return Next::Stay;
         }
         match outcome {

@@ -11,7 +11,7 @@
 //! | candidate | candidate | election timeout again |
 //! | candidate | follower | a leader of its term speaks; the vote is lost, or given to another; storage stuck |
 //! | candidate | leader | a quorum voted for it |
-//! | leader | follower | no contact with a quorum; storage stuck |
+//! | leader | follower | no contact with a quorum; storage stuck; removed from the cluster, and that is committed |
 //!
 //! One move is not theirs: a higher term makes a follower of anybody, in [`Raft::step`](crate::Raft::step).
 

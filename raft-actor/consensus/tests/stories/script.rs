@@ -7,6 +7,7 @@
 //! log n1 1 1 2 2:n1,n2          terms of the entries from index 1 on; `:` makes it a configuration
 //! term n1 7                     its term, if later than that of its log
 //! without-suffrage n3           it may not vote yet
+//! joining n4 n5                 further servers without a configuration, which wait to be added
 //! ```
 //! What happens:
 //! ```text
@@ -21,6 +22,7 @@
 //! partition n1 n2 | n3          no messages between the two groups
 //! cut n1 -> n2, heal            one direction breaks; all are mended
 //! propose n1 x y, read n1       clients
+//! change n1 n1,n2,n4 +n5        a change of the membership: its voters, and its learners
 //! hold-disk n1, free-disk n1    writes wait until `persist n1 [COUNT]`; or no longer
 //! hold-streams n1, free-streams n1     replication orders wait; or no longer
 //! crash n1, restart n1
@@ -135,6 +137,7 @@ impl Stage {
             }
             ["term", n, term] => setup().term(id(n), term.parse().expect("a term")),
             ["without-suffrage", n] => setup().without_suffrage(id(n)),
+            ["joining", servers @ ..] => servers.iter().fold(setup(), |setup, n| setup.joining(id(n))),
             _ => return false,
         };
         assert!(self.cluster.is_none(), "`{}` comes too late", words.join(" "));
@@ -162,6 +165,11 @@ impl Stage {
             ["heal"] => self.cluster().heal(),
             ["propose", n, commands @ ..] => {
                 self.cluster().propose_all(id(n), commands);
+            }
+            ["change", n, voters, learners @ ..] => {
+                let voters: Vec<u64> = voters.split(',').map(id).collect();
+                let learners: Vec<u64> = learners.iter().map(|word| id(word.trim_start_matches('+'))).collect();
+                self.cluster().change_membership(id(n), &voters, &learners);
             }
             ["read", n] => {
                 self.cluster().read(id(n));
@@ -263,8 +271,9 @@ impl Stage {
 }
 
 fn configuration_line(status: &Status) -> String {
-    let voters: Vec<String> = status.configuration.voters.iter().map(|id| format!("n{id}")).collect();
-    format!("n{}@{} counts the voters {}", status.id, status.term, voters.join(" "))
+    let members = disk::members_of(&status.configuration, " ");
+    let members = if members.is_empty() { "nobody" } else { &members };
+    format!("n{}@{} counts the voters {members}", status.id, status.term)
 }
 
 /// An entry as its term, with the members if it is a configuration.

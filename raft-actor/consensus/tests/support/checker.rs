@@ -23,6 +23,8 @@ macro_rules! ensure {
     };
 }
 
+mod membership;
+
 /// What a member was before a step, as far as traces tell it.
 #[derive(Debug, Clone, Copy)]
 pub struct Before {
@@ -136,7 +138,10 @@ impl Checker {
     fn check_effect(&mut self, members: &Members, before: &Status, after: &Status, effect: &Effect) -> Verdict {
         let id = after.id;
         match effect {
-            Effect::Persist { log: Some(write), .. } => self.check_write(before, after, write),
+            Effect::Persist { log: Some(write), .. } => {
+                self.check_change(members, before, after, write)?;
+                self.check_write(before, after, write)
+            }
             Effect::Persist { log: None, .. } => Ok(()),
             Effect::Send { to, message } => self.message_leaves(members, id, *to, message),
             Effect::Replicate(order) => {
@@ -162,7 +167,10 @@ impl Checker {
                 self.reads.remove(read).ok_or("a read was answered twice")?;
                 Ok(())
             }
-            Effect::Proposed { .. } | Effect::RoleChanged { .. } | Effect::Halt { .. } => Ok(()),
+            Effect::Proposed { .. }
+            | Effect::MembershipChange { .. }
+            | Effect::RoleChanged { .. }
+            | Effect::Halt { .. } => Ok(()),
         }
     }
 
@@ -265,9 +273,11 @@ impl Checker {
         let (id, term) = (after.id, after.term);
         let first = *self.leaders.entry(term).or_insert(id);
         ensure!(first == id, "n{first} and n{id} both lead term {term}");
+        self.check_leads_on(members, after)?;
         if before.role == Role::Leader && before.term == term {
             return Ok(());
         }
+        self.check_elected(members, after)?;
         let log = members[&id].disk.written();
         for committed in self.committed.iter().filter(|committed| committed.in_term < term) {
             ensure!(log.contains(committed.position), "leader n{id}@{term} lacks the committed {}", committed.position);
@@ -289,10 +299,15 @@ impl Checker {
         if after.commit <= known {
             return Ok(());
         }
-        ensure!(after.role == Role::Leader, "n{} is the first to commit {}, but no leader", after.id, after.commit);
+        // A leader that was removed steps down with the very step that commits its removal.
+        let led = before.role == Role::Leader && before.term == after.term;
+        let leads = after.role == Role::Leader || led;
+        ensure!(leads, "n{} is the first to commit {}, but no leader", after.id, after.commit);
         let newest = log.position_at(after.commit).ok_or("a commit beyond the log")?;
         ensure!(newest.term == after.term, "n{}@{} commits {newest} by counting (§5.4.2)", after.id, after.term);
-        for set in after.configuration.voter_sets() {
+        // A step may end a joint configuration that it has just committed: then both sets of that one count.
+        let earlier = led.then(|| before.configuration.voter_sets()).into_iter().flatten();
+        for set in earlier.chain(after.configuration.voter_sets()) {
             let holders: BTreeSet<_> =
                 set.iter().filter(|id| members.get(id).is_some_and(|m| m.disk.durable().contains(newest))).collect();
             let majority = holders.len() * 2 > set.len();

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft_consensus::{
-    Effect, Entry, Input, LogIndex, Message, NodeId, ProposalId, ProposalOutcome, ReadId, Role, Status, Term, Time,
+    Effect, Entry, Input, LogIndex, LogPosition, Membership, MembershipRefusal, Message, NodeId, ProposalId,
+    ProposalOutcome, ReadId, Role, Status, Term, Time,
 };
 
 use super::checker::{Before, Checker, Members, Verdict};
 use super::disk::Disk;
 use super::member::Member;
 use super::network::{Network, Packet};
-use super::{node, notation};
+use super::{membership, node, notation};
 
 /// More steps than any story needs: beyond it the cluster is running in circles.
 const STEPS_MAX: usize = 20_000;
@@ -38,6 +39,8 @@ pub struct Cluster {
     pub trace: Vec<String>,
     /// The answers to proposals.
     pub proposals: BTreeMap<ProposalId, ProposalOutcome>,
+    /// The answers to changes of the membership.
+    pub changes: BTreeMap<ProposalId, Result<LogPosition, MembershipRefusal>>,
     /// The answers to reads.
     pub reads: BTreeMap<ReadId, ReadOutcome>,
     /// Printed when a check fails.
@@ -60,6 +63,7 @@ impl Cluster {
             checker: Checker::default(),
             trace: Vec::new(),
             proposals: BTreeMap::new(),
+            changes: BTreeMap::new(),
             reads: BTreeMap::new(),
             label: String::new(),
             members,
@@ -139,6 +143,9 @@ impl Cluster {
             match effect {
                 Effect::Send { to, message } => self.put_on_its_way(id, to, message),
                 Effect::Proposed { id, outcome } => assert!(self.proposals.insert(id, outcome).is_none()),
+                Effect::MembershipChange { id, outcome } => {
+                    assert!(self.changes.insert(id, outcome).is_none(), "two answers");
+                }
                 Effect::ReadReady { id, index } => {
                     assert!(self.reads.insert(id, ReadOutcome::Ready(index)).is_none(), "two answers");
                 }
@@ -258,6 +265,19 @@ impl Cluster {
     /// Proposes one command.
     pub fn propose(&mut self, n: u64, command: &str) -> ProposalId {
         self.propose_all(n, &[command])
+    }
+
+    /// Asks a member to change the membership to these voters and learners; their addresses are their names.
+    pub fn change_membership(&mut self, n: u64, voters: &[u64], learners: &[u64]) -> ProposalId {
+        let id = self.fresh_proposal();
+        self.input(node(n), Input::ChangeMembership { id, membership: membership(voters, learners) });
+        id
+    }
+
+    /// The same, when it is expected to be refused: why it is.
+    pub fn refuse_membership(&mut self, n: u64, voters: &[u64], learners: &[u64]) -> MembershipRefusal {
+        let id = self.change_membership(n, voters, learners);
+        self.changes[&id].expect_err("the change was expected to be refused")
     }
 
     /// Asks for a linearizable read.

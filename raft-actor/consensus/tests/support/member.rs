@@ -129,6 +129,7 @@ impl Member {
                 Effect::Halt { violation } => panic!("n{} halts: {violation}", self.id),
                 Effect::Send { .. }
                 | Effect::Proposed { .. }
+                | Effect::MembershipChange { .. }
                 | Effect::ReadReady { .. }
                 | Effect::ReadRefused { .. }
                 | Effect::RoleChanged { .. } => {}

@@ -19,7 +19,7 @@ pub use lone::Lone;
 pub use setup::Setup;
 
 use bytes::Bytes;
-use raft_consensus::{Configuration, Entry, LogIndex, LogPosition, NodeId, Payload, Term};
+use raft_consensus::{Configuration, Entry, LogIndex, LogPosition, Membership, NodeId, Payload, Term};
 
 /// The server `n`.
 pub fn node(n: u64) -> NodeId {
@@ -55,4 +55,14 @@ pub fn log_of_terms(terms: &[u64]) -> Vec<Entry> {
 /// A configuration whose voters are the servers 1 to `count`.
 pub fn voters(count: u64) -> Configuration {
     Configuration::of_voters((1..=count).map(|n| (node(n), format!("n{n}"))))
+}
+
+/// The membership of these voters and learners, each with its name as address.
+pub fn membership(voters: &[u64], learners: &[u64]) -> Membership {
+    let address = |n: &u64| (node(*n), format!("n{n}"));
+    Membership {
+        voters: voters.iter().copied().map(node).collect(),
+        learners: learners.iter().copied().map(node).collect(),
+        addresses: voters.iter().chain(learners).map(address).collect(),
+    }
 }

@@ -1,8 +1,8 @@
 //! One line per event, for people: `n2@3 candidate => leader`, `n1@3 -> n2 AppendEntries prev=4@2 [5@3] commit=3 r7`.
 
 use raft_consensus::{
-    AppendOutcome, Effect, Entries, Entry, HardState, LogIndex, LogWrite, Message, NodeId, ProposalOutcome,
-    ReplicationOrder, Role, Status, Term,
+    AppendOutcome, Effect, Entries, Entry, HardState, LogIndex, LogWrite, MembershipRefusal, Message, NodeId,
+    ProposalOutcome, ReplicationOrder, Role, Status, Term,
 };
 
 use super::checker::Before;
@@ -84,6 +84,13 @@ pub fn effect(before: &Before, after: &Status, effect: &Effect) -> Option<String
                 format!("{who} proposal {} refused, {}", id.0, leader(*known))
             }
             ProposalOutcome::Overloaded => format!("{who} proposal {} refused, overloaded", id.0),
+        }),
+        Effect::MembershipChange { id, outcome } => Some(match outcome {
+            Ok(at) => format!("{who} change {} appended at {at}", id.0),
+            Err(MembershipRefusal::NotLeader { leader: known }) => {
+                format!("{who} change {} refused, {}", id.0, leader(*known))
+            }
+            Err(refusal) => format!("{who} change {} refused, {refusal}", id.0),
         }),
         Effect::ReadReady { id, index } => Some(format!("{who} read {} may be served at {index}", id.0)),
         Effect::ReadRefused { id, leader: known } => Some(format!("{who} read {} refused, {}", id.0, leader(*known))),

@@ -1,6 +1,6 @@
 //! What a cluster looks like before its story begins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use raft_consensus::{Configuration, Entry, HardState, NodeId, Settings, Term};
 
@@ -18,6 +18,7 @@ pub struct Setup {
     seed: u64,
     images: BTreeMap<NodeId, Image>,
     without_suffrage: Vec<NodeId>,
+    joining: BTreeSet<NodeId>,
 }
 
 impl Setup {
@@ -30,6 +31,7 @@ impl Setup {
             seed: 1,
             images: BTreeMap::new(),
             without_suffrage: Vec::new(),
+            joining: BTreeSet::new(),
         }
     }
 
@@ -73,12 +75,21 @@ impl Setup {
         self
     }
 
+    /// A further server that belongs to nothing yet: it knows no configuration and waits to be added.
+    pub fn joining(mut self, n: u64) -> Self {
+        self.count = self.count.max(n);
+        self.joining.insert(node(n));
+        self
+    }
+
     /// Server `n` alone, not started.
     pub fn member(&self, n: u64) -> Member {
         let id = node(n);
         let image = self.images.get(&id).cloned().unwrap_or_default();
         let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(n);
-        let mut member = Member::new(id, self.settings.clone(), self.configuration.clone(), image, seed);
+        let is_joining = self.joining.contains(&id);
+        let configuration = if is_joining { Configuration::default() } else { self.configuration.clone() };
+        let mut member = Member::new(id, self.settings.clone(), configuration, image, seed);
         member.suffrage = !self.without_suffrage.contains(&id);
         member
     }

@@ -1,0 +1,115 @@
+//! From one membership to the next (§6, dissertation chapter 4). Plain values in, plain values out.
+//!
+//! When the voters change, the way leads through a *joint* configuration of
+//! the old voters and the new: at no moment can the old ones decide something
+//! without the new ones, or the reverse. Any number of servers can be
+//! exchanged at once. When only learners or addresses change, no majority
+//! changes, and one entry suffices.
+//!
+//! New voters count at once. Bringing them up to date first (rounds of catch-up
+//! as learners, dissertation 4.2.1) is a matter of *when* to ask for the change;
+//! it will stand here, with the wish of a learner to become a voter as part of
+//! its record in the [`Configuration`], so that the wish outlives the leader.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Configuration, NodeId};
+
+/// Who shall belong to the cluster; asked for with [`Input::ChangeMembership`](crate::Input::ChangeMembership).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Membership {
+    /// All servers whose votes and logs shall count: at least one.
+    pub voters: BTreeSet<NodeId>,
+    /// All servers that shall receive the log and count for nothing; no voters among them.
+    #[serde(default)]
+    pub learners: BTreeSet<NodeId>,
+    /// Where members can be reached: each one that is new, and those that have moved.
+    /// Addresses of servers that are no members are not kept.
+    #[serde(default)]
+    pub addresses: BTreeMap<NodeId, String>,
+}
+
+/// Why nobody could be asked to change to this membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InvalidMembership {
+    /// Nobody could decide anything.
+    #[error("a cluster needs at least one voter")]
+    NoVoters,
+    /// A server either counts or does not.
+    #[error("node {id} cannot be a voter and a learner at the same time")]
+    VoterAndLearner {
+        /// The server in question.
+        id: NodeId,
+    },
+    /// A new member without an address, or with an empty one.
+    #[error("no address is known for node {id}")]
+    NoAddress {
+        /// The server in question.
+        id: NodeId,
+    },
+}
+
+/// Why a membership was not changed. Nothing was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum MembershipRefusal {
+    /// This member does not lead.
+    #[error("this node is not the leader")]
+    NotLeader {
+        /// Who leads, if known.
+        leader: Option<NodeId>,
+    },
+    /// This leader has not committed an entry of its own term yet, so it cannot know that its latest
+    /// configuration is not about to be replaced by one of another leader. Trying again shortly will succeed.
+    #[error("the leader has not committed an entry of its term yet")]
+    NotReady,
+    /// Another change is not complete: its configuration is not committed, or it is joint. Wait for it.
+    #[error("another change of the membership is under way")]
+    InProgress,
+    /// What was asked for can never be.
+    #[error(transparent)]
+    Invalid(#[from] InvalidMembership),
+    /// This is the membership already.
+    #[error("this is the membership already")]
+    Unchanged,
+}
+
+/// The first configuration on the way from `current`, which is not joint, to what is wanted: a joint
+/// one if the voters change (§6), else the final one.
+pub(crate) fn enter(current: &Configuration, wanted: Membership) -> Result<Configuration, MembershipRefusal> {
+    debug_assert!(!current.is_joint(), "a change begins where the last one has ended");
+    let Membership { voters, learners, addresses: new_addresses } = wanted;
+    if voters.is_empty() {
+        return Err(InvalidMembership::NoVoters.into());
+    }
+    if let Some(id) = voters.intersection(&learners).next() {
+        return Err(InvalidMembership::VoterAndLearner { id: *id }.into());
+    }
+    let mut addresses = current.addresses.clone();
+    addresses.extend(new_addresses);
+    let is_nowhere = |id: &&NodeId| addresses.get(id).is_none_or(|address| address.is_empty());
+    if let Some(id) = voters.union(&learners).find(is_nowhere) {
+        return Err(InvalidMembership::NoAddress { id: *id }.into());
+    }
+    let voters_outgoing = if voters == current.voters { BTreeSet::new() } else { current.voters.clone() };
+    let next = with_own_addresses(Configuration { voters, voters_outgoing, learners, addresses });
+    if next == *current { Err(MembershipRefusal::Unchanged) } else { Ok(next) }
+}
+
+/// The configuration that ends a joint one: the new voters alone (§6).
+pub(crate) fn leave(joint: &Configuration) -> Configuration {
+    with_own_addresses(Configuration { voters_outgoing: BTreeSet::new(), ..joint.clone() })
+}
+
+fn with_own_addresses(mut configuration: Configuration) -> Configuration {
+    let members = configuration.members();
+    configuration.addresses.retain(|id, _| members.contains(id));
+    configuration
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+use super::*;
+use crate::testing::{configuration, id};
+
+fn membership(voters: &[u64], learners: &[u64]) -> Membership {
+    let ids = |ns: &[u64]| ns.iter().map(|n| id(*n)).collect::<BTreeSet<_>>();
+    let (voters, learners) = (ids(voters), ids(learners));
+    let addresses = voters.union(&learners).map(|id| (*id, format!("n{id}"))).collect();
+    Membership { voters, learners, addresses }
+}
+
+#[test]
+fn other_voters_are_reached_through_a_joint_configuration() {
+    let joint = enter(&configuration([1, 2, 3]), membership(&[3, 4], &[5])).expect("a valid change");
+    assert!(joint.is_joint());
+    assert_eq!(joint.voters, [id(3), id(4)].into());
+    assert_eq!(joint.voters_outgoing, [id(1), id(2), id(3)].into());
+    assert_eq!(joint.members(), (1..=5).map(id).collect());
+    assert_eq!(joint.addresses.keys().copied().collect::<BTreeSet<_>>(), joint.members());
+
+    let last = leave(&joint);
+    assert!(!last.is_joint());
+    assert_eq!((&last.voters, &last.learners), (&joint.voters, &joint.learners));
+    assert_eq!(last.addresses.keys().copied().collect::<BTreeSet<_>>(), [id(3), id(4), id(5)].into());
+}
+
+#[test]
+fn learners_and_addresses_change_with_one_entry() {
+    let current = configuration([1, 2, 3]);
+    let with_learner = enter(&current, membership(&[1, 2, 3], &[4])).expect("a valid change");
+    assert!(!with_learner.is_joint());
+    assert_eq!(with_learner.learners, [id(4)].into());
+    let mut moved = membership(&[1, 2, 3], &[]);
+    moved.addresses = [(id(2), "elsewhere".to_owned())].into();
+    let moved = enter(&current, moved).expect("a valid change");
+    assert!(!moved.is_joint());
+    assert_eq!((&*moved.addresses[&id(1)], &*moved.addresses[&id(2)]), ("n1", "elsewhere"));
+}
+
+#[test]
+fn a_voter_that_becomes_a_learner_counts_among_the_old_voters_until_the_end() {
+    let joint = enter(&configuration([1, 2, 3]), membership(&[1, 2], &[3])).expect("a valid change");
+    assert!(joint.is_voter(id(3)) && joint.learners.contains(&id(3)));
+    assert!(!leave(&joint).is_voter(id(3)) && leave(&joint).is_member(id(3)));
+}
+
+#[test]
+fn what_can_never_be_is_refused_with_its_reason() {
+    let current = configuration([1, 2, 3]);
+    let refused = |wanted| enter(&current, wanted).expect_err("refused");
+    let invalid = MembershipRefusal::Invalid;
+    assert_eq!(refused(membership(&[], &[4])), invalid(InvalidMembership::NoVoters));
+    assert_eq!(refused(membership(&[1, 4], &[4])), invalid(InvalidMembership::VoterAndLearner { id: id(4) }));
+    for address in [None, Some(String::new())] {
+        let mut nowhere = membership(&[1, 4], &[]);
+        nowhere.addresses = address.into_iter().map(|address| (id(4), address)).collect();
+        assert_eq!(refused(nowhere), invalid(InvalidMembership::NoAddress { id: id(4) }));
+    }
+    assert_eq!(refused(membership(&[1, 2, 3], &[])), MembershipRefusal::Unchanged);
+}
+
+#[test]
+fn addresses_of_strangers_are_not_kept() {
+    let mut wanted = membership(&[1, 2, 3], &[]);
+    wanted.addresses.insert(id(9), "n9".to_owned());
+    assert_eq!(enter(&configuration([1, 2, 3]), wanted), Err(MembershipRefusal::Unchanged));
+}
