@@ -24,6 +24,20 @@ pub struct Configuration {
     /// Where each member can be reached; travels with the configuration.
     #[serde(default)]
     pub addresses: BTreeMap<NodeId, String>,
+    /// What the membership shall become once the future voters have caught up; never while joint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wish: Option<Wish>,
+}
+
+/// The membership that a configuration waits to become (dissertation 4.2.1). It stands in the
+/// configuration itself, so that it outlives the leader that was asked for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Wish {
+    /// The future voters; those without a vote today are learners until they have caught up.
+    pub voters: BTreeSet<NodeId>,
+    /// The future learners; those with a vote today keep it until then.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub learners: BTreeSet<NodeId>,
 }
 
 impl Configuration {
@@ -37,6 +51,11 @@ impl Configuration {
     /// Whether this is a joint configuration (§6).
     pub fn is_joint(&self) -> bool {
         !self.voters_outgoing.is_empty()
+    }
+
+    /// Whether no change is under way from here: neither joint nor waiting for anybody to catch up.
+    pub fn is_settled(&self) -> bool {
+        !self.is_joint() && self.wish.is_none()
     }
 
     /// The sets of which each must have a majority: one, or two while joint.
@@ -61,7 +80,8 @@ impl Configuration {
 
     /// What this configuration counts for in byte budgets.
     pub fn size_bytes(&self) -> u32 {
-        let ids = self.voters.len() + self.voters_outgoing.len() + self.learners.len();
+        let wished = self.wish.as_ref().map_or(0, |wish| wish.voters.len() + wish.learners.len());
+        let ids = self.voters.len() + self.voters_outgoing.len() + self.learners.len() + wished;
         let addresses: usize = self.addresses.values().map(|address| address.len() + 9).sum();
         u32::try_from(ids * 9 + addresses).unwrap_or(u32::MAX)
     }

@@ -1,7 +1,8 @@
 //! What a member wants done.
 
 use crate::{
-    Entries, HardState, LogIndex, LogPosition, MembershipRefusal, Message, NodeId, ProposalId, ReadId, Role, Round, Term, WriteSeq,
+    Entries, HardState, LogIndex, LogPosition, MembershipRefusal, Message, NodeId, ProposalId, ReadId, Role, Round,
+    Term, WriteSeq,
 };
 
 /// Something `Raft::step` wants done. Effects are carried out in the order in which they come.
@@ -45,10 +46,11 @@ pub enum Effect {
     /// Answers [`Input::ChangeMembership`](crate::Input::ChangeMembership).
     ///
     /// If all is well, the configuration at this position counts from now on, but
-    /// is not committed. The change is complete when a configuration that is
-    /// not joint is committed at this position or behind it; this leader or the
-    /// next sees to that by itself. If another entry is committed at this
-    /// position instead, the change has not happened.
+    /// is not committed. The change is complete when a settled configuration
+    /// ([`Configuration::is_settled`](crate::Configuration::is_settled)) is
+    /// committed at this position or behind it; this leader or the next sees to
+    /// that by itself, as soon as the future voters have caught up. If another
+    /// entry is committed at this position instead, the change has not happened.
     MembershipChange {
         /// The id of the request.
         id: ProposalId,

@@ -152,9 +152,11 @@ fn check_change(before: &Facts, after: &Facts, log: &Log) -> Result<(), String> 
     let (old, new) = (log.configuration_through(before.configuration.index), log.configuration());
     let Some(old) = old else { return Err(format!("the log has no configuration at {}", before.configuration)) };
     ensure!(!new.voters.is_empty() && new.voters.is_disjoint(&new.learners), new);
+    let is_member = |of: &Configuration, id| of.voters.contains(&id) || of.learners.contains(&id);
     let is_next = match (old.voters_outgoing.is_empty(), new.voters_outgoing.is_empty()) {
         (true, true) => new.voters == old.voters,
-        (true, false) => new.voters_outgoing == old.voters && new.voters != old.voters,
+        // New voters were learners before, and so have a configuration themselves (dissertation 4.2.1).
+        (true, false) => new.voters_outgoing == old.voters && new.voters.iter().all(|id| is_member(old, *id)),
         (false, true) => new.voters == old.voters && new.learners == old.learners,
         // From one joint configuration to another no majorities need to overlap.
         (false, false) => false,
@@ -224,7 +226,8 @@ fn check_again_from_scratch(before: &Facts, now: &Facts, raft: &Raft) -> Result<
     ensure!(counted == voters, counted, configuration);
     if let RoleState::Leader(leader) = &raft.role {
         let served: BTreeSet<NodeId> = leader.peers().map(|(peer, _)| peer).collect();
-        let others: BTreeSet<NodeId> = voters.union(&configuration.learners).copied().filter(|id| *id != now.id).collect();
+        let others: BTreeSet<NodeId> =
+            voters.union(&configuration.learners).copied().filter(|id| *id != now.id).collect();
         ensure!(served == others, served, configuration);
         for (peer, progress) in leader.peers() {
             if let Some(violation) = progress.violation(now.last.index) {
@@ -237,16 +240,25 @@ fn check_again_from_scratch(before: &Facts, now: &Facts, raft: &Raft) -> Result<
             None => LogIndex::ZERO,
         };
         if now.commit.index > before.commit.index && before.role == Role::Leader {
-            let is_held = is_held_by_majorities(configuration, |id| matched_of(id) >= now.commit.index);
-            ensure!(is_held, now, configuration);
+            // The one that counted: only after counting a step appends what the newly committed leads to.
+            let counted = raft.log().configuration_through(before.last.index).unwrap_or(configuration);
+            // Of whom that has removed, nothing is known any more: their set cannot be counted again.
+            let knows = |set: &BTreeSet<NodeId>| set.iter().all(|id| *id == now.id || served.contains(id));
+            let is_held = is_held_by_majorities(counted, knows, |id| matched_of(id) >= now.commit.index);
+            ensure!(is_held, now, counted);
         }
     }
     Ok(())
 }
 
-fn is_held_by_majorities(configuration: &Configuration, holds: impl Fn(NodeId) -> bool) -> bool {
+fn is_held_by_majorities(
+    configuration: &Configuration,
+    knows: impl Fn(&BTreeSet<NodeId>) -> bool,
+    holds: impl Fn(NodeId) -> bool,
+) -> bool {
     let sets = [&configuration.voters, &configuration.voters_outgoing];
-    sets.into_iter().all(|set| set.is_empty() || set.iter().filter(|id| holds(**id)).count() * 2 > set.len())
+    let mut counted = sets.into_iter().filter(|set| !set.is_empty() && knows(set));
+    counted.all(|set| set.iter().filter(|id| holds(**id)).count() * 2 > set.len())
 }
 
 #[cfg(test)]

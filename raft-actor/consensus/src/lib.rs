@@ -104,7 +104,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 
-pub use configuration::Configuration;
+pub use configuration::{Configuration, Wish};
 pub use effect::{Effect, Effects, LogWrite, ProposalOutcome, ReplicationOrder};
 pub use entries::Entries;
 pub use entry::{Entry, HardState, Payload};

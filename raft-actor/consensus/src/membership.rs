@@ -1,22 +1,23 @@
 //! From one membership to the next (§6, dissertation chapter 4). Plain values in, plain values out.
 //!
-//! When the voters change, the way leads through a *joint* configuration of
-//! the old voters and the new: at no moment can the old ones decide something
-//! without the new ones, or the reverse. Any number of servers can be
-//! exchanged at once. When only learners or addresses change, no majority
-//! changes, and one entry suffices.
+//! 1. Servers that shall vote and are not up to date become learners first,
+//!    with the wish for the change as part of the configuration (dissertation
+//!    4.2.1). They cannot be needed for a majority while they have next to
+//!    nothing of the log, and a server that never answers blocks nothing but
+//!    the change: asking for another membership withdraws the wish.
+//! 2. Then follows a *joint* configuration of the old voters and the new (§6):
+//!    at no moment can the old ones decide something without the new ones, or
+//!    the reverse. Any number of servers can be exchanged at once.
+//! 3. The new voters alone.
 //!
-//! New voters count at once. Bringing them up to date first (rounds of catch-up
-//! as learners, dissertation 4.2.1) is a matter of *when* to ask for the change;
-//! it will stand here, with the wish of a learner to become a voter as part of
-//! its record in the [`Configuration`], so that the wish outlives the leader.
+//! When only learners or addresses change, no majority changes, and one entry suffices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Configuration, NodeId};
+use crate::{Configuration, NodeId, Wish};
 
 /// Who shall belong to the cluster; asked for with [`Input::ChangeMembership`](crate::Input::ChangeMembership).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -67,20 +68,24 @@ pub enum MembershipRefusal {
     /// configuration is not about to be replaced by one of another leader. Trying again shortly will succeed.
     #[error("the leader has not committed an entry of its term yet")]
     NotReady,
-    /// Another change is not complete: its configuration is not committed, or it is joint. Wait for it.
+    /// Another change cannot be withdrawn any more: its configuration is not committed, or it is joint. Wait for it.
     #[error("another change of the membership is under way")]
     InProgress,
     /// What was asked for can never be.
     #[error(transparent)]
     Invalid(#[from] InvalidMembership),
-    /// This is the membership already.
-    #[error("this is the membership already")]
+    /// This is the membership already, or it is becoming so.
+    #[error("this is the membership already, or it is becoming so")]
     Unchanged,
 }
 
-/// The first configuration on the way from `current`, which is not joint, to what is wanted: a joint
-/// one if the voters change (§6), else the final one.
-pub(crate) fn enter(current: &Configuration, wanted: Membership) -> Result<Configuration, MembershipRefusal> {
+/// The first configuration on the way from `current`, which is not joint, to what is wanted;
+/// `is_ready` tells who has caught up.
+pub(crate) fn enter(
+    current: &Configuration,
+    wanted: Membership,
+    is_ready: impl Fn(NodeId) -> bool,
+) -> Result<Configuration, MembershipRefusal> {
     debug_assert!(!current.is_joint(), "a change begins where the last one has ended");
     let Membership { voters, learners, addresses: new_addresses } = wanted;
     if voters.is_empty() {
@@ -95,9 +100,31 @@ pub(crate) fn enter(current: &Configuration, wanted: Membership) -> Result<Confi
     if let Some(id) = voters.union(&learners).find(is_nowhere) {
         return Err(InvalidMembership::NoAddress { id: *id }.into());
     }
-    let voters_outgoing = if voters == current.voters { BTreeSet::new() } else { current.voters.clone() };
-    let next = with_own_addresses(Configuration { voters, voters_outgoing, learners, addresses });
+    let with_wish = Configuration {
+        voters: current.voters.clone(),
+        voters_outgoing: BTreeSet::new(),
+        learners: voters.union(&learners).filter(|id| !current.voters.contains(id)).copied().collect(),
+        addresses,
+        wish: Some(Wish { voters, learners }),
+    };
+    let next = with_own_addresses(granted(&with_wish, is_ready).unwrap_or(with_wish));
     if next == *current { Err(MembershipRefusal::Unchanged) } else { Ok(next) }
+}
+
+/// The configuration that fulfils the wish of `current`, if there is one and all future voters are ready.
+pub(crate) fn granted(current: &Configuration, is_ready: impl Fn(NodeId) -> bool) -> Option<Configuration> {
+    let Wish { voters, learners } = current.wish.as_ref()?;
+    let changes_majorities = *voters != current.voters;
+    if changes_majorities && !voters.difference(&current.voters).all(|id| is_ready(*id)) {
+        return None;
+    }
+    Some(Configuration {
+        voters: voters.clone(),
+        voters_outgoing: if changes_majorities { current.voters.clone() } else { BTreeSet::new() },
+        learners: learners.clone(),
+        addresses: current.addresses.clone(),
+        wish: None,
+    })
 }
 
 /// The configuration that ends a joint one: the new voters alone (§6).

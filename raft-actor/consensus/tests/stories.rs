@@ -57,7 +57,9 @@ macro_rules! stories {
 }
 
 stories! {
+    a_change_outlives_its_leader_in_every_phase,
     a_cut_off_leader_steps_down_by_check_quorum,
+    a_leader_removes_itself,
     a_late_duplicate_does_not_truncate_what_is_committed,
     a_node_without_suffrage,
     a_partitioned_leader_is_overruled,
@@ -67,10 +69,13 @@ stories! {
     a_stuck_disk_steps_down,
     a_torn_off_follower_catches_up,
     a_truncated_configuration_is_rolled_back,
+    a_truncated_joint_configuration_is_rolled_back,
     a_vote_is_durable_before_it_is_sent,
+    all_members_are_replaced,
     contested_election,
     figure_7,
     figure_8,
+    ongaros_single_server_bug,
     pre_vote_with_a_lagging_node,
     read_index_over_a_change_of_leader,
     the_leaders_slow_disk_does_not_delay_a_commit,

@@ -177,6 +177,8 @@ impl RaftNode {
                 self.feed_machine(ctx);
             }
             Effect::Proposed { id: _, outcome } => self.proposed(outcome),
+            // Nothing asks for a change yet.
+            Effect::MembershipChange { .. } => {}
             Effect::ReadReady { id, index } => {
                 self.requests.confirm(id, index);
                 self.serve_reads();

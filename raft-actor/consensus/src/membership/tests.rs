@@ -8,6 +8,10 @@ fn membership(voters: &[u64], learners: &[u64]) -> Membership {
     Membership { voters, learners, addresses }
 }
 
+fn enter(current: &Configuration, wanted: Membership) -> Result<Configuration, MembershipRefusal> {
+    super::enter(current, wanted, |_| true)
+}
+
 #[test]
 fn other_voters_are_reached_through_a_joint_configuration() {
     let joint = enter(&configuration([1, 2, 3]), membership(&[3, 4], &[5])).expect("a valid change");
@@ -63,4 +67,31 @@ fn addresses_of_strangers_are_not_kept() {
     let mut wanted = membership(&[1, 2, 3], &[]);
     wanted.addresses.insert(id(9), "n9".to_owned());
     assert_eq!(enter(&configuration([1, 2, 3]), wanted), Err(MembershipRefusal::Unchanged));
+}
+
+#[test]
+fn future_voters_that_lag_behind_are_learners_first() {
+    let current = configuration([1, 2, 3]);
+    let waiting = super::enter(&current, membership(&[1, 4], &[3, 5]), |_| false).expect("a valid change");
+    assert!(!waiting.is_joint() && !waiting.is_settled());
+    assert_eq!(waiting.voters, current.voters, "nobody loses a vote before the others are ready");
+    assert_eq!(waiting.learners, [id(4), id(5)].into());
+    assert_eq!(granted(&waiting, |_| false), None);
+
+    let joint = granted(&waiting, |ready| ready == id(4)).expect("all future voters are ready");
+    assert_eq!((&joint.voters, &joint.voters_outgoing), (&[id(1), id(4)].into(), &current.voters));
+    assert_eq!(joint.learners, [id(3), id(5)].into());
+    let at_once = super::enter(&current, membership(&[1, 4], &[3, 5]), |_| true);
+    assert_eq!(at_once, Ok(joint), "the same as if they had been ready from the beginning");
+}
+
+#[test]
+fn a_wish_can_be_withdrawn_or_replaced() {
+    let waiting = super::enter(&configuration([1, 2]), membership(&[1, 2, 3], &[]), |_| false).expect("a valid change");
+    let again = super::enter(&waiting, membership(&[1, 2, 3], &[]), |_| false);
+    assert_eq!(again, Err(MembershipRefusal::Unchanged));
+    let withdrawn = super::enter(&waiting, membership(&[1, 2], &[]), |_| false);
+    assert_eq!(withdrawn, Ok(configuration([1, 2])));
+    let replaced = super::enter(&waiting, membership(&[2], &[]), |_| false).expect("a valid change");
+    assert!(replaced.is_joint() && !replaced.is_member(id(3)));
 }

@@ -22,6 +22,8 @@ pub(crate) struct Leader {
     noop: LogIndex,
     /// Everybody else in the configuration, by ascending id.
     peers: Vec<Peer>,
+    /// Whether the latest configuration waits for future voters to catch up.
+    has_wish: bool,
     rounds: Rounds,
     heartbeat_at: Time,
     /// When to look next whether a quorum is still in contact.
@@ -68,6 +70,7 @@ impl Leader {
         Self {
             noop: position.index,
             peers,
+            has_wish: shared.log().configuration().wish.is_some(),
             rounds: Rounds::new(&shared.settings, shared.now),
             heartbeat_at: shared.now.after(shared.settings.heartbeat()),
             quorum_check_at: shared.now.after(shared.settings.election_timeout_min()),

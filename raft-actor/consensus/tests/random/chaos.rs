@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft_consensus::{
-    Configuration, Input, LogPosition, NodeId, Payload, ProposalId, ProposalOutcome, ReadId, Role, Time,
+    Configuration, Input, LogPosition, MembershipRefusal, NodeId, Payload, ProposalId, ProposalOutcome, ReadId, Role,
+    Time,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::support::cluster::ReadOutcome;
 use crate::support::network::Packet;
-use crate::support::{Cluster, Setup, node, voters};
+use crate::support::{Cluster, Setup, membership, node, voters};
 
 /// How often what happened, so that a run without its faults does not count.
 #[derive(Debug, Default, Clone, Copy)]
@@ -31,6 +32,16 @@ pub(crate) struct Tally {
     void_orders: usize,
     late_deadlines: usize,
     pauses: usize,
+    /// Joint configurations that were committed, and those that ended one.
+    changes: usize,
+    /// ... where another leader ended what one had begun.
+    taken_over: usize,
+    /// Configurations that were rolled back.
+    rolled_back: usize,
+    /// Leaders that stepped down because they were removed.
+    leaders_removed: usize,
+    crashes_in_a_change: usize,
+    changes_refused: usize,
 }
 
 impl Tally {
@@ -49,6 +60,12 @@ impl Tally {
         self.void_orders += other.void_orders;
         self.late_deadlines += other.late_deadlines;
         self.pauses += other.pauses;
+        self.changes += other.changes;
+        self.taken_over += other.taken_over;
+        self.rolled_back += other.rolled_back;
+        self.leaders_removed += other.leaders_removed;
+        self.crashes_in_a_change += other.crashes_in_a_change;
+        self.changes_refused += other.changes_refused;
     }
 
     /// Every fault has happened, and work was done in spite of them.
@@ -56,7 +73,8 @@ impl Tally {
         let faults = [self.dropped, self.duplicated, self.reordered, self.partitions, self.crashes, self.torn_writes];
         let consequences = [self.truncations, self.void_orders, self.late_deadlines, self.pauses, self.reads_refused];
         let work = [self.leaders, self.reads_served];
-        let all = faults.into_iter().chain(consequences).chain(work);
+        let changes = [self.changes, self.taken_over, self.rolled_back, self.leaders_removed, self.changes_refused];
+        let all = faults.into_iter().chain(consequences).chain(work).chain(changes).chain([self.crashes_in_a_change]);
         assert!(self.committed > 0 && all.into_iter().all(|count| count > 0), "not everything happened: {self:?}");
     }
 }
@@ -77,6 +95,10 @@ struct Mix {
     unreachable: u32,
     propose: u32,
     read: u32,
+    /// A change of the membership is asked for.
+    change: u32,
+    /// The leader dies while one is under way.
+    crash_in_change: u32,
     /// How many of 100 turns a disk, a machine or a stream works.
     disk: u32,
     machine: u32,
@@ -101,6 +123,8 @@ impl Mix {
             unreachable: sometimes(20),
             propose: 50 + sometimes(200),
             read: 5 + sometimes(60),
+            change: sometimes(20),
+            crash_in_change: sometimes(30),
             disk: 10 + sometimes(90),
             machine: 10 + sometimes(90),
             streams: 2 + sometimes(98),
@@ -146,6 +170,7 @@ impl Chaos {
     pub(crate) fn new(count: u64, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mix = Mix::draw(&mut rng);
+        let spares = rng.random_range(0..=2);
         let setup = Setup::of(count).seed(seed).configuration(configuration(count, &mut rng)).settings(|settings| {
             settings.election_timeout_ms_min = 100;
             settings.heartbeat_ms = 20;
@@ -154,8 +179,10 @@ impl Chaos {
             settings.inflight_bytes_max = [100, 1000, 1 << 20][rng.random_range(0..3)];
             settings.storage_stall_ms_max = [None, Some(150)][rng.random_range(0..2)];
         });
+        let setup = (count + 1..=count + spares).fold(setup, |setup, n| setup.joining(n));
         let mut cluster = setup.start();
-        cluster.label = format!("RAFT_SEEDS={seed}..{} with {count} members; {mix:?}", seed + 1);
+        cluster.label = format!("RAFT_SEEDS={seed}..{} with {count} members, {spares} spares; {mix:?}", seed + 1);
+        let count = count + spares;
         for n in 1..=count {
             let member = cluster.member_mut(n);
             (member.disk.held, member.machine.held, member.streams_held) = (true, true, true);
@@ -296,6 +323,28 @@ impl Chaos {
                 self.read(n);
             }
         }
+        if self.happens(self.mix.change) {
+            let n = self.leader_or_any();
+            if self.is_awake(n) {
+                self.change_membership(n);
+            }
+        }
+    }
+
+    /// Asks for any membership: a few more or less, all replaced, voters as learners and the reverse.
+    fn change_membership(&mut self, n: u64) {
+        let (mut voters, mut learners) = (Vec::new(), Vec::new());
+        for member in 1..=self.count {
+            match self.rng.random_range(0..100) {
+                0..55 => voters.push(member),
+                55..70 => learners.push(member),
+                _ => {}
+            }
+        }
+        let id = self.cluster.fresh_proposal();
+        let membership = membership(&voters, &learners);
+        self.cluster.step(node(n), Input::ChangeMembership { id, membership });
+        assert!(self.cluster.changes.contains_key(&id), "a change is answered at once");
     }
 
     fn read(&mut self, n: u64) {
@@ -348,8 +397,20 @@ impl Chaos {
         if self.happens(self.mix.crash) && self.is_up(n) {
             self.crash(n);
         }
+        if self.happens(self.mix.crash_in_change) && self.leads_a_change(n) {
+            self.tally.crashes_in_a_change += 1;
+            self.crash(n);
+        }
         if self.happens(self.mix.restart) && !self.is_up(peer) {
             self.cluster.restart(peer);
+        }
+    }
+
+    /// Whether `n` leads, and its latest configuration is not settled or not committed.
+    fn leads_a_change(&self, n: u64) -> bool {
+        self.is_up(n) && self.cluster.role(n) == Role::Leader && {
+            let status = self.cluster.status(n);
+            !status.configuration.is_settled() || self.cluster.configured_at(n) > status.commit
         }
     }
 
@@ -386,9 +447,25 @@ impl Chaos {
         let read = self.cluster.read(leader);
         self.cluster.run(200);
         self.check_served(leader, first, read);
+        self.unite(leader);
         self.check_equal();
         self.check_answers();
         self.count_events();
+    }
+
+    /// Whoever belongs to the cluster by now, in the end all servers do.
+    fn unite(&mut self, leader: u64) {
+        let all: Vec<u64> = (1..=self.count).collect();
+        let change = self.cluster.change_membership(leader, &all, &[]);
+        self.cluster.run(500);
+        let outcome = self.cluster.changes[&change];
+        let is_taken = outcome.is_ok() || outcome == Err(MembershipRefusal::Unchanged);
+        self.require(is_taken, "the leader takes a change of the membership after the faults");
+        for n in all {
+            let status = self.cluster.status(n);
+            let is_complete = status.configuration.is_settled() && self.cluster.configured_at(n) <= status.commit;
+            self.require(is_complete, "the change of the membership is complete at every member");
+        }
     }
 
     fn expect<T>(&self, value: Option<T>, claim: &str) -> T {
@@ -451,6 +528,23 @@ impl Chaos {
         let served = self.cluster.reads.values().filter(|outcome| matches!(outcome, ReadOutcome::Ready(_))).count();
         self.tally.reads_served = served;
         self.tally.reads_refused = self.cluster.reads.len() - served;
+        self.count_changes();
         self.tally.truncations = self.cluster.trace.iter().filter(|line| line.contains(" replace ")).count();
+    }
+
+    fn count_changes(&mut self) {
+        let applied = self.cluster.checker.applied();
+        let configurations = applied.iter().filter_map(|entry| match &entry.payload {
+            Payload::Configuration(configuration) => Some((entry.position, configuration.is_joint())),
+            Payload::Noop | Payload::Command(_) => None,
+        });
+        let configurations: Vec<(LogPosition, bool)> = configurations.collect();
+        let pairs = configurations.windows(2).filter(|pair| pair[0].1);
+        self.tally.taken_over = pairs.filter(|pair| pair[0].0.term < pair[1].0.term).count();
+        self.tally.changes = configurations.iter().filter(|(_, is_joint)| *is_joint).count();
+        self.tally.rolled_back = self.cluster.checker.configurations_written() - configurations.len();
+        self.tally.changes_refused = self.cluster.changes.values().filter(|outcome| outcome.is_err()).count();
+        let is_removal = |line: &&String| line.contains(" leader => learner");
+        self.tally.leaders_removed = self.cluster.trace.iter().filter(is_removal).count();
     }
 }

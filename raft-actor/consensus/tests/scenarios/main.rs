@@ -6,5 +6,6 @@ mod support;
 mod commit;
 mod durability;
 mod elections;
+mod membership;
 mod reads;
 mod replication;

@@ -23,7 +23,7 @@ macro_rules! ensure {
     };
 }
 
-mod membership;
+pub(super) mod membership;
 
 /// What a member was before a step, as far as traces tell it.
 #[derive(Debug, Clone, Copy)]
@@ -305,9 +305,9 @@ impl Checker {
         ensure!(leads, "n{} is the first to commit {}, but no leader", after.id, after.commit);
         let newest = log.position_at(after.commit).ok_or("a commit beyond the log")?;
         ensure!(newest.term == after.term, "n{}@{} commits {newest} by counting (§5.4.2)", after.id, after.term);
-        // A step may end a joint configuration that it has just committed: then both sets of that one count.
-        let earlier = led.then(|| before.configuration.voter_sets()).into_iter().flatten();
-        for set in earlier.chain(after.configuration.voter_sets()) {
+        // A step that commits may also append the next configuration, which then counts for what follows.
+        let configuration = if led { &before.configuration } else { &after.configuration };
+        for set in configuration.voter_sets() {
             let holders: BTreeSet<_> =
                 set.iter().filter(|id| members.get(id).is_some_and(|m| m.disk.durable().contains(newest))).collect();
             let majority = holders.len() * 2 > set.len();

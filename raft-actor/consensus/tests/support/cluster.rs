@@ -9,6 +9,7 @@ use raft_consensus::{
     ProposalOutcome, ReadId, Role, Status, Term, Time,
 };
 
+use super::checker::membership::configurations;
 use super::checker::{Before, Checker, Members, Verdict};
 use super::disk::Disk;
 use super::member::Member;
@@ -120,6 +121,11 @@ impl Cluster {
     /// What the state machine of a member was given.
     pub fn applied(&self, n: u64) -> &[Entry] {
         self.member(n).machine.entries()
+    }
+
+    /// Where the latest configuration in a member's log stands.
+    pub fn configured_at(&self, n: u64) -> LogIndex {
+        configurations(self.member(n)).last().map_or(LogIndex::ZERO, |(index, _)| *index)
     }
 
     /// The running leader of the latest term, if any.

@@ -189,5 +189,9 @@ pub fn members_of(configuration: &Configuration, separator: &str) -> String {
         members.push_str(&format!("{0}|{0}{1}", separator.replace(',', ""), list(&configuration.voters_outgoing)));
     }
     configuration.learners.iter().for_each(|id| members.push_str(&format!(" +n{id}")));
+    if let Some(wish) = &configuration.wish {
+        members.push_str(&format!(" => {}", list(&wish.voters)));
+        wish.learners.iter().for_each(|id| members.push_str(&format!(" +n{id}")));
+    }
     members
 }

@@ -1,9 +1,10 @@
 //! How a leader changes who belongs to the cluster (§6, dissertation chapter 4).
 //!
-//! 1. It is asked for a membership, and appends the joint configuration, which
-//!    counts from then on ([`Leader::change_membership`]).
-//! 2. Any leader that has committed a joint configuration, its own or not,
-//!    appends the one that ends it ([`Leader::continue_change`]).
+//! 1. It is asked for a membership, and appends the first configuration on the
+//!    way there, which counts from then on ([`Leader::change_membership`]).
+//! 2. Once that is committed the leader goes on by itself, whoever wrote it:
+//!    when the future voters have caught up, to the joint configuration, and
+//!    from there to the last one ([`Leader::continue_change`]).
 //! 3. A leader that is not in that one replicates and commits it without
 //!    counting itself, and then steps down (dissertation 4.2.2).
 //!
@@ -47,13 +48,23 @@ impl Leader {
         if index > shared.commit() || current.is_joint() {
             return Err(MembershipRefusal::InProgress);
         }
-        membership::enter(current, wanted)
+        membership::enter(current, wanted, |id| self.has_caught_up(shared, id))
+    }
+
+    /// Whether a peer may become a voter (dissertation 4.2.1): it durably has the latest configuration, and lacks
+    /// no more than what may be under way to it at any time. So it can vote, and commits do not wait for it long.
+    fn has_caught_up(&self, shared: &Shared, id: NodeId) -> bool {
+        let (configured_at, _) = shared.log().configuration_entry();
+        self.progress(id).map(Progress::matched).is_some_and(|matched| {
+            let missing_bytes = shared.log().bytes_between(matched, shared.log().last().index);
+            matched >= configured_at.max(self.noop) && missing_bytes <= shared.settings.inflight_bytes_max
+        })
     }
 
     /// What a committed configuration leads to. Costs next to nothing while no change is under way.
     pub(super) fn continue_change(&mut self, shared: &mut Shared, effects: &mut Effects) -> Next {
         let is_voter = shared.quorum.contains(shared.id);
-        if is_voter && !shared.quorum.is_joint() {
+        if is_voter && !shared.quorum.is_joint() && !self.has_wish {
             return Next::Stay;
         }
         let (index, configuration) = shared.log().configuration_entry();
@@ -64,6 +75,12 @@ impl Leader {
             // In whatever term it was written: its author may be gone.
             let last = membership::leave(configuration);
             self.append_configuration(shared, last, effects);
+            return Next::Stay;
+        }
+        if is_voter {
+            if let Some(next) = membership::granted(configuration, |id| self.has_caught_up(shared, id)) {
+                self.append_configuration(shared, next, effects);
+            }
             return Next::Stay;
         }
         // Not before: until here it may have been the only one who could finish (§6, dissertation 4.2.2).
@@ -85,6 +102,7 @@ impl Leader {
         shared.append(Entries::from_iter([Entry { position, payload }]), effects);
         let known = std::mem::take(&mut self.peers);
         self.peers = peers(shared, known, before, self.rounds.last());
+        self.has_wish = shared.log().configuration().wish.is_some();
         position
     }
 }

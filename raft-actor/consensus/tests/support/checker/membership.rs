@@ -8,7 +8,7 @@ use super::{Checker, Members, Verdict};
 use crate::support::member::Member;
 
 /// The configurations in the log of a member, that before the first entry included, with their indexes.
-fn configurations(member: &Member) -> Vec<(LogIndex, &Configuration)> {
+pub(in crate::support) fn configurations(member: &Member) -> Vec<(LogIndex, &Configuration)> {
     let in_log = member.disk.written().entries.iter().filter_map(|entry| match &entry.payload {
         Payload::Configuration(configuration) => Some((entry.position.index, &**configuration)),
         Payload::Noop | Payload::Command(_) => None,
@@ -17,6 +17,11 @@ fn configurations(member: &Member) -> Vec<(LogIndex, &Configuration)> {
 }
 
 impl Checker {
+    /// How many configurations have ever been written to any log.
+    pub fn configurations_written(&self) -> usize {
+        self.written.values().filter(|(payload, _)| matches!(payload, Payload::Configuration(_))).count()
+    }
+
     /// A leader was elected by majorities, and is somebody who could have a vote.
     pub(super) fn check_elected(&self, members: &Members, elected: &Status) -> Verdict {
         let (id, term) = (elected.id, elected.term);
@@ -67,9 +72,14 @@ impl Checker {
             let (old_at, old) = previous.ok_or("a log without a configuration")?;
             ensure!(*old_at <= after.commit, "n{id} appends a configuration at {at}, and {old_at} is not committed");
             let newest = members[&id].disk.written().position_at(after.commit).ok_or("a commit beyond the log")?;
-            ensure!(newest.term == after.term, "n{id} appends a configuration at {at}, and has committed only {newest}");
+            ensure!(
+                newest.term == after.term,
+                "n{id} appends a configuration at {at}, and has committed only {newest}"
+            );
             let overlaps = old.voter_sets().any(|set| new.voter_sets().any(|other| set == other));
             ensure!(overlaps, "majorities of {old:?} and {new:?} need not overlap");
+            let strangers: BTreeSet<_> = new.voters.difference(&old.members()).copied().collect();
+            ensure!(strangers.is_empty(), "{strangers:?} get a vote at {at} without having been learners");
             let is_direct = !old.is_joint() || !new.is_joint();
             ensure!(is_direct, "the joint {old:?} is followed by the joint {new:?}");
         }
