@@ -118,7 +118,7 @@ pub(crate) fn granted(current: &Configuration, is_ready: impl Fn(NodeId) -> bool
     if changes_majorities && !voters.difference(&current.voters).all(|id| is_ready(*id)) {
         return None;
     }
-    Some(Configuration {
+    sound(Configuration {
         voters: voters.clone(),
         voters_outgoing: if changes_majorities { current.voters.clone() } else { BTreeSet::new() },
         learners: learners.clone(),
@@ -128,8 +128,13 @@ pub(crate) fn granted(current: &Configuration, is_ready: impl Fn(NodeId) -> bool
 }
 
 /// The configuration that ends a joint one: the new voters alone (§6).
-pub(crate) fn leave(joint: &Configuration) -> Configuration {
-    with_own_addresses(Configuration { voters_outgoing: BTreeSet::new(), ..joint.clone() })
+pub(crate) fn leave(joint: &Configuration) -> Option<Configuration> {
+    sound(with_own_addresses(Configuration { voters_outgoing: BTreeSet::new(), wish: None, ..joint.clone() }))
+}
+
+/// What is in a log may have been written by a broken leader: no step leads from there to something worse.
+fn sound(next: Configuration) -> Option<Configuration> {
+    (!next.voters.is_empty() && next.voters.is_disjoint(&next.learners)).then_some(next)
 }
 
 fn with_own_addresses(mut configuration: Configuration) -> Configuration {

@@ -5,10 +5,13 @@
 //! peer must not be able to stop or wedge a server with one strange message.
 mod support;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use raft_consensus::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Entry, Input, LogIndex, LogPosition, Message, Payload, PreVote,
-    PreVoteReply, ProposalId, ReadId, RequestVote, RequestVoteReply, Role, Round, Term,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Configuration, Entry, Input, LogIndex, LogPosition, Membership,
+    Message, Payload, PreVote, PreVoteReply, ProposalId, ReadId, RequestVote, RequestVoteReply, Role, Round, Term,
+    Wish,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -49,12 +52,22 @@ impl Liar {
     }
 
     fn payload(&mut self) -> Payload {
-        match self.rng.random_range(0..8) {
+        match self.rng.random_range(0..9) {
+            8 => Payload::Configuration(Box::new(self.configuration())),
             0 => Payload::Noop,
             1 => Payload::Configuration(Box::default()),
             2 => Payload::Configuration(Box::new(voters(self.rng.random_range(0..6)))),
             _ => Payload::Command(Bytes::from(vec![0; self.rng.random_range(0..64)])),
         }
+    }
+
+    /// A configuration of any servers in any places.
+    fn configuration(&mut self) -> Configuration {
+        let mut some = || (1..=4).filter(|_| self.rng.random_bool(0.4)).map(support::node).collect::<BTreeSet<_>>();
+        let (voters, voters_outgoing, learners) = (some(), some(), some());
+        let wish = Wish { voters: some(), learners: some() };
+        let wish = self.rng.random_bool(0.3).then_some(wish);
+        Configuration { voters, voters_outgoing, learners, wish, ..Configuration::default() }
     }
 
     /// Entries that mostly follow on, and sometimes do not at all.
@@ -94,7 +107,13 @@ impl Liar {
 
     /// One of the things that also happen to an honest server.
     fn ordinary(&mut self, lone: &mut Lone, number: u64) {
-        match self.rng.random_range(0..5) {
+        match self.rng.random_range(0..6) {
+            5 => {
+                let Configuration { voters, learners, .. } = self.configuration();
+                let addresses = (1..=4).map(|n| (support::node(n), "somewhere".to_owned())).collect();
+                let membership = Membership { voters, learners, addresses };
+                lone.input(Input::ChangeMembership { id: ProposalId(number), membership });
+            }
             0 => lone.deadline(),
             1 => lone.input(Input::Propose { id: ProposalId(number), commands: vec!["x".into()] }),
             2 => lone.input(Input::Read { id: ReadId(number) }),
@@ -161,6 +180,30 @@ fn a_leader_that_rewrites_what_it_sent_in_its_own_term_is_ignored() {
         && matches!(message, Message::AppendEntriesReply(AppendEntriesReply {
             outcome: AppendOutcome::Matched { durable }, ..
         }) if durable.get() == 3)));
+}
+
+/// A configuration that no true leader writes, in the log of a server that is elected and commits it: it may
+/// serve no purpose any more, but neither halts nor makes matters worse.
+#[test]
+fn a_strange_configuration_does_not_stop_its_leader() {
+    let mut leaders = 0;
+    for seed in 0..500 {
+        let mut liar = Liar { rng: ChaCha8Rng::seed_from_u64(seed) };
+        let payload = Payload::Configuration(Box::new(liar.configuration()));
+        let mut lone =
+            Lone::with(&Setup::of(4).seed(seed).log(1, vec![Entry { position: support::at(1, 1), payload }]));
+        lone.become_candidate();
+        for number in 1..20 {
+            let status = lone.status();
+            for voter in 2..=4 {
+                lone.receive(voter, support::lone::vote(status.term.get(), true));
+                lone.receive(voter, support::lone::matched(status.term.get(), number, status.last.index.get()));
+            }
+            leaders += u32::from(lone.status().role == Role::Leader);
+            liar.ordinary(&mut lone, number);
+        }
+    }
+    assert!(leaders > 1000, "only {leaders} times in office");
 }
 
 /// A term so far ahead that no elections could have led there is not adopted: nobody could follow it.

@@ -21,7 +21,7 @@ fn other_voters_are_reached_through_a_joint_configuration() {
     assert_eq!(joint.members(), (1..=5).map(id).collect());
     assert_eq!(joint.addresses.keys().copied().collect::<BTreeSet<_>>(), joint.members());
 
-    let last = leave(&joint);
+    let last = leave(&joint).expect("a sound configuration");
     assert!(!last.is_joint());
     assert_eq!((&last.voters, &last.learners), (&joint.voters, &joint.learners));
     assert_eq!(last.addresses.keys().copied().collect::<BTreeSet<_>>(), [id(3), id(4), id(5)].into());
@@ -44,7 +44,8 @@ fn learners_and_addresses_change_with_one_entry() {
 fn a_voter_that_becomes_a_learner_counts_among_the_old_voters_until_the_end() {
     let joint = enter(&configuration([1, 2, 3]), membership(&[1, 2], &[3])).expect("a valid change");
     assert!(joint.is_voter(id(3)) && joint.learners.contains(&id(3)));
-    assert!(!leave(&joint).is_voter(id(3)) && leave(&joint).is_member(id(3)));
+    let last = leave(&joint).expect("a sound configuration");
+    assert!(!last.is_voter(id(3)) && last.is_member(id(3)));
 }
 
 #[test]
@@ -94,4 +95,17 @@ fn a_wish_can_be_withdrawn_or_replaced() {
     assert_eq!(withdrawn, Ok(configuration([1, 2])));
     let replaced = super::enter(&waiting, membership(&[2], &[]), |_| false).expect("a valid change");
     assert!(replaced.is_joint() && !replaced.is_member(id(3)));
+}
+
+#[test]
+fn a_configuration_that_no_true_leader_wrote_leads_nowhere() {
+    let mut joint = configuration([1, 2]);
+    joint.voters_outgoing = std::mem::take(&mut joint.voters);
+    assert_eq!(leave(&joint), None, "nobody could decide anything any more");
+    joint.voters = [id(1)].into();
+    joint.learners = [id(1)].into();
+    assert_eq!(leave(&joint), None);
+    let mut waiting = configuration([1, 2]);
+    waiting.wish = Some(Wish::default());
+    assert_eq!(granted(&waiting, |_| true), None);
 }

@@ -71,22 +71,27 @@ impl Leader {
         if shared.commit() < index.max(self.noop) {
             return Next::Stay;
         }
-        if configuration.is_joint() {
+        let next = if configuration.is_joint() {
             // In whatever term it was written: its author may be gone.
-            let last = membership::leave(configuration);
-            self.append_configuration(shared, last, effects);
-            return Next::Stay;
-        }
-        if is_voter {
-            if let Some(next) = membership::granted(configuration, |id| self.has_caught_up(shared, id)) {
+            membership::leave(configuration)
+        } else if is_voter {
+            membership::granted(configuration, |id| self.has_caught_up(shared, id))
+        } else {
+            None
+        };
+        match next {
+            Some(next) => {
                 self.append_configuration(shared, next, effects);
+                Next::Stay
             }
-            return Next::Stay;
+            None if is_voter => Next::Stay,
+            None => {
+                // Not before: until here it may have been the only one who could finish (§6, dissertation 4.2.2).
+                // With its last word all may learn what is committed, and need not wait for the next leader.
+                self.send_heartbeats(shared, effects);
+                Next::BecomeFollower
+            }
         }
-        // Not before: until here it may have been the only one who could finish (§6, dissertation 4.2.2).
-        // With its last word everybody may learn what is committed, and need not wait for the next leader.
-        self.send_heartbeats(shared, effects);
-        Next::BecomeFollower
     }
 
     /// Appends a configuration, which counts from now on (§6).
