@@ -63,6 +63,11 @@
 //! | [`RequestVoteReply`] | drops: too late | counts; with a quorum, leads | drops: the election is over |
 //! | [`AppendEntriesReply`] | drops: it leads no more | drops: it leads no more | match, hint, round; commits, answers reads, sends more |
 //!
+//! Who belongs to the cluster stands in the log, and counts as soon as it is
+//! there. A change goes through up to three configurations, each appended by
+//! whoever leads when the one before is committed: future voters catch up as
+//! learners, then both majorities count (joint), then the new one alone.
+//!
 //! A learner is a follower that may not campaign. It does answer RequestVote:
 //! it may not have heard yet that it was promoted.
 //!

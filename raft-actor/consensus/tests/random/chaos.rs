@@ -14,70 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::support::cluster::ReadOutcome;
 use crate::support::network::Packet;
 use crate::support::{Cluster, Setup, membership, node, voters};
-
-/// How often what happened, so that a run without its faults does not count.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Tally {
-    leaders: usize,
-    committed: u64,
-    reads_served: usize,
-    reads_refused: usize,
-    dropped: usize,
-    duplicated: usize,
-    reordered: usize,
-    partitions: usize,
-    crashes: usize,
-    torn_writes: usize,
-    truncations: usize,
-    void_orders: usize,
-    late_deadlines: usize,
-    pauses: usize,
-    /// Joint configurations that were committed, and those that ended one.
-    changes: usize,
-    /// ... where another leader ended what one had begun.
-    taken_over: usize,
-    /// Configurations that were rolled back.
-    rolled_back: usize,
-    /// Leaders that stepped down because they were removed.
-    leaders_removed: usize,
-    crashes_in_a_change: usize,
-    changes_refused: usize,
-}
-
-impl Tally {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.leaders += other.leaders;
-        self.committed += other.committed;
-        self.reads_served += other.reads_served;
-        self.reads_refused += other.reads_refused;
-        self.dropped += other.dropped;
-        self.duplicated += other.duplicated;
-        self.reordered += other.reordered;
-        self.partitions += other.partitions;
-        self.crashes += other.crashes;
-        self.torn_writes += other.torn_writes;
-        self.truncations += other.truncations;
-        self.void_orders += other.void_orders;
-        self.late_deadlines += other.late_deadlines;
-        self.pauses += other.pauses;
-        self.changes += other.changes;
-        self.taken_over += other.taken_over;
-        self.rolled_back += other.rolled_back;
-        self.leaders_removed += other.leaders_removed;
-        self.crashes_in_a_change += other.crashes_in_a_change;
-        self.changes_refused += other.changes_refused;
-    }
-
-    /// Every fault has happened, and work was done in spite of them.
-    pub(crate) fn assert_complete(&self) {
-        let faults = [self.dropped, self.duplicated, self.reordered, self.partitions, self.crashes, self.torn_writes];
-        let consequences = [self.truncations, self.void_orders, self.late_deadlines, self.pauses, self.reads_refused];
-        let work = [self.leaders, self.reads_served];
-        let changes = [self.changes, self.taken_over, self.rolled_back, self.leaders_removed, self.changes_refused];
-        let all = faults.into_iter().chain(consequences).chain(work).chain(changes).chain([self.crashes_in_a_change]);
-        assert!(self.committed > 0 && all.into_iter().all(|count| count > 0), "not everything happened: {self:?}");
-    }
-}
+use crate::tally::Tally;
 
 /// How likely each fault is in this run, per mille of the steps. Drawn anew for each seed, often
 /// zero: a run with few kinds of faults gets further than one with all of them.
@@ -123,8 +60,8 @@ impl Mix {
             unreachable: sometimes(20),
             propose: 50 + sometimes(200),
             read: 5 + sometimes(60),
-            change: sometimes(20),
-            crash_in_change: sometimes(30),
+            change: sometimes(40),
+            crash_in_change: sometimes(100),
             disk: 10 + sometimes(90),
             machine: 10 + sometimes(90),
             streams: 2 + sometimes(98),
