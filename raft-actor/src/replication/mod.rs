@@ -130,3 +130,6 @@ impl Handler<Replicate> for ReplicationStream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
