@@ -78,7 +78,7 @@ pub struct LocalClusterBuilder {
 }
 
 impl LocalClusterBuilder {
-    /// Times and limits of the protocol. Default: an election timeout of 150 to 300 ms, a heartbeat every 30 ms.
+    /// Times and limits of the protocol. Default: an election timeout of 300 to 600 ms, a heartbeat every 50 ms.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
@@ -158,7 +158,7 @@ impl<S: StateMachine> LocalCluster<S> {
     pub fn builder(nodes: u64) -> LocalClusterBuilder {
         LocalClusterBuilder {
             nodes,
-            settings: Settings { election_timeout_ms_min: 150, heartbeat_ms: 30, ..Settings::default() },
+            settings: Settings { election_timeout_ms_min: 300, heartbeat_ms: 50, ..Settings::default() },
             queue_limits: QueueLimits::default(),
             durable: false,
             data_dir: None,
