@@ -23,14 +23,24 @@ fn is_test_name(name: &str) -> bool {
 
 #[test]
 fn every_test_that_architecture_names_exists() {
-    let text = read("docs/ARCHITECTURE.md");
+    every_test_named_in("docs/ARCHITECTURE.md");
+}
+
+#[test]
+fn every_test_that_the_page_on_testing_names_exists() {
+    every_test_named_in("docs/TESTING.md");
+}
+
+fn every_test_named_in(document: &str) {
+    let text = read(document);
     let named: Vec<&str> = quoted(&text).into_iter().filter(|name| is_test_name(name)).collect();
     assert!(named.len() > 10, "the document should name the tests that guard its rules, found only {named:?}");
     let all: Vec<_> =
         ["raft-actor", "raft-transport", "raft-examples", "tests"].into_iter().flat_map(sources).collect();
-    let missing: Vec<&&str> =
-        named.iter().filter(|name| !all.iter().any(|source| source.text.contains(&format!("fn {name}(")))).collect();
-    assert!(missing.is_empty(), "docs/ARCHITECTURE.md names tests that do not exist: {missing:?}");
+    let story = |name: &str| workspace().join(format!("raft-actor/consensus/tests/stories/{name}.story")).exists();
+    let is_test = |name: &str| all.iter().any(|source| source.text.contains(&format!("fn {name}(")));
+    let missing: Vec<&&str> = named.iter().filter(|name| !is_test(name) && !story(name)).collect();
+    assert!(missing.is_empty(), "{document} names tests that do not exist: {missing:?}");
 }
 
 #[test]
