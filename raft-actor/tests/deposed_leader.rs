@@ -1,28 +1,11 @@
 //! What becomes of the callers of a leader that was cut off and replaced.
 
+mod counter;
+
 use std::time::Duration;
 
-use raft_actor::{ApplyContext, LocalCluster, QueueLimits, StateMachine, WriteError};
-use serde::{Deserialize, Serialize};
-
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct Counter(u64);
-
-impl StateMachine for Counter {
-    type Command = u64;
-    type Response = u64;
-    type Query = ();
-    type Answer = u64;
-
-    fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) -> u64 {
-        self.0 += add;
-        self.0
-    }
-
-    fn query(&self, (): ()) -> u64 {
-        self.0
-    }
-}
+use counter::Counter;
+use raft_actor::{LocalCluster, QueueLimits, WriteError};
 
 /// Its successor's log is shorter, so the positions of what was lost may not be reached again for a long time.
 #[tokio::test]

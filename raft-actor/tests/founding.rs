@@ -1,30 +1,13 @@
 //! Founding a cluster when not everything goes smoothly.
 
+mod counter;
+
 use std::path::Path;
 use std::time::Duration;
 
+use counter::Counter;
 use raft_actor::transport::LocalNetwork;
-use raft_actor::{ApplyContext, RaftHandle, RaftHost, Settings, StartError, StateMachine};
-use serde::{Deserialize, Serialize};
-
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct Counter(u64);
-
-impl StateMachine for Counter {
-    type Command = u64;
-    type Response = u64;
-    type Query = ();
-    type Answer = u64;
-
-    fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) -> u64 {
-        self.0 += add;
-        self.0
-    }
-
-    fn query(&self, (): ()) -> u64 {
-        self.0
-    }
-}
+use raft_actor::{RaftHandle, RaftHost, Settings, StartError};
 
 async fn start(
     network: &LocalNetwork,

@@ -1,27 +1,10 @@
 //! A host that is down is down: its directory and its address are free.
 
+mod counter;
+
+use counter::Counter;
 use raft_actor::transport::LocalNetwork;
-use raft_actor::{ApplyContext, NodeThread, Placement, RaftHost, StateMachine};
-use serde::{Deserialize, Serialize};
-
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct Counter(u64);
-
-impl StateMachine for Counter {
-    type Command = u64;
-    type Response = u64;
-    type Query = ();
-    type Answer = u64;
-
-    fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) -> u64 {
-        self.0 += add;
-        self.0
-    }
-
-    fn query(&self, (): ()) -> u64 {
-        self.0
-    }
-}
+use raft_actor::{NodeThread, Placement, RaftHost};
 
 async fn again_and_again(placement: Placement) {
     let (network, place) = (LocalNetwork::default(), tempfile::tempdir().expect("a directory"));
