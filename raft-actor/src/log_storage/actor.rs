@@ -67,6 +67,8 @@ pub(crate) struct LogStorageActor {
     newest: Vec<(GroupId, WriteSeq)>,
     flush_scheduled: bool,
     idle_timer: Option<SpawnHandle>,
+    /// Whether something was written since the timer began.
+    wrote_lately: bool,
 }
 
 impl LogStorageActor {
@@ -78,6 +80,7 @@ impl LogStorageActor {
             newest: Vec::new(),
             flush_scheduled: false,
             idle_timer: None,
+            wrote_lately: false,
         }
     }
 
@@ -85,6 +88,7 @@ impl LogStorageActor {
         if self.queue.is_empty() {
             return Ok(());
         }
+        self.wrote_lately = true;
         self.storage.write(&self.queue)?;
         self.storage.sync()?;
         self.queue.clear();
@@ -114,9 +118,9 @@ impl LogStorageActor {
         }
         self.idle_timer = Some(ctx.run_later(IDLE_AFTER, |actor, ctx| {
             actor.idle_timer = None;
-            // Busy again: the next flush schedules the next look.
-            if actor.flush_scheduled {
-                return;
+            // Between two writes is not idle: the next one would wait for what can wait.
+            if std::mem::take(&mut actor.wrote_lately) || actor.flush_scheduled {
+                return actor.schedule_idle(ctx);
             }
             match actor.storage.idle() {
                 Ok(true) => actor.schedule_idle(ctx),
@@ -190,5 +194,62 @@ impl Handler<CloseLog> for LogStorageActor {
             self.fail(error, ctx);
         }
         ctx.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use raft_consensus::Term;
+
+    use super::*;
+    use crate::log_storage::{LogReader, MemoryLog, RecoveredGroup};
+
+    /// A durable log, as far as anybody can tell, that notes what it is asked to do.
+    struct Noting {
+        log: MemoryLog,
+        calls: Arc<Mutex<Vec<&'static str>>>,
+    }
+
+    impl LogStorage for Noting {
+        fn groups(&self) -> Vec<GroupId> {
+            self.log.groups()
+        }
+        fn recover(&mut self, group: GroupId) -> Result<RecoveredGroup, LogError> {
+            self.log.recover(group)
+        }
+        fn write(&mut self, writes: &[GroupWrite]) -> Result<(), LogError> {
+            self.calls.lock().unwrap().push("write");
+            self.log.write(writes)
+        }
+        fn sync(&mut self) -> Result<(), LogError> {
+            self.log.sync()
+        }
+        fn reader(&self) -> Arc<dyn LogReader> {
+            self.log.reader()
+        }
+        fn idle(&mut self) -> Result<bool, LogError> {
+            self.calls.lock().unwrap().push("idle");
+            Ok(false)
+        }
+    }
+
+    #[test]
+    fn what_can_wait_does_not_come_between_writes() {
+        let paused = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        actix_rt::System::with_tokio_rt(move || paused().expect("a runtime")).block_on(async {
+            let calls = Arc::<Mutex<Vec<&'static str>>>::default();
+            let log = LogStorageActor::new(Box::new(Noting { log: MemoryLog::new(), calls: Arc::clone(&calls) }));
+            let addr = log.start();
+            for seq in 1..=200 {
+                let hard_state = Some(HardState { term: Term::new(seq), vote: None });
+                addr.do_send(Persist { group: 1.into(), seq: WriteSeq::new(seq), hard_state, log: None });
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert_eq!(*calls.lock().unwrap(), ["write"; 200]);
+            tokio::time::sleep(10 * IDLE_AFTER).await;
+            assert_eq!(calls.lock().unwrap()[200..], ["idle"], "once, for it had no more to do");
+        });
     }
 }

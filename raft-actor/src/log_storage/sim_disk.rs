@@ -44,6 +44,19 @@ struct Inode {
     dirty: BTreeSet<usize>,
 }
 
+impl Inode {
+    /// These sectors reach the disk.
+    fn keep(&mut self, sectors: BTreeSet<usize>) {
+        for sector in sectors {
+            let range = sector * SECTOR_BYTES..((sector + 1) * SECTOR_BYTES).min(self.now.len());
+            if self.durable.len() < range.end {
+                self.durable.resize(range.end, 0);
+            }
+            self.durable[range.clone()].copy_from_slice(&self.now[range]);
+        }
+    }
+}
+
 /// What goes wrong, and when.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fault {
@@ -120,17 +133,12 @@ impl SimDisk {
         state.fault = None;
         let mut bit = 0;
         for inode in &mut state.inodes {
-            for sector in std::mem::take(&mut inode.dirty) {
+            let mut dirty = std::mem::take(&mut inode.dirty);
+            dirty.retain(|_| {
                 bit += 1;
-                if kept >> (bit % 64) & 1 == 0 {
-                    continue;
-                }
-                let range = sector * SECTOR_BYTES..((sector + 1) * SECTOR_BYTES).min(inode.now.len());
-                if inode.durable.len() < range.end {
-                    inode.durable.resize(range.end, 0);
-                }
-                inode.durable[range.clone()].copy_from_slice(&inode.now[range]);
-            }
+                kept >> (bit % 64) & 1 == 1
+            });
+            inode.keep(dirty);
             inode.now = inode.durable.clone();
         }
         let changes = std::mem::take(&mut state.name_changes);
@@ -245,12 +253,16 @@ impl DiskFile for SimFile {
             return Err(io::Error::other("the machine dies"));
         }
         let inode = &mut state.inodes[self.inode];
-        inode.dirty.clear();
+        let dirty = std::mem::take(&mut inode.dirty);
         if fails {
             state.fault = Some(Fault::Death { changes_left: 0 });
             return Err(io::Error::other("the disk does not answer"));
         }
-        inode.durable = inode.now.clone();
+        // Only what is dirty: what a failed sync took for clean does not reach the disk with a later one either.
+        inode.keep(dirty);
+        if inode.durable.len() < inode.now.len() {
+            inode.durable.resize(inode.now.len(), 0);
+        }
         Ok(())
     }
 }

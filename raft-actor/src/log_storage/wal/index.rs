@@ -66,6 +66,15 @@ impl Run {
         self.locations.push_back(location);
     }
 
+    /// Drops its first entry: in constant time, since moving and purging do it entry by entry.
+    fn pop_front(&mut self) {
+        let Some(location) = self.locations.pop_front() else { return };
+        self.first = self.first.next();
+        if self.segment.is_some() {
+            self.bytes -= location.record_bytes();
+        }
+    }
+
     /// Drops what lies at and above `index`, and returns it.
     fn split_off(&mut self, index: LogIndex) -> Self {
         let keep = usize::try_from(index.since(self.first)).unwrap_or(usize::MAX).min(self.locations.len());
@@ -134,8 +143,8 @@ impl Group {
     fn purge(&mut self, through: LogIndex) {
         while let Some(run) = self.runs.front_mut() {
             if run.end() > through.next() {
-                if run.first <= through {
-                    *run = run.split_off(through.next());
+                while run.first <= through {
+                    run.pop_front();
                 }
                 return;
             }
@@ -159,11 +168,9 @@ impl Group {
             at += 1;
             self.runs.insert(at, rest);
         }
-        let rest = self.runs[at].split_off(index.next());
-        if rest.locations.is_empty() {
+        self.runs[at].pop_front();
+        if self.runs[at].locations.is_empty() {
             self.runs.remove(at);
-        } else {
-            self.runs[at] = rest;
         }
         match at.checked_sub(1).map(|before| &mut self.runs[before]) {
             Some(before) if before.is_in(segment) => before.push(location),

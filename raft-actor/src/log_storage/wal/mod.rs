@@ -85,6 +85,8 @@ pub struct Wal {
     is_settled: bool,
     /// Whether the entries of the oldest segment are being moved.
     is_moving: bool,
+    /// Whether the disk had no room for a spare; asked again in the next segment.
+    has_no_room: bool,
 }
 
 impl Wal {
@@ -134,8 +136,9 @@ impl Wal {
             is_unsynced: false,
             is_settled,
             is_moving: false,
+            has_no_room: false,
         };
-        wal.retire()?;
+        wal.retire(usize::MAX)?;
         wal.is_moving = wal.should_move();
         Ok(wal)
     }
@@ -195,6 +198,8 @@ impl Wal {
             self.append(&|batch| batch.record(Label::of_segment(Kind::Barrier, 0), &[]))?;
             self.sync_batch()?;
             self.is_settled = true;
+            // One piece at a time: a write may be waiting by now.
+            return Ok(true);
         }
         Ok(self.tidy()? || self.is_moving)
     }

@@ -6,6 +6,7 @@
 //! that goes becomes the spare for the next one, since writing into blocks that were
 //! written before is faster.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,17 +25,21 @@ const MOVE_BYTES_MIN: u64 = 256 << 10;
 const IDLE_ZERO_BYTES: u64 = 256 << 10;
 /// How far zeros are prepared ahead of the last record.
 const IDLE_AHEAD_BYTES: u64 = 4 << 20;
+/// Segments that are recycled at once while writes wait: each costs two changes of the directory, and a purge may set
+/// a hundred free.
+const RETIRED_WITH_A_ROLL: usize = 2;
 /// Segments that may be there beyond twice what counts.
 const SLACK_SEGMENTS: u64 = 4;
 
 impl Wal {
     /// Goes on in the next segment.
     pub(super) fn roll(&mut self) -> Result<(), LogError> {
-        self.retire()?;
+        self.retire(RETIRED_WITH_A_ROLL)?;
         let link = self.active.link_after();
         let beginning = encode_beginning(link, &self.shared.index());
         let (next, _) = Active::begin(&self.files, self.spare.take(), link, &beginning, &[])?;
         let full = std::mem::replace(&mut self.active, next);
+        self.has_no_room = false;
         let end = link.previous_end.expect("the link leads from the full segment");
         seal(&full.segment, end, full.next_batch)?;
         self.older.push_back((full.segment, full.end));
@@ -42,16 +47,17 @@ impl Wal {
         Ok(())
     }
 
-    /// Recycles the oldest segments as far as nobody needs them. All that was written must have been synced: what
-    /// makes a segment superfluous has to be durable before it goes.
-    pub(super) fn retire(&mut self) -> Result<(), LogError> {
+    /// Recycles the oldest segments as far as nobody needs them, at most `count_max`; returns how many. All that was
+    /// written must have been synced: what makes a segment superfluous has to be durable before it goes.
+    pub(super) fn retire(&mut self, count_max: usize) -> Result<usize, LogError> {
         assert!(!self.is_unsynced, "a segment may only go after what replaces it is durable");
-        while let Some((segment, end)) = self.older.pop_front() {
+        for count in 0..count_max {
+            let Some((segment, end)) = self.older.pop_front() else { return Ok(count) };
             let segment = match Arc::try_unwrap(segment) {
                 Ok(segment) => segment,
                 Err(shared) => {
                     self.older.push_front((shared, end));
-                    return Ok(());
+                    return Ok(count);
                 }
             };
             if self.spare.is_none() && end <= self.limit_bytes {
@@ -60,7 +66,7 @@ impl Wal {
                 self.files.remove_segment(segment.number)?;
             }
         }
-        Ok(())
+        Ok(count_max)
     }
 
     /// Whether old segments hold back much more than what counts in them.
@@ -97,7 +103,7 @@ impl Wal {
             .collect::<Result<Vec<(Label, Bytes)>, LogError>>()?;
         drop(oldest);
         if moves.is_empty() {
-            self.retire()?;
+            self.retire(1)?;
             self.is_moving = self.should_move();
         }
         Ok(moves)
@@ -105,16 +111,33 @@ impl Wal {
 
     /// Does a piece of what can wait. Returns whether more is to be done.
     pub(super) fn tidy(&mut self) -> Result<bool, LogError> {
-        self.retire()?;
+        if self.retire(1)? > 0 {
+            return Ok(true);
+        }
         let ahead = self.limit_bytes.min(self.active.end + IDLE_AHEAD_BYTES);
         if self.active.extend(IDLE_ZERO_BYTES, ahead)? {
             self.active.sync()?;
             return Ok(true);
         }
         // A log that is hardly used does not need the room for a second segment.
-        if self.active.end < self.limit_bytes / 2 {
+        if self.active.end < self.limit_bytes / 2 || self.has_no_room {
             return Ok(false);
         }
+        match self.prepare_spare() {
+            Err(LogError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
+                // Nothing counts in a spare: its room is better used for what does.
+                self.has_no_room = true;
+                if let Some(spare) = self.spare.take() {
+                    self.files.remove_spare(spare.number)?;
+                }
+                Ok(false)
+            }
+            other => other,
+        }
+    }
+
+    /// Writes zeros into the spare, a piece at a time. Returns whether more is to be done.
+    fn prepare_spare(&mut self) -> Result<bool, LogError> {
         if self.spare.is_none() {
             self.spare = Some(self.files.create_spare()?);
         }

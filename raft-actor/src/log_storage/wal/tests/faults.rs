@@ -88,6 +88,29 @@ fn a_full_disk_acknowledges_nothing_and_says_so() {
     }
 }
 
+/// A spare is a convenience. One that does not fit any more must not stop a node that still has room for its writes.
+#[test]
+fn a_disk_without_room_for_a_spare_still_takes_writes() {
+    let directory = temporary();
+    let disk = FaultyDisk::lazy();
+    let mut wal = disk.open(directory.path());
+    let mut last = 0;
+    while wal.active.end < SMALL / 2 || wal.active.length < SMALL {
+        wal.write(&[append(1, commands(1, last + 1..=last + 9))]).unwrap();
+        wal.sync().unwrap();
+        last += 9;
+    }
+    disk.plan().room_bytes = Some(1000);
+    while wal.idle().unwrap() {}
+    assert!(wal.spare.is_none());
+    let names = fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().file_name());
+    assert!(!names.into_iter().any(|name| name.to_string_lossy().starts_with("spare-")), "its room is given back");
+    disk.plan().room_bytes = Some(1000);
+    wal.write(&[append(1, commands(1, last + 1..=last + 1))]).unwrap();
+    wal.sync().unwrap();
+    assert_eq!(last_index(&mut wal), last + 1);
+}
+
 /// Wherever the disk fails, the log is stopped, and opening it again finds all that was acknowledged.
 #[test]
 fn a_sync_that_fails_anywhere_loses_nothing_acknowledged() {

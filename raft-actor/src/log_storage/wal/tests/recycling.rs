@@ -108,3 +108,70 @@ fn a_log_opens_with_another_segment_size() {
         model.assert_same(&mut wal);
     }
 }
+
+/// Moving once copied what was left of the run for each entry: a segment of a million small ones stopped the log for
+/// hours. This test would not end if it did.
+#[test]
+fn moving_a_long_run_takes_time_in_proportion() {
+    let directory = temporary();
+    let wal = Wal::open(directory.path(), options(1 << 30)).unwrap();
+    let count: u64 = 400_000;
+    let mut index = Index::default();
+    let from = Arc::clone(&wal.active.segment);
+    let to = Arc::new(Segment { number: 2, path: from.path.clone(), file: RealDisk.open(&from.path).unwrap() });
+    let header = |flags, index| Header {
+        payload_crc: 0,
+        length: 0,
+        epoch: 1,
+        batch: 1,
+        kind: Kind::Noop,
+        flags,
+        group: 1,
+        term: 1,
+        index,
+    };
+    for at in 1..=count {
+        index.apply(&from, 0, &header(0, at), &[]).unwrap();
+    }
+    let live_bytes = index.live_bytes();
+    for at in 1..=count {
+        index.apply(&to, 0, &header(record::MOVED, at), &[]).unwrap();
+    }
+    assert_eq!(index.entries_in(&from, u64::MAX), []);
+    assert_eq!(index.live_bytes(), live_bytes);
+    assert_eq!(index.entries_in(&to, u64::MAX).len() as u64, count);
+}
+
+/// A purge that sets many segments free must not make the next write wait for all of them to be recycled.
+#[test]
+fn many_free_segments_are_recycled_one_by_one() {
+    let directory = temporary();
+    let disk = disk::FaultyDisk::lazy();
+    let mut wal = disk.open(directory.path());
+    let mut model = Model::default();
+    let mut next = 1;
+    while wal.older.len() < 40 {
+        write(&mut wal, &mut model, &[append(1, commands(1, next..=next + 99))]);
+        next += 100;
+    }
+    write(&mut wal, &mut model, &[purge(1, next - 1)]);
+    let directory_syncs = || disk.plan().calls.drain(..).filter(|call| *call == "sync directory").count();
+    directory_syncs();
+    let number = wal.active.segment.number;
+    while wal.active.segment.number == number {
+        write(&mut wal, &mut model, &[append(1, commands(1, next..=next + 99))]);
+        next += 100;
+        assert!(directory_syncs() <= 4, "two segments go with each that begins");
+    }
+    loop {
+        let goes_on = wal.idle().unwrap();
+        assert!(directory_syncs() <= 2, "a piece of work is small");
+        if !goes_on {
+            break;
+        }
+    }
+    assert!(wal.older.len() <= 1, "{} segments are left", wal.older.len());
+    model.assert_same(&mut wal);
+    drop(wal);
+    model.assert_same(&mut open(directory.path()));
+}
