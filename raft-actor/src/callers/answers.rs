@@ -15,6 +15,8 @@ use crate::envelope::ForwardError;
 
 /// Answers for callers at another node are handed over in messages of at most so many.
 const REMOTE_ANSWERS_MAX: usize = 256;
+/// And when they come to so many bytes: a message that no transport takes would leave all of them unanswered.
+const REMOTE_ANSWERS_BYTES_MAX: usize = 1 << 20;
 
 /// The right to answer the callers of a [`Waiting`](super::Waiting), one after the other, once.
 ///
@@ -27,12 +29,14 @@ pub(crate) struct Answers {
     segments: VecDeque<Segment>,
     /// Outcomes for callers at another node, just before the first segment, not handed over yet.
     remote: Vec<Result<Bytes, ForwardError>>,
+    /// Their bytes.
+    remote_bytes: usize,
     shared: Arc<HandedOut>,
 }
 
 impl Answers {
     pub(crate) fn new(segments: VecDeque<Segment>, shared: Arc<HandedOut>) -> Self {
-        let mut answers = Self { segments, remote: Vec::new(), shared };
+        let mut answers = Self { segments, remote: Vec::new(), remote_bytes: 0, shared };
         answers.segments.retain(|segment| segment.len() > 0);
         if answers.is_empty() {
             answers.shared.finish();
@@ -83,10 +87,14 @@ impl Answers {
                 }
                 None => segment.fail_one(segment.start, &Failure::Unknown),
             },
-            Callers::Remote(_) => self.remote.push(encode_to_bytes(&output).map_err(|error| {
-                tracing::warn!(%error, "an answer cannot be encoded");
-                ForwardError::Unknown
-            })),
+            Callers::Remote(_) => {
+                let answer = encode_to_bytes(&output).map_err(|error| {
+                    tracing::warn!(%error, "an answer cannot be encoded");
+                    ForwardError::Unknown
+                });
+                self.remote_bytes += answer.as_ref().map_or(0, Bytes::len);
+                self.remote.push(answer);
+            }
             Callers::Gone => {}
         }
         self.advance();
@@ -130,7 +138,8 @@ impl Answers {
             return;
         };
         segment.start += 1;
-        if segment.len() > 0 && self.remote.len() < REMOTE_ANSWERS_MAX {
+        let is_full = self.remote.len() >= REMOTE_ANSWERS_MAX || self.remote_bytes >= REMOTE_ANSWERS_BYTES_MAX;
+        if segment.len() > 0 && !is_full {
             return;
         }
         self.hand_over();
@@ -145,6 +154,7 @@ impl Answers {
     /// Sends off what was collected for callers at another node, all of the front segment.
     fn hand_over(&mut self) {
         let outcomes = std::mem::take(&mut self.remote);
+        self.remote_bytes = 0;
         if let Some(segment) = self.segments.front()
             && let Callers::Remote(page) = &segment.callers
             && !outcomes.is_empty()

@@ -145,6 +145,19 @@ fn the_leader_answers_remote_callers_by_number_whoever_settles_them() {
     );
 }
 
+/// A hundred large answers in one message exceeded what a transport takes: none of them ever arrived.
+#[test]
+fn large_answers_for_another_node_do_not_travel_in_one_message() {
+    let (outlet, replies) = outlet();
+    let mut waiting = Waiting::remote(9, 0, far(), vec![Bytes::new(); 10], outlet);
+    let mut answers = waiting.answers();
+    let large = "x".repeat(700 << 10);
+    (0..10).for_each(|_| answers.answer::<R>(Some(large.clone())));
+    let replies = replies.lock().expect("no panic");
+    let places: Vec<_> = replies.iter().map(|reply| (reply.first, reply.outcomes.len())).collect();
+    assert_eq!(places, [(0, 2), (2, 2), (4, 2), (6, 2), (8, 2)]);
+}
+
 #[test]
 fn answers_that_come_after_the_deadline_are_not_sent_twice() {
     let (outlet, replies) = outlet();
