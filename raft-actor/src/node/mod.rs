@@ -257,7 +257,12 @@ impl RaftNode {
             StopReason::ShutDown | StopReason::Dropped => {
                 tracing::info!(node = %self.context.node, group = %self.group, %reason, "node stops");
             }
-            _ => tracing::error!(node = %self.context.node, group = %self.group, %reason, "node stops"),
+            StopReason::ApplyPanicked { .. }
+            | StopReason::Log(_)
+            | StopReason::Broken { .. }
+            | StopReason::Lost { .. } => {
+                tracing::error!(node = %self.context.node, group = %self.group, %reason, "node stops")
+            }
         }
         self.requests.fail_all(&reason);
         self.front.stopped(&reason);
