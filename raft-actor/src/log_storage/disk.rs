@@ -98,10 +98,22 @@ pub trait Lock: fmt::Debug + Send + Sync {}
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
+impl RealDisk {
+    fn sync_parent(self, path: &Path) -> io::Result<()> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        self.sync_directory(parent.unwrap_or(Path::new(".")))
+    }
+}
+
+fn unless_forbidden(error: io::Error) -> io::Result<()> {
+    if error.kind() == ErrorKind::PermissionDenied { Ok(()) } else { Err(error) }
+}
+
 impl Disk for RealDisk {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => return Ok(()),
+            // Whoever made it may not have made its name durable. Where the parent may not be read it is not ours to.
+            Ok(metadata) if metadata.is_dir() => return self.sync_parent(path).or_else(unless_forbidden),
             Ok(_) => return Err(ErrorKind::NotADirectory.into()),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -116,7 +128,7 @@ impl Disk for RealDisk {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             other => other?,
         }
-        self.sync_directory(parent.unwrap_or(Path::new(".")))
+        self.sync_parent(path)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {

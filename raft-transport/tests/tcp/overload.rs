@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use raft_actor::consensus::{AppendEntries, Entry, LogIndex, LogPosition, Message, Payload, Round, Term};
+use raft_actor::envelope::{Body, Envelope};
 use raft_transport::{Count, TcpOptions};
 
 use crate::support::*;
@@ -130,4 +132,26 @@ fn a_frame_larger_than_the_whole_credit_still_gets_through() {
         raw.write(&frame(&bulky(node(9), target.id, mark_sent, 50_000)));
         assert_eq!(mark(&target.delivered()), mark_sent);
     }
+}
+
+/// An entry without a command takes one byte on the wire and fifty in memory.
+#[test]
+fn many_tiny_entries_cost_the_credit_that_they_take_in_memory() {
+    let pair = Pair::start(TcpOptions { credit_bytes: CREDIT_BYTES, ..options() });
+    pair.target.hold_credit();
+    let noops =
+        |index| Entry { position: LogPosition::new(Term::new(1), LogIndex::new(index)), payload: Payload::Noop };
+    let message = Message::AppendEntries(AppendEntries {
+        term: Term::new(1),
+        prev: LogPosition::default(),
+        entries: (1..=1000).map(noops).collect(),
+        commit: LogIndex::ZERO,
+        round: Round::new(1),
+    });
+    let envelope = Envelope { body: Body::Raft(message), ..self::message(node(9), pair.target.id, 0) };
+    let mut raw = Raw::admitted(9, &pair.target);
+    raw.write(&frame(&envelope).repeat(20));
+    let turns = 50;
+    (0..turns).for_each(|_| pair.still_serves_only_friends_beside(9));
+    assert!(pair.target.held() <= 2 + turns, "{} at once", pair.target.held() - turns);
 }
