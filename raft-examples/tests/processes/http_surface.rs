@@ -39,6 +39,8 @@ fn writes_and_reads(node: &Client) {
         (ask(node, "GET", "/kv/empty", "").status, ask(node, "GET", "/kv/empty", "").text),
         (200, String::new())
     );
+    let head = Asked::send(node, "HEAD /kv/empty HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").answer();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     // Keys that a path cannot hold as they are.
     assert_eq!(ask(node, "PUT", "/kv/a%2Fb%20%C3%A4", "slash").status, 200);
     assert_eq!(ask(node, "GET", "/kv/a%2fb%20%c3%a4", "").text, "slash");
@@ -61,6 +63,8 @@ fn bad_input(node: &Client) {
         ("GET", "/kv/x?consistency=soon", "", 400, "bad_parameter"),
         ("GET", "/kv/x?timeout_ms=soon", "", 400, "bad_parameter"),
         ("GET", "/kv/x?timeout_ms=0", "", 400, "bad_parameter"),
+        ("GET", "/kv/x?timeout_ms=18446744073709551615", "", 400, "bad_parameter"),
+        ("GET", "/kv/x?timeout_ms=1&timeout_ms=2", "", 400, "bad_parameter"),
         ("GET", "/kv/%ff", "", 400, "bad_key"),
         ("PUT", "/kv/%zz", "x", 400, "bad_key"),
         ("PUT", &long_key, "x", 413, "key_too_long"),
@@ -71,6 +75,8 @@ fn bad_input(node: &Client) {
         ("POST", "/kv/x", "x", 405, "wrong_method"),
         ("PUT", "/raft/status", "x", 405, "wrong_method"),
         ("GET", "/kv/", "", 404, "no_such_route"),
+        ("PUT", "/kv/a/b", "x", 404, "no_such_route"),
+        ("POST", "/kv//cas", r#"{"expect":null,"value":"b"}"#, 404, "no_such_route"),
         ("GET", "/nowhere", "", 404, "no_such_route"),
         ("GET", "/kv/absent", "", 404, "no_such_key"),
     ] {

@@ -3,7 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `PUT /kv/{key}` body = value | 200 `{"index":N,"previous":"..."\|null}` once committed and applied |
-//! | `GET /kv/{key}?consistency=linearizable\|stale` | 200 value, 404 absent |
+//! | `GET /kv/{key}?consistency=linearizable\|stale` | 200 value, 404 absent; `HEAD` the same without the value |
 //! | `DELETE /kv/{key}` | 200 `{"index":N,"previous":..}` |
 //! | `POST /kv/{key}/cas` `{"expect":"a"\|null,"value":"b"}` | 200 `{"index":N}`, 409 `{"current":..}` |
 //! | `GET /raft/status` | what this node knows about itself and the cluster |
@@ -32,8 +32,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
             web::resource("/kv/{key}")
                 .route(web::put().to(write::put))
                 .route(web::get().to(read::get))
+                .route(web::head().to(read::get))
                 .route(web::delete().to(write::delete))
-                .default_service(web::to(|| wrong_method("PUT, GET, DELETE"))),
+                .default_service(web::to(|| wrong_method("PUT, GET, HEAD, DELETE"))),
         )
         .service(
             web::resource("/kv/{key}/cas")
