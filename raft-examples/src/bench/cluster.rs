@@ -20,6 +20,10 @@ pub(super) const CALM: Timing = Timing { election_timeout_ms: 1000, heartbeat_ms
 /// How long a node that was killed may hold on to its port and directory.
 const REVIVAL: Duration = Duration::from_secs(5);
 
+/// Without a leader after this long there will be none.
+const ELECTION: Duration = Duration::from_secs(30);
+
+/// Nodes that reach each other, and what they stand on.
 pub(super) struct Cluster {
     options: RaftBench,
     settings: Settings,
@@ -73,7 +77,7 @@ impl Cluster {
         self.nodes.keys().copied().collect()
     }
 
-    /// Waits until a node leads.
+    /// Waits until a node leads; says which.
     pub(super) async fn leader(&self) -> Result<u64, BenchError> {
         let watches = self.nodes.iter().map(|(id, raft)| {
             let mut status = raft.watch();
@@ -82,7 +86,10 @@ impl Cluster {
                 leads.map_err(|reason| BenchError::Stopped { node: *id, reason })
             })
         });
-        select_all(watches).await.0
+        match tokio::time::timeout(ELECTION, select_all(watches)).await {
+            Ok((leader, _, _)) => leader,
+            Err(_) => Err(BenchError::NoLeader { seconds: ELECTION.as_secs() }),
+        }
     }
 
     /// Waits until every node has applied all that any node knows to be committed now.

@@ -25,6 +25,9 @@ const GIVE_UP: Duration = Duration::from_secs(30);
 /// # Errors
 /// If nobody takes over.
 pub(super) async fn measure(options: &RaftBench, times: u32, report: &Report) -> Result<FailoverRow, BenchError> {
+    if options.nodes < 3 {
+        return Err(BenchError::TooFewNodes { nodes: options.nodes });
+    }
     let settings = options.settings(EAGER);
     let mut outages = Vec::new();
     let mut cluster = Cluster::start(options, EAGER).await?;

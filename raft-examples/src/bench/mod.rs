@@ -45,6 +45,18 @@ pub enum BenchError {
         /// Why.
         reason: StopReason,
     },
+    /// Nobody leads.
+    #[error("no leader was elected within {seconds} s; is the election timeout ten times the heartbeat?")]
+    NoLeader {
+        /// How long that was waited for.
+        seconds: u64,
+    },
+    /// A cluster that does not survive the loss of a node.
+    #[error("{nodes} nodes do not survive the loss of one; a failover needs --nodes 3 or more")]
+    TooFewNodes {
+        /// How many were asked for.
+        nodes: u64,
+    },
     /// The operating system refuses a file, a port or a thread.
     #[error("{0}")]
     Io(#[from] io::Error),
