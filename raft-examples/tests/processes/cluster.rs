@@ -5,10 +5,25 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
 use crate::client::{Client, eventually};
+
+/// Held while ports are tried out, and while a process is forked: between fork and exec a child holds
+/// whatever its parent had open, and a port that is tried out meanwhile would stay in use for that long.
+static FORK: Mutex<()> = Mutex::new(());
+
+fn no_fork() -> MutexGuard<'static, ()> {
+    FORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a process.
+pub(crate) fn spawn(command: &mut Command) -> Child {
+    let _one_at_a_time = no_fork();
+    command.spawn().expect("the program can be started")
+}
 
 /// A `raft-kv` process that does not outlive the test.
 pub(crate) struct Process {
@@ -32,7 +47,7 @@ impl Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_raft-kv"));
         command.args(&self.args).env("RUST_LOG", "info").stdin(Stdio::null());
         command.stderr(output.try_clone().expect("a second descriptor")).stdout(output);
-        self.child = Some(command.spawn().expect("raft-kv can be started"));
+        self.child = Some(spawn(&mut command));
     }
 
     /// SIGKILL: no warning, no last words.
@@ -114,6 +129,7 @@ impl Ports {
 
     pub(crate) fn reserve() -> Self {
         eventually("free ports are found", || {
+            let _no_child_inherits_them = no_fork();
             let random = RandomState::new().build_hasher().finish() % 2_200;
             let guard = 10_000 + u16::try_from(random).expect("small") * (Self::COUNT + 1);
             let bind = |port| TcpListener::bind(("127.0.0.1", port));

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::client::eventually;
-use crate::cluster::Ports;
+use crate::cluster::{Ports, spawn};
 
 /// An example that runs, and does not outlive the test.
 struct Example {
@@ -24,7 +24,7 @@ impl Example {
         let file = std::fs::File::create(&output).expect("the temporary directory");
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::piped()).stderr(file.try_clone().expect("a second descriptor")).stdout(file);
-        Self { child: command.spawn().expect("the example can be started"), output }
+        Self { child: spawn(&mut command), output }
     }
 
     fn printed(&self) -> String {
