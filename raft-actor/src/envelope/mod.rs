@@ -5,7 +5,7 @@
 //! leader for a client, or the answer to one.
 
 use bytes::Bytes;
-use raft_consensus::{GroupId, Message, NodeId};
+use raft_consensus::{Entry, GroupId, Message, NodeId};
 use serde::{Deserialize, Serialize};
 
 pub mod codec;
@@ -21,6 +21,25 @@ pub struct Envelope {
     pub group: GroupId,
     /// What is said.
     pub body: Body,
+}
+
+impl Envelope {
+    /// Bytes that the items of its body take in memory beside their own: an item may be a single byte on the
+    /// wire, so whoever bounds what it holds has to count these too.
+    pub fn items_bytes(&self) -> usize {
+        match &self.body {
+            Body::Raft(Message::AppendEntries(message)) => message.entries.len() * size_of::<Entry>(),
+            Body::Raft(
+                Message::PreVote(_)
+                | Message::PreVoteReply(_)
+                | Message::RequestVote(_)
+                | Message::RequestVoteReply(_)
+                | Message::AppendEntriesReply(_),
+            ) => 0,
+            Body::Forward(message) => message.requests.len() * size_of::<Bytes>(),
+            Body::ForwardReply(message) => message.outcomes.len() * size_of::<Bytes>(),
+        }
+    }
 }
 
 /// What an envelope holds.

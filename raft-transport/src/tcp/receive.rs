@@ -4,12 +4,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::StreamExt;
 use raft_actor::NodeId;
-use raft_actor::consensus::{Entry, Message};
 use raft_actor::envelope::codec::{self, DecodeError};
-use raft_actor::envelope::{Body, Envelope};
 use raft_actor::transport::Credit;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -79,7 +77,7 @@ pub(super) async fn run(shared: &Shared, stream: &mut TcpStream, peer: NodeId, c
             }
             Ok(envelope) => {
                 // While the host is behind, this waits, the socket is not read, and TCP slows the sender down.
-                let cost = frame.len().saturating_add(MESSAGE_OVERHEAD_BYTES).saturating_add(items_bytes(&envelope));
+                let cost = frame.len().saturating_add(MESSAGE_OVERHEAD_BYTES).saturating_add(envelope.items_bytes());
                 let cost = u32::try_from(cost).unwrap_or(u32::MAX).min(shared.options.credit_bytes);
                 let permit = Arc::clone(&credit).acquire_many_owned(cost).await.expect("nobody closes a credit");
                 shared.counters.one(Count::MessagesIn);
@@ -101,22 +99,6 @@ pub(super) async fn run(shared: &Shared, stream: &mut TcpStream, peer: NodeId, c
         }
     }
     Reason::ByPeer(None)
-}
-
-/// What the items of a message take in memory beside their own bytes: one on the wire may have no more than one byte.
-fn items_bytes(envelope: &Envelope) -> usize {
-    match &envelope.body {
-        Body::Raft(Message::AppendEntries(message)) => message.entries.len() * size_of::<Entry>(),
-        Body::Raft(
-            Message::PreVote(_)
-            | Message::PreVoteReply(_)
-            | Message::RequestVote(_)
-            | Message::RequestVoteReply(_)
-            | Message::AppendEntriesReply(_),
-        ) => 0,
-        Body::Forward(message) => message.requests.len() * size_of::<Bytes>(),
-        Body::ForwardReply(message) => message.outcomes.len() * size_of::<Bytes>(),
-    }
 }
 
 /// What follows a damaged frame cannot be trusted. But one that arrived whole
