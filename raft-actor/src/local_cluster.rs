@@ -7,6 +7,7 @@ use raft_consensus::{NodeId, Settings};
 
 use crate::handle::{QueueLimits, RaftHandle};
 use crate::host::{NodeThread, Placement, RaftHost, StartError};
+use crate::log_storage::LogError;
 use crate::state_machine::StateMachine;
 use crate::transport::LocalNetwork;
 
@@ -123,7 +124,7 @@ impl LocalClusterBuilder {
         machine: impl Fn() -> S + Send + Sync + 'static,
     ) -> Result<LocalCluster<S>, StartError> {
         let directory = match (self.durable, &self.data_dir) {
-            (true, None) => Some(tempfile::tempdir().map_err(StartError::Thread)?),
+            (true, None) => Some(tempfile::tempdir().map_err(no_temporary_directory)?),
             (true | false, Some(_)) | (false, None) => None,
         };
         let mut cluster = LocalCluster {
@@ -140,6 +141,10 @@ impl LocalClusterBuilder {
         }
         Ok(cluster)
     }
+}
+
+fn no_temporary_directory(source: std::io::Error) -> StartError {
+    StartError::Log(LogError::Io { action: "create a directory in", path: std::env::temp_dir(), source })
 }
 
 impl<S: StateMachine> LocalCluster<S> {
@@ -186,7 +191,10 @@ impl<S: StateMachine> LocalCluster<S> {
         self.nodes.values()
     }
 
-    /// Waits until a node leads that can serve, and returns its handle.
+    /// Waits until a node leads, and returns its handle. It may not have announced itself yet; requests to it wait for that.
+    ///
+    /// # Panics
+    /// If no node runs.
     pub async fn leader(&self) -> &RaftHandle<S> {
         let leading = self.nodes.values().map(|node| {
             let mut watch = node.watch();
