@@ -18,16 +18,12 @@ use bytes::{Bytes, BytesMut};
 use raft_consensus::Time;
 
 use super::ClientQueue;
-use crate::callers::Failure;
-use crate::callers::Request;
-use crate::callers::Waiting;
 use crate::callers::lane::Lane;
 use crate::callers::permits::{Admission, Amount, Permit, QueueLimits};
 use crate::callers::slots::{Page, Pending, Waiter};
-use crate::callers::{decode, encode_into};
+use crate::callers::{Failure, Request, Waiting, decode, encode_into};
 use crate::clock::Clock;
-use crate::state_machine::StateMachine;
-use crate::state_machine::{Reads, Writes};
+use crate::state_machine::{Reads, StateMachine, Writes};
 
 /// Commands up to this size share a buffer with their neighbours; larger ones are not copied.
 const SHARED_COMMAND_BYTES_MAX: usize = 4096;
