@@ -10,6 +10,7 @@ pub mod host;
 mod local_cluster;
 pub mod log_storage;
 mod node;
+pub mod observer;
 mod registry;
 mod replication;
 pub mod state_machine;

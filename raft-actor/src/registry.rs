@@ -1,5 +1,6 @@
 //! Who is where.
 
+use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use dashmap::DashMap;
@@ -18,7 +19,7 @@ impl<K: Eq + Hash, V> Default for Registry<K, V> {
     }
 }
 
-impl<K: Eq + Hash + Clone, V: Clone> Registry<K, V> {
+impl<K: Eq + Hash + Ord + Clone, V: Clone> Registry<K, V> {
     pub(crate) fn get(&self, key: &K) -> Option<V> {
         self.map.get(key).map(|entry| entry.value().clone())
     }
@@ -35,7 +36,10 @@ impl<K: Eq + Hash + Clone, V: Clone> Registry<K, V> {
         self.map.remove_if(key, |_, value| condition(value)).map(|(_, value)| value)
     }
 
+    /// In the order of their keys, so that whoever goes through them does so in the same order each time.
     pub(crate) fn values(&self) -> Vec<V> {
-        self.map.iter().map(|entry| entry.value().clone()).collect()
+        let sorted: BTreeMap<K, V> =
+            self.map.iter().map(|entry| (entry.key().clone(), entry.value().clone())).collect();
+        sorted.into_values().collect()
     }
 }

@@ -24,6 +24,7 @@ async fn a_deposed_leader_tells_its_callers_and_has_room_for_new_ones() {
     other.with_timeout(Duration::from_secs(30)).write(1).await.expect("two of three elect a leader");
     cluster.network().rejoin(id);
     for write in lost {
+        #[expect(clippy::disallowed_methods, reason = "this test runs in real time")]
         let told = tokio::time::timeout(Duration::from_secs(60), write).await;
         match told.expect("long before the deadline, as soon as the successor's log has come over") {
             Err(error) => assert!(!error.maybe_applied(), "{error}"),

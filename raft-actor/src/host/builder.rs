@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use raft_consensus::{NodeId, Settings};
 
 use super::{Placement, StartError};
+use crate::clock::Clock;
 use crate::handle::QueueLimits;
+use crate::log_storage::disk::{Disk, RealDisk};
 use crate::log_storage::{LogStorage, WalOptions};
+use crate::observer::Observer;
 use crate::transport::Transport;
 
 /// One server of a cluster. Begin with [`RaftHost::builder`].
@@ -46,6 +50,9 @@ pub struct HostBuilder {
     pub(super) queue_limits: QueueLimits,
     pub(super) placement: Placement,
     pub(super) seed: Option<u64>,
+    pub(super) clock: Option<Clock>,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for HostBuilder {
@@ -62,6 +69,9 @@ impl Default for HostBuilder {
             queue_limits: QueueLimits::default(),
             placement: Placement::default(),
             seed: None,
+            clock: None,
+            disk: Arc::new(RealDisk),
+            observer: None,
         }
     }
 }
@@ -145,13 +155,38 @@ impl HostBuilder {
         self
     }
 
-    /// Seed of the election timeouts and of the names of requests. Default: from the operating system.
+    /// The disk that the [directory](HostBuilder::data_dir) is on. Default: that of the machine.
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = disk;
+        self
+    }
+
+    /// The clock of the host. Default: that of the machine.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Somebody who looks on at every step. Default: nobody.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Seed of the election timeouts and of the names of requests; where it founds or joins for the first time, of its
+    /// directory's id as well. Default: from the operating system.
     ///
     /// Another one at each start, please: an answer that is still on its way to an earlier run of
     /// this host is told apart by it.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
+    }
+
+    /// The seed, drawn now if none was given.
+    #[expect(clippy::disallowed_methods, reason = "without a seed no two hosts are to be alike")]
+    pub(super) fn draw_seed(&mut self) -> u64 {
+        *self.seed.get_or_insert_with(rand::random)
     }
 
     pub(super) fn validate(&self) -> Result<(), StartError> {

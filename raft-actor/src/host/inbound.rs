@@ -4,10 +4,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::Addr;
-use raft_consensus::{GroupId, NodeId};
-use tokio::time::Instant;
+use raft_consensus::{GroupId, NodeId, Time};
 
 use super::gate::Gate;
+use crate::clock::Clock;
 use crate::envelope::Envelope;
 use crate::node::{PeerUnreachable, RaftNode, Received, SuffrageGranted};
 use crate::registry::Registry;
@@ -19,14 +19,14 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
 /// Lets one complaint through at a time: who floods the port must not flood the log.
 #[derive(Debug, Default)]
 struct Complaints {
-    last: Mutex<Option<Instant>>,
+    last: Mutex<Option<Time>>,
 }
 
 impl Complaints {
     /// Whether it is time for another one.
-    fn may_speak(&self, now: Instant) -> bool {
+    fn may_speak(&self, now: Time) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = last.is_none_or(|last| now.duration_since(last) >= COMPLAINT_INTERVAL);
+        let may = last.is_none_or(|last| now.since(last) >= COMPLAINT_INTERVAL);
         if may {
             *last = Some(now);
         }
@@ -34,10 +34,10 @@ impl Complaints {
     }
 }
 
-/// Logs at this level if `$complaints` lets it through, else for debugging only.
+/// Logs at this level if the complaints let it through, else for debugging only.
 macro_rules! complain {
-    ($level:ident, $complaints:expr, $($what:tt)+) => {
-        if $complaints.may_speak(Instant::now()) { tracing::$level!($($what)+) } else { tracing::debug!($($what)+) }
+    ($level:ident, $host:expr, $complaints:ident, $($what:tt)+) => {
+        if $host.$complaints.may_speak($host.clock.now()) { tracing::$level!($($what)+) } else { tracing::debug!($($what)+) }
     };
 }
 
@@ -49,11 +49,13 @@ pub(crate) struct HostInbound {
     refusing: Complaints,
     /// Of not being let in.
     refused: Complaints,
+    clock: Clock,
 }
 
 impl HostInbound {
-    pub(super) fn new(gate: Gate) -> Self {
-        Self { gate, groups: Registry::default(), refusing: Complaints::default(), refused: Complaints::default() }
+    pub(super) fn new(gate: Gate, clock: Clock) -> Self {
+        let (refusing, refused) = (Complaints::default(), Complaints::default());
+        Self { gate, groups: Registry::default(), refusing, refused, clock }
     }
 
     fn grant_suffrage(&self) {
@@ -68,7 +70,7 @@ impl Inbound for HostInbound {
     fn admit(&self, hello: &Hello) -> Result<(), Refusal> {
         let verdict = self.gate.admit(hello);
         if let Err(refusal) = &verdict {
-            complain!(warn, self.refusing, node = %self.gate.hello().node, from = %hello.node, %refusal, "refused a host");
+            complain!(warn, self, refusing, node = %self.gate.hello().node, from = %hello.node, %refusal, "refused a host");
         }
         verdict
     }
@@ -80,7 +82,7 @@ impl Inbound for HostInbound {
     }
 
     fn refused(&self, by: NodeId, refusal: Refusal) {
-        complain!(error, self.refused, node = %self.gate.hello().node, %by, "a peer refuses this node: {refusal}");
+        complain!(error, self, refused, node = %self.gate.hello().node, %by, "a peer refuses this node: {refusal}");
     }
 
     fn deliver(&self, envelope: Envelope, credit: Credit) {
@@ -104,8 +106,8 @@ mod tests {
     #[test]
     fn a_flood_of_strangers_makes_one_line_every_few_seconds() {
         let complaints = Complaints::default();
-        let start = Instant::now();
-        let lines = (0..10_000).filter(|ms| complaints.may_speak(start + Duration::from_millis(*ms))).count();
+        let start = Time::from_millis(1);
+        let lines = (0..10_000).filter(|ms| complaints.may_speak(start.after(Duration::from_millis(*ms)))).count();
         assert_eq!(lines, 2);
     }
 }

@@ -1,11 +1,14 @@
 //! Opens what a host has on its disk, or founds it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use raft_consensus::{
     Configuration, Entries, Entry, GroupId, HardState, LogIndex, LogPosition, LogWrite, NodeId, Payload, Term,
 };
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use super::StartError;
 use super::builder::{HostBuilder, LogPlace};
@@ -30,11 +33,9 @@ pub(super) fn open(builder: &mut HostBuilder, node: NodeId) -> Result<Opened, St
     let founders: BTreeSet<NodeId> =
         if builder.join { BTreeSet::new() } else { builder.peers.keys().copied().collect() };
     let (mut directory, mut identity, mut storage) = match place {
-        LogPlace::Directory(path) => {
-            open_directory(&path, node, &builder.cluster, &founders, builder.log_segment_bytes)?
-        }
-        LogPlace::Memory => (None, new_identity(node, &builder.cluster, &founders), boxed(MemoryLog::new())),
-        LogPlace::Custom(storage) => (None, new_identity(node, &builder.cluster, &founders), storage),
+        LogPlace::Directory(path) => open_directory(path, builder, node, &founders)?,
+        LogPlace::Memory => (None, new_identity(builder, node, &founders), boxed(MemoryLog::new())),
+        LogPlace::Custom(storage) => (None, new_identity(builder, node, &founders), storage),
     };
     // Until all founders know each other, what they found has to be the same everywhere.
     let is_founding = !founders.is_empty() && identity.incarnation != Incarnation::default() && !identity.confirmed;
@@ -62,26 +63,26 @@ pub(super) fn open(builder: &mut HostBuilder, node: NodeId) -> Result<Opened, St
 type Place = (Option<DataDirectory>, Identity, Box<dyn LogStorage>);
 
 fn open_directory(
-    path: &Path,
+    path: PathBuf,
+    builder: &mut HostBuilder,
     node: NodeId,
-    cluster: &str,
     founders: &BTreeSet<NodeId>,
-    segment_bytes: u64,
 ) -> Result<Place, StartError> {
-    let mut directory = DataDirectory::open(path)?;
+    let mut directory = DataDirectory::open_on(Arc::clone(&builder.disk), path)?;
     let identity = match directory.identity().cloned() {
         Some(identity) => {
-            identity.check_owner(path, node, cluster)?;
+            identity.check_owner(directory.path(), node, &builder.cluster)?;
             identity
         }
         None => {
-            let identity = new_identity(node, cluster, founders);
+            let identity = new_identity(builder, node, founders);
             directory.store(&identity)?;
             identity
         }
     };
     // From its first start on, a log that is missing was lost.
-    let wal = Wal::open(directory.wal_path(), WalOptions { segment_bytes, create: !identity.has_log })?;
+    let options = WalOptions { segment_bytes: builder.log_segment_bytes, create: !identity.has_log };
+    let wal = Wal::open_on(Arc::clone(&builder.disk), directory.wal_path(), options)?;
     Ok((Some(directory), identity, boxed(wal)))
 }
 
@@ -89,7 +90,10 @@ fn boxed(storage: impl LogStorage) -> Box<dyn LogStorage> {
     Box::new(storage)
 }
 
-fn new_identity(node: NodeId, cluster: &str, founders: &BTreeSet<NodeId>) -> Identity {
+fn new_identity(builder: &mut HostBuilder, node: NodeId, founders: &BTreeSet<NodeId>) -> Identity {
+    // From other numbers than what else is drawn from the seed.
+    let directory = DirectoryId(ChaCha8Rng::seed_from_u64(builder.draw_seed().rotate_left(32)).random());
+    let cluster = &builder.cluster;
     let alone = founders.len() == 1;
     let joins = founders.is_empty();
     let incarnation = if joins { Incarnation::default() } else { incarnation(cluster, founders) };
@@ -97,7 +101,7 @@ fn new_identity(node: NodeId, cluster: &str, founders: &BTreeSet<NodeId>) -> Ide
         // Nobody else has to know the directory of one who founds alone. One who joins
         // has no configuration yet and so nothing to vote on.
         confirmed: alone || joins,
-        ..Identity::new(node, cluster, incarnation, DirectoryId(rand::random()))
+        ..Identity::new(node, cluster, incarnation, directory)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::handle::{Gateway, HandleParts, NodeFace, Queue, QueueLimits, RaftHandle, Status, Subscriptions};
 use crate::log_storage::{LogCache, LogClient, LogStorageActor};
 use crate::node::{Front, Machine, NodeParts, RaftNode, SuffrageGranted, Timer};
+use crate::observer::Observer;
 use crate::replication::StreamContext;
 use crate::state_machine::{Feedback, StateMachine, StateMachineActor};
 use crate::transport::{Hello, Inbound, Outbound, Transport};
@@ -40,6 +41,8 @@ struct Kit<S> {
     machine: S,
     /// The node's thread, if it ends with the host.
     own_thread: Option<NodeThread>,
+    clock: Clock,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl HostBuilder {
@@ -82,7 +85,8 @@ async fn start<S: StateMachine>(mut builder: HostBuilder, machine: S) -> Result<
 }
 
 impl<S> Kit<S> {
-    fn new(opened: Opened, builder: HostBuilder, node: NodeId, machine: S, own_thread: Option<NodeThread>) -> Self {
+    fn new(opened: Opened, mut builder: HostBuilder, node: NodeId, machine: S, own_thread: Option<NodeThread>) -> Self {
+        let seed = builder.draw_seed();
         Self {
             opened,
             node,
@@ -92,18 +96,19 @@ impl<S> Kit<S> {
             join: builder.join,
             settings: builder.settings,
             placement: builder.placement,
-            seed: builder.seed.unwrap_or_else(rand::random),
+            seed,
             queue_limits: builder.queue_limits,
             machine,
             own_thread,
+            clock: builder.clock.unwrap_or_else(Clock::start),
+            observer: builder.observer,
         }
     }
 }
 
 /// Runs on the node's thread.
 fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
-    let Kit { opened, node, cluster, transport, peers, join, settings, placement, .. } = kit;
-    let clock = Clock::start();
+    let Kit { opened, node, cluster, transport, peers, join, settings, placement, clock, observer, .. } = kit;
     let Opened { identity, directory, storage, recovered } = opened;
     let applied = applied_by(&kit.machine, &recovered.log)?;
     let hello = Hello {
@@ -116,7 +121,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     let cluster: Arc<str> = cluster.into();
     let founders = if join { Default::default() } else { peers.keys().copied().collect() };
     let gate = Gate::new(hello.clone(), founders, identity, directory);
-    let inbound = Arc::new(HostInbound::new(gate));
+    let inbound = Arc::new(HostInbound::new(gate, clock.clone()));
     let outbound = listen(transport, hello, Arc::clone(&inbound) as Arc<dyn Inbound>)?;
     // What the operator says now comes last and wins over what the log remembers: hosts move while they are down.
     for (peer, address) in recovered.log.configuration().addresses.iter().chain(&peers) {
@@ -130,14 +135,16 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     let mut arbiters = Vec::new();
     let is_log_inline = is_volatile || placement.is_current_thread();
     let storage = if is_log_inline {
-        LogStorageActor::new(storage).start()
+        LogStorageActor::new(storage, clock.clone()).start()
     } else {
         let arbiter = threads::spawn_arbiter();
-        let addr = LogStorageActor::start_in_arbiter(&arbiter.handle(), move |_| LogStorageActor::new(storage));
+        let log_clock = clock.clone();
+        let addr =
+            LogStorageActor::start_in_arbiter(&arbiter.handle(), move |_| LogStorageActor::new(storage, log_clock));
         arbiters.push(arbiter);
         addr
     };
-    let timer = Timer::new(clock);
+    let timer = Timer::new(clock.clone());
     let timer_task = actix_rt::spawn(timer.clone().run());
     let raft = Raft::new(Start {
         id: node,
@@ -149,7 +156,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
         seed: kit.seed,
         now: clock.now(),
     });
-    let (queue, node_queue) = Queue::<S>::new(kit.queue_limits, clock);
+    let (queue, node_queue) = Queue::<S>::new(kit.queue_limits, clock.clone());
     let (status, status_seen) =
         watch::channel(Arc::new(Status::new(Arc::clone(&cluster), &raft.status(), clock.now())));
     let (stopped, stopped_seen) = watch::channel(None);
@@ -168,7 +175,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     let host = HostActor::create(|ctx| {
         let host = ctx.address();
         let node_addr = RaftNode::create(|ctx| {
-            let machine = start_machine(kit.machine, ctx.address(), machine_arbiter.as_ref());
+            let machine = start_machine(kit.machine, ctx.address(), clock.clone(), machine_arbiter.as_ref());
             storage.do_send(LogClient {
                 group: GROUP,
                 persisted: ctx.address().recipient(),
@@ -177,6 +184,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
             RaftNode::new(NodeParts {
                 raft,
                 clock,
+                observer,
                 context,
                 storage: storage.clone().recipient(),
                 machine,
@@ -237,9 +245,14 @@ fn listen(
     transport.start(hello, inbound).map_err(|source| StartError::Transport { address, source })
 }
 
-fn start_machine<S: StateMachine>(machine: S, node: Addr<RaftNode>, arbiter: Option<&Arbiter>) -> Machine {
+fn start_machine<S: StateMachine>(
+    machine: S,
+    node: Addr<RaftNode>,
+    clock: Clock,
+    arbiter: Option<&Arbiter>,
+) -> Machine {
     let feedback = Feedback { applied: node.clone().recipient(), stopped: node.recipient() };
-    let new = move |_: &mut Context<StateMachineActor<S>>| StateMachineActor::new(machine, feedback);
+    let new = move |_: &mut Context<StateMachineActor<S>>| StateMachineActor::new(machine, feedback, clock);
     let addr = match arbiter {
         Some(arbiter) => StateMachineActor::start_in_arbiter(&arbiter.handle(), new),
         None => StateMachineActor::create(new),

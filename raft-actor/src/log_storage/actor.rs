@@ -7,6 +7,7 @@ use actix::prelude::*;
 use raft_consensus::{GroupId, HardState, LogWrite, WriteSeq};
 
 use super::{GroupWrite, LogError, LogStorage};
+use crate::clock::{Clock, Work};
 
 /// Quiet time after which the log may do what can wait.
 const IDLE_AFTER: Duration = Duration::from_millis(20);
@@ -62,42 +63,76 @@ struct Flush;
 pub(crate) struct LogStorageActor {
     storage: Box<dyn LogStorage>,
     clients: Vec<LogClient>,
+    clock: Clock,
     queue: Vec<GroupWrite>,
     /// The newest write of each group in `queue`.
     newest: Vec<(GroupId, WriteSeq)>,
     flush_scheduled: bool,
+    /// What is written, while its sync takes the time that the clock says it takes.
+    syncing: Option<Vec<(GroupId, WriteSeq)>>,
     idle_timer: Option<SpawnHandle>,
     /// Whether something was written since the timer began.
     wrote_lately: bool,
 }
 
 impl LogStorageActor {
-    pub(crate) fn new(storage: Box<dyn LogStorage>) -> Self {
+    pub(crate) fn new(storage: Box<dyn LogStorage>, clock: Clock) -> Self {
         Self {
             storage,
+            clock,
             clients: Vec::new(),
             queue: Vec::new(),
             newest: Vec::new(),
             flush_scheduled: false,
+            syncing: None,
             idle_timer: None,
             wrote_lately: false,
         }
     }
 
-    fn flush(&mut self) -> Result<(), LogError> {
-        if self.queue.is_empty() {
+    /// Writes and syncs what has queued up, unless a sync is under way: then what queues goes into the next one.
+    fn flush(&mut self, ctx: &mut Context<Self>) -> Result<(), LogError> {
+        if self.queue.is_empty() || self.syncing.is_some() {
             return Ok(());
         }
         self.wrote_lately = true;
         self.storage.write(&self.queue)?;
-        self.storage.sync()?;
         self.queue.clear();
-        for (group, seq) in self.newest.drain(..) {
+        self.syncing = Some(std::mem::take(&mut self.newest));
+        let duration = self.clock.duration_of(Work::Sync);
+        if duration.is_zero() {
+            return self.sync();
+        }
+        let clock = self.clock.clone();
+        let synced = async move { clock.sleep(duration).await }.into_actor(self);
+        ctx.spawn(synced.map(|(), actor, ctx| {
+            let outcome = actor.sync().and_then(|()| actor.flush(ctx));
+            actor.go_on(outcome, ctx);
+        }));
+        Ok(())
+    }
+
+    /// Makes durable what was written, and says so.
+    fn sync(&mut self) -> Result<(), LogError> {
+        let Some(mut newest) = self.syncing.take() else { return Ok(()) };
+        self.storage.sync()?;
+        for (group, seq) in newest.drain(..) {
             if let Some(client) = self.clients.iter().find(|client| client.group == group) {
                 client.persisted.do_send(Persisted { seq });
             }
         }
+        // Kept for the next batch, unless that has begun already.
+        if self.newest.is_empty() {
+            self.newest = newest;
+        }
         Ok(())
+    }
+
+    fn go_on(&mut self, outcome: Result<(), LogError>, ctx: &mut Context<Self>) {
+        match outcome {
+            Ok(()) => self.schedule_idle(ctx),
+            Err(error) => self.fail(error, ctx),
+        }
     }
 
     fn fail(&mut self, error: LogError, ctx: &mut Context<Self>) {
@@ -116,10 +151,12 @@ impl LogStorageActor {
         if self.storage.is_volatile() || self.idle_timer.is_some() {
             return;
         }
-        self.idle_timer = Some(ctx.run_later(IDLE_AFTER, |actor, ctx| {
+        let clock = self.clock.clone();
+        let quiet = async move { clock.sleep(IDLE_AFTER).await }.into_actor(self);
+        self.idle_timer = Some(ctx.spawn(quiet.map(|(), actor, ctx| {
             actor.idle_timer = None;
             // Between two writes is not idle: the next one would wait for what can wait.
-            if std::mem::take(&mut actor.wrote_lately) || actor.flush_scheduled {
+            if std::mem::take(&mut actor.wrote_lately) || actor.flush_scheduled || actor.syncing.is_some() {
                 return actor.schedule_idle(ctx);
             }
             match actor.storage.idle() {
@@ -127,7 +164,7 @@ impl LogStorageActor {
                 Ok(false) => {}
                 Err(error) => actor.fail(error, ctx),
             }
-        }));
+        })));
     }
 }
 
@@ -179,10 +216,8 @@ impl Handler<Flush> for LogStorageActor {
 
     fn handle(&mut self, _: Flush, ctx: &mut Context<Self>) {
         self.flush_scheduled = false;
-        match self.flush() {
-            Ok(()) => self.schedule_idle(ctx),
-            Err(error) => self.fail(error, ctx),
-        }
+        let outcome = self.flush(ctx);
+        self.go_on(outcome, ctx);
     }
 }
 
@@ -190,7 +225,8 @@ impl Handler<CloseLog> for LogStorageActor {
     type Result = ();
 
     fn handle(&mut self, _: CloseLog, ctx: &mut Context<Self>) {
-        if let Err(error) = self.flush() {
+        let outcome = self.sync().and_then(|()| self.flush(ctx)).and_then(|()| self.sync());
+        if let Err(error) = outcome {
             self.fail(error, ctx);
         }
         ctx.stop();
@@ -239,16 +275,20 @@ mod tests {
     fn what_can_wait_does_not_come_between_writes() {
         let paused = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         actix_rt::System::with_tokio_rt(move || paused().expect("a runtime")).block_on(async {
+            let clock = Clock::start();
             let calls = Arc::<Mutex<Vec<&'static str>>>::default();
-            let log = LogStorageActor::new(Box::new(Noting { log: MemoryLog::new(), calls: Arc::clone(&calls) }));
+            let log = LogStorageActor::new(
+                Box::new(Noting { log: MemoryLog::new(), calls: Arc::clone(&calls) }),
+                clock.clone(),
+            );
             let addr = log.start();
             for seq in 1..=200 {
                 let hard_state = Some(HardState { term: Term::new(seq), vote: None });
                 addr.do_send(Persist { group: 1.into(), seq: WriteSeq::new(seq), hard_state, log: None });
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                clock.sleep(Duration::from_millis(5)).await;
             }
             assert_eq!(*calls.lock().unwrap(), ["write"; 200]);
-            tokio::time::sleep(10 * IDLE_AFTER).await;
+            clock.sleep(10 * IDLE_AFTER).await;
             assert_eq!(calls.lock().unwrap()[200..], ["idle"], "once, for it had no more to do");
         });
     }

@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::WeakAddr;
 use actix::prelude::*;
@@ -18,6 +19,7 @@ use crate::clock::Clock;
 use crate::envelope::{Body, Envelope};
 use crate::handle::{BecameCandidate, BecameFollower, BecameLeader, StopReason};
 use crate::log_storage::{LogCache, Persist, Persisted, StorageFailed};
+use crate::observer::Observer;
 use crate::replication::{Replicate, ReplicationStream, StreamContext};
 use crate::state_machine::{Applied, Apply, Query, StateMachineStopped};
 
@@ -46,6 +48,7 @@ pub(crate) struct RaftNode {
     clock: Clock,
     raft: Raft,
     effects: Effects,
+    observer: Option<Arc<dyn Observer>>,
     context: StreamContext,
     cache: Rc<RefCell<LogCache>>,
     storage: Recipient<Persist>,
@@ -81,6 +84,7 @@ pub(crate) struct Machine {
 pub(crate) struct NodeParts {
     pub(crate) raft: Raft,
     pub(crate) clock: Clock,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) context: StreamContext,
     pub(crate) storage: Recipient<Persist>,
     pub(crate) machine: Machine,
@@ -93,13 +97,14 @@ pub(crate) struct NodeParts {
 
 impl RaftNode {
     pub(crate) fn new(parts: NodeParts) -> Self {
-        let NodeParts { raft, clock, context, storage, machine, front, timer, host, run } = parts;
+        let NodeParts { raft, clock, observer, context, storage, machine, front, timer, host, run } = parts;
         Self {
             group: context.group,
             clock,
             feed: ApplyFeed::new(raft.status().applied),
             raft,
             effects: Effects::new(),
+            observer,
             cache: Rc::clone(&context.cache),
             context,
             storage,
@@ -127,7 +132,13 @@ impl RaftNode {
             return;
         }
         let mut effects = std::mem::take(&mut self.effects);
+        if let Some(observer) = &self.observer {
+            observer.before(self.group, &self.raft, &input);
+        }
         self.raft.step(self.clock.now(), input, &mut effects);
+        if let Some(observer) = &self.observer {
+            observer.after(self.group, &self.raft, effects.as_slice());
+        }
         for effect in effects.drain() {
             self.carry_out(effect, ctx);
         }

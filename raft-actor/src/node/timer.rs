@@ -139,31 +139,31 @@ mod tests {
         let paused = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         actix_rt::System::with_tokio_rt(move || paused().expect("a runtime")).block_on(async move {
             let clock = Clock::start();
-            let timer = Timer::new(clock);
+            let timer = Timer::new(clock.clone());
             let task = actix_rt::spawn(timer.clone().run());
             test(clock, timer).await;
             task.abort();
         });
     }
 
-    fn sleeper(clock: Clock, timer: &Timer) -> (Alarm, Rc<RefCell<Vec<u64>>>) {
+    fn sleeper(clock: &Clock, timer: &Timer) -> (Alarm, Rc<RefCell<Vec<u64>>>) {
         let woken = Rc::<RefCell<Vec<u64>>>::default();
-        let addr = Sleepers { clock, woken: Rc::clone(&woken) }.start();
+        let addr = Sleepers { clock: clock.clone(), woken: Rc::clone(&woken) }.start();
         (timer.alarm(addr.recipient()), woken)
     }
 
-    async fn until(clock: Clock, ms: u64) {
+    async fn until(clock: &Clock, ms: u64) {
         clock.sleep_until(Time::from_millis(ms)).await;
     }
 
     #[test]
     fn everybody_is_woken_once_at_the_time_asked_for() {
         with_timer(|clock, timer| async move {
-            let (one, one_woken) = sleeper(clock, &timer);
-            let (other, other_woken) = sleeper(clock, &timer);
+            let (one, one_woken) = sleeper(&clock, &timer);
+            let (other, other_woken) = sleeper(&clock, &timer);
             one.set(Time::from_millis(50));
             other.set(Time::from_millis(20));
-            until(clock, 1000).await;
+            until(&clock, 1000).await;
             assert!(matches!(one_woken.borrow()[..], [50..=52]), "{one_woken:?}");
             assert!(matches!(other_woken.borrow()[..], [20..=22]), "{other_woken:?}");
         });
@@ -172,13 +172,13 @@ mod tests {
     #[test]
     fn a_time_can_be_moved_in_both_directions_while_the_timer_sleeps() {
         with_timer(|clock, timer| async move {
-            let (alarm, woken) = sleeper(clock, &timer);
+            let (alarm, woken) = sleeper(&clock, &timer);
             alarm.set(Time::from_millis(500));
-            until(clock, 10).await;
+            until(&clock, 10).await;
             alarm.set(Time::from_millis(100));
-            until(clock, 50).await;
+            until(&clock, 50).await;
             alarm.set(Time::from_millis(300));
-            until(clock, 1000).await;
+            until(&clock, 1000).await;
             assert!(matches!(woken.borrow()[..], [300..=302]), "{woken:?}");
         });
     }
@@ -186,11 +186,11 @@ mod tests {
     #[test]
     fn nobody_is_woken_who_never_asked_or_gave_up_the_place() {
         with_timer(|clock, timer| async move {
-            let (_never, never_woken) = sleeper(clock, &timer);
-            let (gone, gone_woken) = sleeper(clock, &timer);
+            let (_never, never_woken) = sleeper(&clock, &timer);
+            let (gone, gone_woken) = sleeper(&clock, &timer);
             gone.set(Time::from_millis(10));
             drop(gone);
-            until(clock, 1000).await;
+            until(&clock, 1000).await;
             assert!(never_woken.borrow().is_empty() && gone_woken.borrow().is_empty());
         });
     }
@@ -198,10 +198,10 @@ mod tests {
     #[test]
     fn a_time_that_has_passed_wakes_at_once() {
         with_timer(|clock, timer| async move {
-            let (alarm, woken) = sleeper(clock, &timer);
-            until(clock, 40).await;
+            let (alarm, woken) = sleeper(&clock, &timer);
+            until(&clock, 40).await;
             alarm.set(Time::ZERO);
-            until(clock, 100).await;
+            until(&clock, 100).await;
             assert!(matches!(woken.borrow()[..], [40..=42]), "{woken:?}");
         });
     }

@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use actix::prelude::{Actor, Context, Handler, Message, Recipient};
+use actix::prelude::{Actor, AsyncContext, Context, Handler, Message, Recipient, WrapFuture};
 use bytes::Bytes;
 use raft_consensus::{Entries, Entry, LogIndex, Payload};
 
 use super::{ApplyContext, Reads, StateMachine, Writes};
 use crate::callers::{Answers, Failure, StopReason, decode};
+use crate::clock::{Clock, Work};
 
 /// Apply these committed entries and answer whoever waits for them.
 #[derive(Message)]
@@ -71,12 +72,13 @@ pub(crate) struct StateMachineActor<S: StateMachine> {
     /// Set once it must not touch the machine any more; what callers are told.
     halted: Option<Failure>,
     feedback: Feedback,
+    clock: Clock,
 }
 
 impl<S: StateMachine> StateMachineActor<S> {
-    pub(crate) fn new(machine: S, feedback: Feedback) -> Self {
+    pub(crate) fn new(machine: S, feedback: Feedback, clock: Clock) -> Self {
         let applied = machine.durable_through().unwrap_or(LogIndex::ZERO);
-        Self { machine, applied, halted: None, feedback }
+        Self { machine, applied, halted: None, feedback, clock }
     }
 
     /// Applies the entries in order. Stops at the first that cannot be decoded. A panic of the user's code comes through.
@@ -133,6 +135,15 @@ impl<S: StateMachine> StateMachineActor<S> {
         }
     }
 
+    /// In a simulation applying takes time: what comes next waits as long.
+    fn take_time(&self, entries: &Entries, ctx: &mut Context<Self>) {
+        let duration = self.clock.duration_of(Work::Apply { entries: entries.len() });
+        if !duration.is_zero() {
+            let clock = self.clock.clone();
+            ctx.wait(async move { clock.sleep(duration).await }.into_actor(self));
+        }
+    }
+
     /// From here on the machine is not touched any more.
     fn halt(&mut self, failure: Failure, news: StateMachineStopped) {
         self.halted = Some(failure);
@@ -153,7 +164,8 @@ impl<S: StateMachine> Actor for StateMachineActor<S> {
 impl<S: StateMachine> Handler<Apply> for StateMachineActor<S> {
     type Result = ();
 
-    fn handle(&mut self, Apply { entries, answers }: Apply, _: &mut Self::Context) {
+    fn handle(&mut self, Apply { entries, answers }: Apply, ctx: &mut Self::Context) {
+        self.take_time(&entries, ctx);
         let mut answers = VecDeque::from(answers);
         if self.halted.is_none() {
             match catch_unwind(AssertUnwindSafe(|| self.apply(&entries, &mut answers))) {

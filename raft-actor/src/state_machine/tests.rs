@@ -128,7 +128,7 @@ fn start(machine: List) -> Bench {
     let (queue, clients) = Queue::new(QueueLimits::default(), Clock::start());
     let node = Node::default().start();
     let feedback = Feedback { applied: node.clone().into(), stopped: node.clone().into() };
-    Bench { queue, clients, machine: StateMachineActor::new(machine, feedback).start(), node }
+    Bench { queue, clients, machine: StateMachineActor::new(machine, feedback, Clock::start()).start(), node }
 }
 
 impl Bench {
@@ -349,7 +349,7 @@ async fn an_actor_that_is_gone_is_reported_and_leaves_nobody_waiting() {
     let arbiter = Arbiter::new();
     let feedback = Feedback { applied: bench.node.clone().into(), stopped: bench.node.clone().into() };
     let machine = StateMachineActor::start_in_arbiter(&arbiter.handle(), move |_| {
-        StateMachineActor::new(List::default(), feedback)
+        StateMachineActor::new(List::default(), feedback, Clock::start())
     });
     arbiter.stop();
     arbiter.join().expect("its thread ends");

@@ -20,7 +20,7 @@ fn open_again(path: &Path) -> Opened {
 /// The directory as it is after the identity was stored, before there is a log.
 fn identity_only(path: &Path) -> Identity {
     let founders = (1..=3).map(NodeId::from).collect();
-    let identity = new_identity(NodeId::from(1), "raft", &founders);
+    let identity = new_identity(&mut builder(path, 3), NodeId::from(1), &founders);
     DataDirectory::open(path).and_then(|mut directory| directory.store(&identity)).expect("stores");
     identity
 }
