@@ -46,6 +46,7 @@
 //! | persist before reply | `outbox` |
 //! | the state that outlives a role | `shared`, with the [`Log`]'s terms, sizes and configurations |
 //! | what must hold whatever happens | `invariants` |
+//! | how events are written down for people | [`notation`] |
 //!
 //! # Which role answers what
 //!
@@ -97,6 +98,7 @@ mod invariants;
 mod log;
 mod membership;
 mod message;
+pub mod notation;
 mod outbox;
 mod progress;
 mod quorum;

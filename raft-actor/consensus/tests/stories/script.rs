@@ -30,10 +30,11 @@
 //! quietly elect n1              any of these, but its trace is left out
 //! show, configurations          the state of everybody; whom everybody counts as voters
 //! ```
+use raft_consensus::notation;
 use raft_consensus::{Entry, Input, NodeId, Payload, Role, Settings, Status};
 
 use crate::support::network::Packet;
-use crate::support::{Cluster, Setup, at, disk, entry, node, notation, voters};
+use crate::support::{Cluster, Setup, at, entry, node, voters};
 
 /// Runs the commands of a story and returns it with the traces they leave.
 pub(crate) fn run(name: &str, story: &str) -> String {
@@ -271,7 +272,7 @@ impl Stage {
 }
 
 fn configuration_line(status: &Status) -> String {
-    let members = disk::members_of(&status.configuration, " ");
+    let members = notation::members_of(&status.configuration, " ");
     let members = if members.is_empty() { "nobody" } else { &members };
     format!("n{}@{} counts the voters {members}", status.id, status.term)
 }
@@ -281,6 +282,6 @@ fn show_entry(entry: &Entry) -> String {
     let term = entry.position.term;
     match &entry.payload {
         Payload::Noop | Payload::Command(_) => term.to_string(),
-        Payload::Configuration(_) => format!("{term}:{}", disk::name_of(&entry.payload)),
+        Payload::Configuration(_) => format!("{term}:{}", notation::name_of(&entry.payload)),
     }
 }

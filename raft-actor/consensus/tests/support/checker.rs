@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use raft_consensus::notation::Moment;
 use raft_consensus::{
     AppendOutcome, Effect, Entry, LogIndex, LogPosition, LogWrite, Message, NodeId, Payload, ReadId, Role, Status, Term,
 };
@@ -24,17 +25,6 @@ macro_rules! ensure {
 }
 
 pub(super) mod membership;
-
-/// What a member was before a step, as far as traces tell it.
-#[derive(Debug, Clone, Copy)]
-pub struct Before {
-    /// Its role.
-    pub role: Role,
-    /// Its term.
-    pub term: Term,
-    /// Its commit index.
-    pub commit: LogIndex,
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Committed {
@@ -103,9 +93,8 @@ impl Checker {
     }
 
     /// What a running member was after its last step.
-    pub fn before(&self, id: NodeId) -> Before {
-        let Status { role, term, commit, .. } = &self.running[&id];
-        Before { role: *role, term: *term, commit: *commit }
+    pub fn before(&self, id: NodeId) -> Moment {
+        Moment::from(&self.running[&id])
     }
 
     /// A member took one step.

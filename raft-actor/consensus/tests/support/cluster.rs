@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use raft_consensus::notation::{self, Moment};
 use raft_consensus::{
     Effect, Entry, Input, LogIndex, LogPosition, Membership, MembershipRefusal, Message, NodeId, ProposalId,
     ProposalOutcome, ReadId, Role, Status, Term, Time,
 };
 
 use super::checker::membership::configurations;
-use super::checker::{Before, Checker, Members, Verdict};
+use super::checker::{Checker, Members, Verdict};
 use super::disk::Disk;
 use super::member::Member;
 use super::network::{Network, Packet};
-use super::{membership, node, notation};
+use super::{membership, node};
 
 /// More steps than any story needs: beyond it the cluster is running in circles.
 const STEPS_MAX: usize = 20_000;
@@ -143,7 +144,7 @@ impl Cluster {
         let after = member.status();
         let before = self.checker.before(id);
         let verdict = self.checker.stepped(&self.members, &after, &effects);
-        self.record(&before, &after, &effects);
+        self.record(&before, &Moment::from(&after), &effects);
         self.judge(verdict);
         for effect in effects {
             match effect {
@@ -167,7 +168,7 @@ impl Cluster {
         }
     }
 
-    fn record(&mut self, before: &Before, after: &Status, effects: &[Effect]) {
+    fn record(&mut self, before: &Moment, after: &Moment, effects: &[Effect]) {
         let mut commit = (after.commit != before.commit).then(|| notation::commit(after, before.commit));
         for effect in effects {
             if matches!(effect, Effect::Apply { .. }) {

@@ -1,10 +1,8 @@
 //! The model of a log storage: what was written, and how much of it would survive.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
-use raft_consensus::{
-    Configuration, Entries, Entry, HardState, Log, LogIndex, LogPosition, LogWrite, NodeId, Payload, WriteSeq,
-};
+use raft_consensus::{Configuration, Entries, Entry, HardState, Log, LogIndex, LogPosition, LogWrite, WriteSeq};
 
 /// What a storage holds at one moment.
 #[derive(Debug, Clone, Default)]
@@ -168,30 +166,4 @@ impl Disk {
         }
         log
     }
-}
-
-/// What a person calls the entry: its command, or what else it is.
-pub fn name_of(payload: &Payload) -> String {
-    match payload {
-        Payload::Noop => "noop".to_owned(),
-        Payload::Command(command) => String::from_utf8_lossy(command).into_owned(),
-        Payload::Configuration(configuration) => {
-            format!("voters {}", members_of(configuration, ","))
-        }
-    }
-}
-
-/// The members of a configuration for people: `n1,n2`, joint `n4,n5|n1,n2`, with a learner `n1,n2 +n3`.
-pub fn members_of(configuration: &Configuration, separator: &str) -> String {
-    let list = |ids: &BTreeSet<NodeId>| ids.iter().map(|id| format!("n{id}")).collect::<Vec<_>>().join(separator);
-    let mut members = list(&configuration.voters);
-    if configuration.is_joint() {
-        members.push_str(&format!("{0}|{0}{1}", separator.replace(',', ""), list(&configuration.voters_outgoing)));
-    }
-    configuration.learners.iter().for_each(|id| members.push_str(&format!(" +n{id}")));
-    if let Some(wish) = &configuration.wish {
-        members.push_str(&format!(" => {}", list(&wish.voters)));
-        wish.learners.iter().for_each(|id| members.push_str(&format!(" +n{id}")));
-    }
-    members
 }

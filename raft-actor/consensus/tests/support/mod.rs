@@ -11,7 +11,6 @@ pub mod lone;
 pub mod machine;
 pub mod member;
 pub mod network;
-pub mod notation;
 pub mod setup;
 
 pub use cluster::Cluster;

@@ -1,12 +1,39 @@
 //! One line per event, for people: `n2@3 candidate => leader`, `n1@3 -> n2 AppendEntries prev=4@2 [5@3] commit=3 r7`.
+//!
+//! Tests compare such lines and simulations print them; nothing here is used unless somebody asks for a line.
+//! `n2@3` is server 2 in term 3, `4@2` the entry with index 4 and term 2, `w7` a write to the storage, `r7` a round.
 
-use raft_consensus::{
-    AppendOutcome, Effect, Entries, Entry, HardState, LogIndex, LogWrite, MembershipRefusal, Message, NodeId,
-    ProposalOutcome, ReplicationOrder, Role, Status, Term,
+use std::collections::BTreeSet;
+
+use crate::{
+    AppendOutcome, Configuration, Effect, Entries, Entry, HardState, LogIndex, LogWrite, MembershipRefusal, Message,
+    NodeId, Payload, ProposalOutcome, Raft, ReplicationOrder, Role, Status, Term,
 };
 
-use super::checker::Before;
-use super::disk::name_of;
+/// What lines tell of a member before or after a step; cheap to take, unlike a [`Status`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The member.
+    pub id: NodeId,
+    /// Its role.
+    pub role: Role,
+    /// Its term.
+    pub term: Term,
+    /// Its commit index.
+    pub commit: LogIndex,
+}
+
+impl From<&Raft> for Moment {
+    fn from(raft: &Raft) -> Self {
+        Self { id: raft.id(), role: raft.role(), term: raft.term(), commit: raft.commit() }
+    }
+}
+
+impl From<&Status> for Moment {
+    fn from(status: &Status) -> Self {
+        Self { id: status.id, role: status.role, term: status.term, commit: status.commit }
+    }
+}
 
 /// A role as traces name it.
 pub fn role(role: Role) -> &'static str {
@@ -71,7 +98,7 @@ fn write(hard_state: Option<HardState>, log: Option<&LogWrite>) -> String {
 }
 
 /// The line of an effect, if it has one of its own; `before` and `after` are the states around the step.
-pub fn effect(before: &Before, after: &Status, effect: &Effect) -> Option<String> {
+pub fn effect(before: &Moment, after: &Moment, effect: &Effect) -> Option<String> {
     let who = format!("n{}@{}", after.id, after.term);
     match effect {
         Effect::Persist { seq, hard_state, log } => {
@@ -110,7 +137,7 @@ pub fn effect(before: &Before, after: &Status, effect: &Effect) -> Option<String
 }
 
 /// The line of a commit index that moved.
-pub fn commit(after: &Status, from: LogIndex) -> String {
+pub fn commit(after: &Moment, from: LogIndex) -> String {
     format!("n{}@{} commits {from} => {}", after.id, after.term, after.commit)
 }
 
@@ -124,4 +151,30 @@ pub fn applied(id: NodeId, entries: &[Entry]) -> String {
 /// The line of an order that found the log overwritten.
 pub fn void_order(id: NodeId, order: &ReplicationOrder) -> String {
     format!("n{id} drops its order {}..{} for n{}: overwritten", order.prev, order.through, order.peer)
+}
+
+/// What a person calls the entry: its command, or what else it is.
+pub fn name_of(payload: &Payload) -> String {
+    match payload {
+        Payload::Noop => "noop".to_owned(),
+        Payload::Command(command) => String::from_utf8_lossy(command).into_owned(),
+        Payload::Configuration(configuration) => {
+            format!("voters {}", members_of(configuration, ","))
+        }
+    }
+}
+
+/// The members of a configuration for people: `n1,n2`, joint `n4,n5|n1,n2`, with a learner `n1,n2 +n3`.
+pub fn members_of(configuration: &Configuration, separator: &str) -> String {
+    let list = |ids: &BTreeSet<NodeId>| ids.iter().map(|id| format!("n{id}")).collect::<Vec<_>>().join(separator);
+    let mut members = list(&configuration.voters);
+    if configuration.is_joint() {
+        members.push_str(&format!("{0}|{0}{1}", separator.replace(',', ""), list(&configuration.voters_outgoing)));
+    }
+    configuration.learners.iter().for_each(|id| members.push_str(&format!(" +n{id}")));
+    if let Some(wish) = &configuration.wish {
+        members.push_str(&format!(" => {}", list(&wish.voters)));
+        wish.learners.iter().for_each(|id| members.push_str(&format!(" +n{id}")));
+    }
+    members
 }
