@@ -20,8 +20,8 @@ pub mod disk;
 mod error;
 mod identity;
 mod memory;
-#[cfg(test)]
-mod sim_disk;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim_disk;
 mod wal;
 
 pub(crate) use actor::{CloseLog, LogClient, LogStorageActor, Persist, Persisted, StorageFailed};

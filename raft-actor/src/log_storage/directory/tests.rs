@@ -3,7 +3,7 @@ use std::fs;
 use raft_consensus::NodeId;
 
 use super::*;
-use crate::log_storage::sim_disk::{Fault, SimDisk};
+use crate::log_storage::sim_disk::{Keep, SimDisk};
 use crate::transport::{DirectoryId, Incarnation};
 
 fn identity(node: u64) -> Identity {
@@ -135,20 +135,25 @@ fn a_directory_never_forgets_that_it_has_a_log() {
 #[test]
 fn a_crash_leaves_the_old_or_the_new_identity_and_what_was_found_once_stays() {
     let new = Identity { confirmed: true, ..identity(1) };
-    for changes_left in 0..6 {
+    for changes in 0..6 {
         for kept in [None, Some(0), Some(1), Some(2), Some(u64::MAX)] {
-            let disk = SimDisk::default();
-            let open = |disk: &SimDisk| DataDirectory::open_on(Arc::new(disk.clone()), "/data").unwrap();
-            let crash = || kept.map_or_else(|| disk.end_process(), |kept| disk.crash_machine(kept));
+            let disk = SimDisk::new(0);
+            let open = |disk: &SimDisk| DataDirectory::open_on(disk.process(), "/data").unwrap();
+            let crash = || match kept {
+                None => disk.kill_process(),
+                Some(kept) => {
+                    disk.crash_machine_keeping(Keep::Bits(kept));
+                }
+            };
             let mut data = open(&disk);
             data.store(&identity(1)).unwrap();
-            disk.set_fault(Some(Fault::Death { changes_left }));
+            disk.kill_process_after(changes);
             let is_stored = data.store(&new).is_ok();
             drop(data);
             crash();
             let found = open(&disk).identity().cloned().unwrap();
             assert!(found == new || (!is_stored && found == identity(1)), "{found:?}");
-            disk.crash_machine(0);
+            disk.crash_machine_keeping(Keep::Nothing);
             assert_eq!(open(&disk).identity(), Some(&found), "what others may have been told of stays");
         }
     }

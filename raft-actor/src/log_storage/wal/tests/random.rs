@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::log_storage::contract::random_write;
-use crate::log_storage::sim_disk::{Fault, SimDisk};
+use crate::log_storage::sim_disk::{Keep, SimDisk};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -111,7 +111,7 @@ struct Run {
 
 impl Run {
     fn open(disk: &SimDisk) -> Result<Wal, LogError> {
-        Wal::open_on(Arc::new(disk.clone()), "/wal", options(SMALL))
+        Wal::open_on(disk.process(), "/wal", options(SMALL))
     }
 
     fn wal(&mut self) -> &mut Wal {
@@ -148,11 +148,11 @@ impl Run {
             }
             Step::Fault { after, is_sync: true, ending } => {
                 self.ending = *ending;
-                self.disk.set_fault(Some(Fault::Sync { syncs_left: *after }));
+                self.disk.fail_sync_after(*after);
             }
             Step::Fault { after, is_sync: false, ending } => {
                 self.ending = *ending;
-                self.disk.set_fault(Some(Fault::Death { changes_left: *after }));
+                self.disk.kill_process_after(*after);
             }
         }
         Ok(())
@@ -161,22 +161,27 @@ impl Run {
     /// What happens after a failure: the log is opened again, dies once more while it is opened, and is opened at last.
     fn recover(&mut self, second: u32) {
         self.wal = None;
-        for fault in [Some(Fault::Death { changes_left: second % 16 }), None] {
+        for death in [Some(second % 16), None] {
             match self.ending {
-                Ending::Process => self.disk.end_process(),
-                Ending::Machine { kept } => self.disk.crash_machine(kept),
+                Ending::Process => self.disk.kill_process(),
+                Ending::Machine { kept } => {
+                    self.disk.crash_machine_keeping(Keep::Bits(kept));
+                }
             }
-            self.disk.set_fault(fault);
+            self.disk.clear_orders();
+            if let Some(changes) = death {
+                self.disk.kill_process_after(changes);
+            }
             match Self::open(&self.disk) {
                 Ok(wal) => {
                     self.wal = Some(wal);
                     break;
                 }
-                Err(LogError::Io { .. }) if fault.is_some() => {}
+                Err(LogError::Io { .. }) if death.is_some() => {}
                 Err(error) => panic!("the log does not open after a crash: {error}"),
             }
         }
-        self.disk.set_fault(None);
+        self.disk.clear_orders();
         let found = Model::of(self.wal());
         let allowed = prefixes(&self.model, &self.pending);
         // A group of which only a truncation got through is there in the one and not in the other.
@@ -194,14 +199,14 @@ impl Run {
     /// All that an open log says must be there after a crash of the machine that loses all that was not synced.
     fn assert_durable(&mut self) {
         let fork = self.disk.fork();
-        fork.crash_machine(0);
+        fork.crash_machine_keeping(Keep::Nothing);
         let mut wal = Self::open(&fork).unwrap_or_else(|error| panic!("what was read was not durable: {error}"));
         self.model.assert_same(&mut wal);
     }
 }
 
 fn run(steps: &[Step]) {
-    let disk = SimDisk::default();
+    let disk = SimDisk::new(0);
     let wal = Some(Run::open(&disk).expect("an empty disk takes a log"));
     let mut run = Run { disk, wal, model: Model::default(), pending: Vec::new(), ending: Ending::Process };
     for (number, step) in steps.iter().enumerate() {
