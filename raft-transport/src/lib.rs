@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod tcp;
 
 pub use raft_actor::transport::{LocalNetwork, LocalTransport};

@@ -80,6 +80,8 @@ struct State {
     version: u64,
     /// The version at which names became durable last.
     names_version: u64,
+    /// The version at which the disk was emptied last.
+    emptied_version: u64,
 }
 
 #[derive(Clone, Default)]
@@ -145,6 +147,8 @@ pub struct Happened {
 pub struct Synced {
     /// The version now; ask from here the next time.
     pub version: u64,
+    /// Whether the disk was emptied: what was durable before is gone.
+    pub emptied: bool,
     /// Whether names of files became durable, or went.
     pub names: bool,
     /// The files with new durable bytes, by their durable names.
@@ -172,6 +176,7 @@ impl SimDisk {
             happened: Happened::default(),
             version: 1,
             names_version: 1,
+            emptied_version: 0,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -255,6 +260,7 @@ impl SimDisk {
         state.names = Names::default();
         state.files.clear();
         state.names_changed();
+        state.emptied_version = state.version;
     }
 
     /// The next sync of a file fails, once. The page cache then takes its pages for clean, as Linux does: a later sync
@@ -323,11 +329,12 @@ impl SimDisk {
     pub fn synced_since(&self, version: u64) -> Synced {
         let state = self.state();
         if state.version == version {
-            return Synced { version, names: false, files: Vec::new() };
+            return Synced { version, ..Synced::default() };
         }
         let changed = state.names.durable().iter().filter(|(_, id)| state.files[id].version > version);
         Synced {
             version: state.version,
+            emptied: state.emptied_version > version,
             names: state.names_version > version,
             files: changed.map(|(path, _)| path.clone()).collect(),
         }

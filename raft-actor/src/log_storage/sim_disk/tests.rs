@@ -258,5 +258,7 @@ fn a_reader_is_told_what_became_durable_and_nothing_else() {
     assert_eq!(disk.synced_since(names.version).files, [path("other")], "a crash can make durable");
     disk.wipe();
     assert_eq!(disk.files(), Vec::<PathBuf>::new());
-    assert!(disk.synced_since(names.version).names);
+    let emptied = disk.synced_since(names.version);
+    assert!(emptied.names && emptied.emptied);
+    assert!(!disk.synced_since(emptied.version).emptied);
 }

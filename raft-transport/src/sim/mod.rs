@@ -1,0 +1,3 @@
+//! What deterministic simulations, and tests with real processes, are made of.
+
+pub mod durable;
