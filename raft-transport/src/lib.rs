@@ -2,7 +2,9 @@
 //!
 //! [`Tcp`] carries them over plain TCP connections; `docs/WIRE.md` describes
 //! what goes over the line. [`LocalNetwork`] connects the hosts of one process
-//! without any. Nothing here looks into a message.
+//! without any. Neither looks into a message.
+//!
+//! The feature `sim` adds what deterministic simulations are made of.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -134,7 +134,16 @@ fn transports_queue_nothing_without_bound() {
 #[test]
 fn transports_do_not_look_into_bodies() {
     let words = ["RequestVote", "PreVote", "AppendEntries", "HardState", "LogPosition", "Term", "LogIndex"];
-    none(offences("raft-transport/src", &words), "the meaning of a message is not the transport's business");
+    let mut found = offences("raft-transport/src", &words);
+    // A simulation carries nobody's messages but its own, and is there to judge them.
+    found.retain(|place| !place.starts_with("raft-transport/src/sim/"));
+    none(found, "the meaning of a message is not the transport's business");
+}
+
+#[test]
+fn what_judges_the_log_does_not_share_its_code() {
+    let words = ["Wal", "WalOptions", "LogStorage", "LogReader", "RecoveredGroup", "GroupWrite"];
+    none(offences("raft-transport/src/sim/durable", &words), "a second opinion is formed from the bytes alone");
 }
 
 #[test]
