@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::NodeId;
+use crate::{Membership, NodeId};
 
 /// The members of a cluster (§6, dissertation chapter 4).
 ///
@@ -56,6 +56,18 @@ impl Configuration {
     /// Whether no change is under way from here: neither joint nor waiting for anybody to catch up.
     pub fn is_settled(&self) -> bool {
         !self.is_joint() && self.wish.is_none()
+    }
+
+    /// Whether this is the wanted membership, or will become it if nothing else is asked for.
+    pub fn leads_to(&self, wanted: &Membership) -> bool {
+        let (voters, learners) = match &self.wish {
+            Some(wish) => (&wish.voters, &wish.learners),
+            None => (&self.voters, &self.learners),
+        };
+        let is_member = |id: &NodeId| voters.contains(id) || learners.contains(id);
+        let mut addresses = wanted.addresses.iter().filter(|(id, _)| is_member(id));
+        (voters, learners) == (&wanted.voters, &wanted.learners)
+            && addresses.all(|(id, address)| self.addresses.get(id) == Some(address))
     }
 
     /// The sets of which each must have a majority: one, or two while joint.

@@ -119,7 +119,7 @@ pub use ids::{GroupId, LogIndex, LogPosition, NodeId, ProposalId, ReadId, Round,
 pub use ignored::{Ignored, IgnoredCounts};
 pub use input::Input;
 pub use log::Log;
-pub use membership::{InvalidMembership, Membership, MembershipRefusal};
+pub use membership::{ChangeState, InvalidMembership, Membership, MembershipRefusal};
 pub use message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Message, PreVote, PreVoteReply, RequestVote, RequestVoteReply,
 };

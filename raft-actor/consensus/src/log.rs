@@ -1,6 +1,6 @@
 //! What the core remembers of the log: terms, sizes and configurations, not the commands.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{Configuration, Entries, Entry, LogIndex, LogPosition, NodeId, Payload, Term};
 
@@ -125,6 +125,33 @@ impl Log {
         (*index, configuration)
     }
 
+    /// Where the latest configuration stands, by which it can be told from every other.
+    pub fn configured_at(&self) -> LogPosition {
+        let (index, _) = self.configuration_entry();
+        LogPosition::new(self.term_at(index).unwrap_or(self.base.term), index)
+    }
+
+    /// All members of the configuration in force at `commit` and of those above it, which may yet be rolled back.
+    pub fn members_from(&self, commit: LogIndex) -> BTreeSet<NodeId> {
+        self.configurations_from(commit).flat_map(Configuration::members).collect()
+    }
+
+    /// The configurations from `from` through `through`, in order.
+    pub(crate) fn configurations(
+        &self,
+        from: LogIndex,
+        through: LogIndex,
+    ) -> impl Iterator<Item = (LogIndex, &Configuration)> {
+        let all = self.configurations.range(from..=through.max(from));
+        all.map(|(index, configuration)| (*index, configuration)).filter(move |(index, _)| *index <= through)
+    }
+
+    /// The configuration in force at `commit`, and those above it.
+    fn configurations_from(&self, commit: LogIndex) -> impl Iterator<Item = &Configuration> {
+        let above = self.configurations.range(commit.next()..).map(|(_, configuration)| configuration);
+        self.configuration_through(commit).into_iter().chain(above)
+    }
+
     /// The configuration that a log through `index` has as its latest.
     pub(crate) fn configuration_through(&self, index: LogIndex) -> Option<&Configuration> {
         self.configurations.range(..=index).next_back().map(|(_, configuration)| configuration)
@@ -133,8 +160,7 @@ impl Log {
     /// Whether `id` is a voter of the configuration in force at `commit` or of one above it, which may
     /// yet be rolled back: it then campaigns, since it cannot know better (dissertation 4.2.2).
     pub(crate) fn may_be_voter(&self, id: NodeId, commit: LogIndex) -> bool {
-        let above = self.configurations.range(commit.next()..).map(|(_, configuration)| configuration);
-        self.configuration_through(commit).into_iter().chain(above).any(|configuration| configuration.is_voter(id))
+        self.configurations_from(commit).any(|configuration| configuration.is_voter(id))
     }
 
     /// The last index of a batch that begins after `after` and holds at most

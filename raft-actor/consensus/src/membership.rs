@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Configuration, NodeId, Wish};
+use crate::{Configuration, Log, LogIndex, LogPosition, NodeId, Wish};
 
 /// Who shall belong to the cluster; asked for with [`Input::ChangeMembership`](crate::Input::ChangeMembership).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,8 +33,44 @@ pub struct Membership {
     pub addresses: BTreeMap<NodeId, String>,
 }
 
+impl Membership {
+    /// A membership of these voters. New ones need an [address](Membership::address).
+    pub fn of_voters<N: Into<NodeId>>(voters: impl IntoIterator<Item = N>) -> Self {
+        Self { voters: voters.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// With these learners beside the voters.
+    #[must_use]
+    pub fn learners<N: Into<NodeId>>(mut self, learners: impl IntoIterator<Item = N>) -> Self {
+        self.learners = learners.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// With the address of a member that is new or has moved.
+    #[must_use]
+    pub fn address(mut self, id: impl Into<NodeId>, address: impl Into<String>) -> Self {
+        self.addresses.insert(id.into(), address.into());
+        self
+    }
+}
+
+/// What has become of a change that began at some position of the log; see [`Raft::change_state`](crate::Raft::change_state).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeState {
+    /// Nothing is decided yet.
+    UnderWay,
+    /// The membership is as it was asked for: this is where its settled configuration stands, committed.
+    Done(LogPosition),
+    /// It was begun, but another one was asked for before it was reached, and committed.
+    Superseded,
+    /// It was never begun, and never will be: its position is taken by another entry.
+    Lost,
+    /// The log does not reach back to its position any more.
+    Forgotten,
+}
+
 /// Why nobody could be asked to change to this membership.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum InvalidMembership {
     /// Nobody could decide anything.
@@ -130,6 +166,33 @@ pub(crate) fn granted(current: &Configuration, is_ready: impl Fn(NodeId) -> bool
 /// The configuration that ends a joint one: the new voters alone (§6).
 pub(crate) fn leave(joint: &Configuration) -> Option<Configuration> {
     sound(with_own_addresses(Configuration { voters_outgoing: BTreeSet::new(), wish: None, ..joint.clone() }))
+}
+
+/// What has become of the change to `wanted` whose first configuration was appended at `first`.
+pub(crate) fn state(log: &Log, commit: LogIndex, first: LogPosition, wanted: &Membership) -> ChangeState {
+    let committed = log.term_at(commit).map(|term| LogPosition::new(term, commit));
+    if committed.is_some_and(|committed| committed.rules_out(first)) {
+        return ChangeState::Lost;
+    }
+    if commit < first.index {
+        return ChangeState::UnderWay;
+    }
+    match log.term_at(first.index) {
+        Some(term) if term == first.term => {}
+        Some(_) => return ChangeState::Lost,
+        None => return ChangeState::Forgotten,
+    }
+    // Every configuration on the way leads to what was wanted. One that does not is the beginning of another change.
+    for (index, configuration) in log.configurations(first.index, commit) {
+        if !configuration.leads_to(wanted) {
+            return ChangeState::Superseded;
+        }
+        if configuration.is_settled() {
+            let term = log.term_at(index).expect("the log holds every entry from the first one's on");
+            return ChangeState::Done(LogPosition::new(term, index));
+        }
+    }
+    ChangeState::UnderWay
 }
 
 /// What is in a log may have been written by a broken leader: no step leads from there to something worse.

@@ -5,8 +5,9 @@ use crate::invariants::{self, Facts};
 use crate::role::{Candidate, Follower, Leader, RoleState, Transition};
 use crate::shared::Shared;
 use crate::{
-    AppendOutcome, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log, LogIndex, MembershipRefusal,
-    Message, NodeId, ProposalOutcome, RequestVoteReply, Role, Settings, Status, Term, Time,
+    AppendOutcome, ChangeState, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log, LogIndex, LogPosition,
+    Membership, MembershipRefusal, Message, NodeId, ProposalOutcome, RequestVoteReply, Role, Settings, Status, Term,
+    Time, membership,
 };
 
 /// How much later than ours a term may be. A message with a term further ahead
@@ -361,6 +362,12 @@ impl Raft {
     /// The shape of the log, durable or not.
     pub fn log(&self) -> &Log {
         self.shared.log()
+    }
+
+    /// What has become of the change to `wanted` that began at `first`, as
+    /// [`Effect::MembershipChange`] said, here or at another member.
+    pub fn change_state(&self, first: LogPosition, wanted: &Membership) -> ChangeState {
+        membership::state(self.log(), self.commit(), first, wanted)
     }
 
     /// The settings it was started with.

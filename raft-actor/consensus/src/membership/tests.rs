@@ -109,3 +109,83 @@ fn a_configuration_that_no_true_leader_wrote_leads_nowhere() {
     waiting.wish = Some(Wish::default());
     assert_eq!(granted(&waiting, |_| true), None);
 }
+
+mod change_state {
+    use super::*;
+    use crate::Term;
+
+    fn at(index: u64, term: u64) -> LogPosition {
+        LogPosition::new(Term::new(term), LogIndex::new(index))
+    }
+
+    /// A log of three founders, then these configurations and (`None`) other entries, all of the term given with each.
+    fn log(entries: &[(u64, Option<&Configuration>)]) -> Log {
+        let mut log = Log::default();
+        log.push_shape(at(1, 1), 50, Some(&configuration([1, 2, 3])));
+        for (index, (term, configuration)) in (2..).zip(entries) {
+            log.push_shape(at(index, *term), 50, *configuration);
+        }
+        log
+    }
+
+    /// The configurations on the way from n1, n2, n3 to n1 and n4.
+    fn way() -> [Configuration; 3] {
+        let waiting = super::super::enter(&configuration([1, 2, 3]), membership(&[1, 4], &[]), |_| false);
+        let waiting = waiting.expect("a valid change");
+        let joint = granted(&waiting, |_| true).expect("ready");
+        let last = leave(&joint).expect("sound");
+        [waiting, joint, last]
+    }
+
+    fn state(log: &Log, commit: u64, first: LogPosition) -> ChangeState {
+        super::super::state(log, LogIndex::new(commit), first, &membership(&[1, 4], &[]))
+    }
+
+    #[test]
+    fn a_change_is_done_when_its_settled_configuration_is_committed() {
+        let [waiting, joint, last] = way();
+        let log = log(&[(1, Some(&waiting)), (1, None), (2, Some(&joint)), (3, Some(&last)), (3, None)]);
+        let states: Vec<_> = (1..=6).map(|commit| state(&log, commit, at(2, 1))).collect();
+        assert_eq!(states[..4], [ChangeState::UnderWay; 4], "neither the wish nor the joint one is the end");
+        assert_eq!(states[4..], [ChangeState::Done(at(5, 3)); 2], "whoever led when it ended");
+        assert_eq!(state(&log, 6, at(5, 3)), ChangeState::Done(at(5, 3)), "whoever came late to it sees it, too");
+    }
+
+    #[test]
+    fn a_change_whose_position_was_overwritten_is_lost() {
+        let [waiting, ..] = way();
+        let overwritten = log(&[(3, None), (3, None)]);
+        assert_eq!(state(&overwritten, 1, at(2, 2)), ChangeState::UnderWay, "it may yet be committed");
+        assert_eq!(state(&overwritten, 2, at(2, 2)), ChangeState::Lost);
+        assert_eq!(state(&overwritten, 3, at(9, 2)), ChangeState::Lost, "no log has it behind an entry of term 3");
+        let kept = log(&[(1, Some(&waiting))]);
+        assert_eq!(state(&kept, 2, at(2, 1)), ChangeState::UnderWay);
+    }
+
+    #[test]
+    fn a_change_that_gave_way_to_another_is_superseded_and_does_not_revive() {
+        let [waiting, ..] = way();
+        let withdrawn = super::super::enter(&waiting, membership(&[1, 2, 3], &[]), |_| false).expect("a valid change");
+        let log = log(&[(1, Some(&waiting)), (1, Some(&withdrawn)), (1, Some(&waiting))]);
+        assert_eq!(state(&log, 2, at(2, 1)), ChangeState::UnderWay, "the other is not committed");
+        assert_eq!(state(&log, 3, at(2, 1)), ChangeState::Superseded);
+        assert_eq!(state(&log, 4, at(2, 1)), ChangeState::Superseded);
+    }
+
+    #[test]
+    fn what_lies_before_the_log_is_forgotten() {
+        let log = Log::new(at(10, 2), configuration([1, 4]));
+        assert_eq!(state(&log, 10, at(5, 2)), ChangeState::Forgotten);
+        assert_eq!(state(&log, 10, at(10, 2)), ChangeState::Done(at(10, 2)));
+    }
+
+    #[test]
+    fn another_address_is_another_membership() {
+        let mut wanted = membership(&[1, 2, 3], &[]);
+        assert!(configuration([1, 2, 3]).leads_to(&wanted));
+        wanted.addresses.insert(id(9), "n9".to_owned());
+        assert!(configuration([1, 2, 3]).leads_to(&wanted), "a stranger's address is not kept");
+        wanted.addresses.insert(id(2), "elsewhere".to_owned());
+        assert!(!configuration([1, 2, 3]).leads_to(&wanted));
+    }
+}
