@@ -17,11 +17,11 @@ pub mod state_machine;
 pub mod transport;
 
 pub use handle::{
-    BecameCandidate, BecameFollower, BecameLeader, Gateway, NodeStopped, QueueLimits, RaftAdmin, RaftHandle, Read,
-    ReadError, Status, StopReason, Write, WriteError,
+    BecameCandidate, BecameFollower, BecameLeader, Gateway, MembershipError, NodeStopped, QueueLimits, RaftAdmin,
+    RaftHandle, Read, ReadError, Status, StopReason, Write, WriteError,
 };
 pub use host::{HostBuilder, NodeThread, Placement, RaftHost, StartError};
 pub use local_cluster::{LocalCluster, LocalClusterBuilder};
 pub use raft_consensus as consensus;
-pub use raft_consensus::{GroupId, LogIndex, LogPosition, NodeId, Role, Settings, Term};
+pub use raft_consensus::{GroupId, InvalidMembership, LogIndex, LogPosition, Membership, NodeId, Role, Settings, Term};
 pub use state_machine::{ApplyContext, Snapshot, StateMachine};

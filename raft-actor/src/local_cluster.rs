@@ -1,6 +1,6 @@
 //! A whole cluster inside one process, for tests, demonstrations and benchmarks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use raft_consensus::{NodeId, Settings};
@@ -57,6 +57,8 @@ pub struct LocalCluster<S: StateMachine> {
     builder: LocalClusterBuilder,
     machine: Box<dyn Fn() -> S + Send + Sync>,
     nodes: BTreeMap<NodeId, RaftHandle<S>>,
+    /// Who was no founder.
+    joined: BTreeSet<NodeId>,
     /// How often a node was started: each run gets a seed of its own.
     starts: u64,
     directory: Option<tempfile::TempDir>,
@@ -132,11 +134,12 @@ impl LocalClusterBuilder {
             thread: NodeThread::spawn("raft-cluster").map_err(StartError::Thread)?,
             machine: Box::new(machine),
             nodes: BTreeMap::new(),
+            joined: BTreeSet::new(),
             starts: 0,
             directory,
             builder: self,
         };
-        for node in cluster.ids() {
+        for node in cluster.founders() {
             cluster.restart(node).await?;
         }
         Ok(cluster)
@@ -174,7 +177,38 @@ impl<S: StateMachine> LocalCluster<S> {
 
     /// The ids of all nodes, running or not.
     pub fn ids(&self) -> Vec<NodeId> {
-        (1..=self.builder.nodes).map(NodeId::from).collect()
+        let founders: BTreeSet<NodeId> = self.founders().collect();
+        founders.union(&self.joined).copied().collect()
+    }
+
+    fn founders(&self) -> impl Iterator<Item = NodeId> + use<S> {
+        (1..=self.builder.nodes).map(NodeId::from)
+    }
+
+    /// Starts a node that is no founder: it waits to be added with
+    /// [`change_membership`](crate::RaftHandle::change_membership), at the address `local:ID`.
+    ///
+    /// # Errors
+    /// As [`HostBuilder::start`](crate::HostBuilder::start).
+    ///
+    /// ```
+    /// use raft_actor::Membership;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut cluster = LocalCluster::<Counter>::start(3).await?;
+    /// cluster.join(4).await?;
+    /// cluster.node(1).change_membership(Membership::of_voters([1, 2, 3, 4]).address(4, "local:4")).await?;
+    /// assert_eq!(cluster.node(4).write(5).await?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn join(&mut self, id: impl Into<NodeId>) -> Result<(), StartError> {
+        let id = id.into();
+        if self.founders().all(|founder| founder != id) {
+            self.joined.insert(id);
+        }
+        self.restart(id).await
     }
 
     /// The handle of a node.
@@ -235,10 +269,11 @@ impl<S: StateMachine> LocalCluster<S> {
             .node(id)
             .cluster("local")
             .transport(self.network.transport(id))
-            .peers(self.ids().into_iter().map(|peer| (peer, format!("local:{peer}"))))
+            .peers(self.founders().map(|peer| (peer, format!("local:{peer}"))))
             .settings(self.builder.settings.clone())
             .queue_limits(self.builder.queue_limits)
             .placement(if self.builder.apply_inline { placement.apply_inline() } else { placement });
+        let builder = if self.joined.contains(&id) { builder.join() } else { builder };
         let builder = match self.data_dir() {
             Some(path) => builder.data_dir(path.join(id.to_string())).log_segment_bytes(LOG_SEGMENT_BYTES),
             None => builder.in_memory(),

@@ -195,7 +195,7 @@ impl ReadError {
     }
 }
 
-fn known(leader: &Option<NodeId>) -> String {
+pub(super) fn known(leader: &Option<NodeId>) -> String {
     leader.map_or_else(String::new, |leader| format!(" (node {leader} leads as far as is known)"))
 }
 

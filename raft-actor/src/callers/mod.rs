@@ -11,6 +11,7 @@ mod error;
 mod failure;
 mod handed_out;
 pub(crate) mod lane;
+mod membership_error;
 pub(crate) mod permits;
 mod request;
 mod segment;
@@ -19,13 +20,12 @@ mod stop_reason;
 mod waiting;
 
 pub use error::{ReadError, WriteError};
+pub use membership_error::MembershipError;
 pub use permits::QueueLimits;
 pub use stop_reason::StopReason;
 
 pub(crate) use answers::Answers;
-#[cfg(test)]
-pub(crate) use codec::encode_to_bytes;
-pub(crate) use codec::{decode, encode_into};
+pub(crate) use codec::{decode, encode_into, encode_to_bytes};
 pub(crate) use failure::{DEFAULT_TIMEOUT, Failure};
 pub(crate) use request::Request;
 pub(crate) use segment::Outlet;

@@ -60,9 +60,9 @@ pub struct Forward {
     pub id: u64,
     /// How long the callers still wait, in milliseconds.
     pub timeout_ms: u32,
-    /// Whether these are commands or queries.
+    /// What the requests are.
     pub kind: ForwardKind,
-    /// The encoded commands or queries.
+    /// The encoded commands, queries, or the membership.
     pub requests: Vec<Bytes>,
 }
 
@@ -73,6 +73,8 @@ pub enum ForwardKind {
     Write,
     /// Queries, to be answered linearizably.
     Read,
+    /// One [`Membership`](raft_consensus::Membership), in MessagePack: who shall belong to the cluster.
+    Membership,
 }
 
 /// Answers some or all requests of a [`Forward`].

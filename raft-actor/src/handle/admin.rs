@@ -3,13 +3,17 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use actix::WeakRecipient;
 use actix::prelude::Recipient;
-use raft_consensus::Role;
+use raft_consensus::{LogPosition, Membership, Role};
 use tokio::sync::watch;
 
 use super::events::{RaftEvent, Subscriptions};
-use super::{Status, StopReason};
+use super::membership::{Asker, ChangeMembership};
+use super::{MembershipError, Status, StopReason};
+use crate::callers::DEFAULT_TIMEOUT;
 
 /// What a host lets its handles do. Dropped with the last handle: the host then stops at once, without waiting.
 pub(crate) trait HostControl: Send + Sync + 'static {
@@ -24,6 +28,8 @@ pub(crate) struct NodeFace {
     /// `Some` once the node has stopped. The sender goes away last of all: if it does so
     /// without a word, the node counts as lost.
     pub(crate) stopped: watch::Receiver<Option<StopReason>>,
+    /// The node, for what does not go through the queue.
+    pub(crate) change_membership: WeakRecipient<ChangeMembership>,
     /// Shared with the node, which publishes.
     pub(crate) subscriptions: Subscriptions,
     /// The host. Its own actors must not hold this, or it would never stop.
@@ -49,11 +55,18 @@ pub(crate) struct NodeFace {
 #[derive(Clone)]
 pub struct RaftAdmin {
     node: Arc<NodeFace>,
+    timeout: Duration,
 }
 
 impl RaftAdmin {
     pub(crate) fn new(node: Arc<NodeFace>) -> Self {
-        Self { node }
+        Self { node, timeout: DEFAULT_TIMEOUT }
+    }
+
+    /// The same node with another deadline for its requests. The default is five seconds.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { node: Arc::clone(&self.node), timeout }
     }
 
     /// The latest that the node has published; never waits.
@@ -72,6 +85,60 @@ impl RaftAdmin {
     /// The subscription ends with the actor and does not keep it alive.
     pub fn subscribe<E: RaftEvent>(&self, subscriber: impl Into<Recipient<E>>) {
         self.node.subscriptions.subscribe(subscriber.into());
+    }
+
+    /// Makes these the members of the cluster, any number of them at once (§6), while it serves. Any node takes it.
+    ///
+    /// Name all voters and learners that there shall be, not only what is to change, and the address of each that is
+    /// new or has moved. Future voters first get the log, as learners; when all of them have caught up, they get their
+    /// votes and the former voters that are not named lose theirs. Ready, with the position of the configuration in
+    /// the log, when that is committed.
+    ///
+    /// A new member is a host that was started with [`join`](crate::HostBuilder::join), before or after. A member that
+    /// is not named any more is sent nothing any more and can be shut down. The leader may remove itself.
+    ///
+    /// The request is under way when this returns; dropping the future withdraws nothing. A change whose future voters
+    /// do not catch up goes on beyond the deadline: ask for the former membership to call it off.
+    ///
+    /// # Errors
+    /// See [`MembershipError`]; ask its [`maybe_applied`](MembershipError::maybe_applied) what it leaves open.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use raft_actor::Membership;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut cluster = LocalCluster::<Counter>::start(3).await?;
+    /// cluster.join(4).await?; // a host that waits to be added
+    /// let admin = cluster.node(1).admin().with_timeout(Duration::from_secs(30));
+    /// let membership = Membership::of_voters([1, 2, 4]).learners([3]).address(4, "local:4");
+    /// admin.change_membership(membership).await?;
+    /// cluster.node(4).write(5).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn change_membership(
+        &self,
+        membership: Membership,
+    ) -> impl Future<Output = Result<LogPosition, MembershipError>> + Send + use<> {
+        let (asker, answer) = Asker::here();
+        let node = self.node.change_membership.upgrade();
+        let is_asked = node.is_some();
+        if let Some(node) = node {
+            node.do_send(ChangeMembership { wanted: membership, timeout: self.timeout, asker });
+        }
+        let mut stopped = self.node.stopped.clone();
+        async move {
+            match answer.await {
+                Ok(outcome) => outcome,
+                // Nobody is left to answer. Why will be known when the host is down.
+                Err(_) => {
+                    let reason = wait_for_stop(&mut stopped).await;
+                    Err(MembershipError::NodeStopped { reason, maybe_applied: is_asked })
+                }
+            }
+        }
     }
 
     /// Stops the node cleanly: no request is left without an answer, what is acknowledged is on

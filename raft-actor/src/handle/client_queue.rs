@@ -143,6 +143,10 @@ impl ClientQueue {
                     Err(failure) => waiting.fail(failure),
                 }
             }
+            // Nothing that would wait in a queue.
+            ForwardKind::Membership => {
+                Waiting::remote(forward.id, 0, deadline, forward.requests, outlet).fail(Failure::BadRequest);
+            }
         }
         batch
     }

@@ -13,6 +13,7 @@ mod admin;
 mod client_queue;
 mod events;
 mod gateway;
+mod membership;
 pub(crate) mod queue;
 mod raft_handle;
 mod status;
@@ -22,7 +23,7 @@ mod web;
 #[cfg(test)]
 mod tests;
 
-pub use crate::callers::{QueueLimits, ReadError, StopReason, WriteError};
+pub use crate::callers::{MembershipError, QueueLimits, ReadError, StopReason, WriteError};
 pub use admin::{RaftAdmin, StatusWatch};
 pub use events::{BecameCandidate, BecameFollower, BecameLeader, NodeStopped, RaftEvent};
 pub use gateway::{Gateway, Read, Write};
@@ -32,6 +33,9 @@ pub use status::{PeerStatus, Status};
 pub(crate) use admin::{HostControl, NodeFace};
 pub(crate) use client_queue::{ClientBatch, ClientQueue, WriteBatch};
 pub(crate) use events::Subscriptions;
+pub(crate) use membership::{
+    Asker, ChangeMembership, decode_wanted, encode as encode_wanted, from_wire as change_from_wire,
+};
 #[cfg(test)]
 pub(crate) use queue::Consistency;
 pub(crate) use queue::Queue;

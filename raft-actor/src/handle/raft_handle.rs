@@ -7,12 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix::prelude::{Addr, Recipient};
+use raft_consensus::{LogPosition, Membership};
 
 use super::admin::{NodeFace, RaftAdmin, StatusWatch};
 use super::events::RaftEvent;
 use super::gateway::Gateway;
 use super::queue::{Consistency, Queue};
-use super::{ReadError, Status, StopReason, WriteError};
+use super::{MembershipError, ReadError, Status, StopReason, WriteError};
 use crate::callers::DEFAULT_TIMEOUT;
 use crate::callers::slots::Pending;
 use crate::state_machine::StateMachine;
@@ -163,7 +164,30 @@ impl<S: StateMachine> RaftHandle<S> {
         self.shared.gateway.clone()
     }
 
-    /// The node without its state machine's type.
+    /// Changes who belongs to the cluster; see [`RaftAdmin::change_membership`].
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    ///
+    /// ```
+    /// use raft_actor::Membership;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// cluster.node(1).change_membership(Membership::of_voters([1, 2]).learners([3])).await?;
+    /// cluster.node(1).watch().wait_for(|status| status.voters.len() == 2).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn change_membership(
+        &self,
+        membership: Membership,
+    ) -> impl Future<Output = Result<LogPosition, MembershipError>> + Send + use<S> {
+        self.admin().change_membership(membership)
+    }
+
+    /// The node without its state machine's type. It has the same deadline for its requests as this handle.
     ///
     /// ```
     /// use raft_actor::RaftAdmin;
@@ -177,7 +201,7 @@ impl<S: StateMachine> RaftHandle<S> {
     /// # }
     /// ```
     pub fn admin(&self) -> RaftAdmin {
-        RaftAdmin::new(Arc::clone(&self.shared.node))
+        RaftAdmin::new(Arc::clone(&self.shared.node)).with_timeout(self.timeout)
     }
 
     /// The latest status that the node has published; never waits.

@@ -172,6 +172,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
         inbound: Arc::clone(&inbound) as Arc<dyn Inbound>,
     };
     let machine_arbiter = (!placement.is_apply_inline()).then(threads::spawn_arbiter);
+    let mut change_membership = None;
     let host = HostActor::create(|ctx| {
         let host = ctx.address();
         let node_addr = RaftNode::create(|ctx| {
@@ -191,9 +192,11 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
                 front,
                 timer,
                 host: host.recipient(),
+                addresses: peers,
                 run: kit.seed,
             })
         });
+        change_membership = Some(node_addr.downgrade().recipient());
         inbound.groups.insert(GROUP, node_addr.clone());
         // It may have been granted between the look at it above and the line before this one.
         if inbound.gate.has_suffrage() {
@@ -220,7 +223,13 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     Ok(RaftHandle::new(HandleParts {
         gateway: Gateway::new(Arc::clone(&queue)).start(),
         queue,
-        node: Arc::new(NodeFace { status: status_seen, stopped: stopped_seen, subscriptions, host: Arc::new(hold) }),
+        node: Arc::new(NodeFace {
+            status: status_seen,
+            stopped: stopped_seen,
+            change_membership: change_membership.expect("the node was made with its host"),
+            subscriptions,
+            host: Arc::new(hold),
+        }),
     }))
 }
 

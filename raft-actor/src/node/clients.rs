@@ -140,6 +140,9 @@ impl RaftNode {
             self.send(origin, Body::ForwardReply(ForwardReply { id: forward.id, first: 0, outcomes }));
             return;
         }
+        if forward.kind == ForwardKind::Membership {
+            return self.change_forwarded_to_us(origin, forward, ctx);
+        }
         let outlet = self.outlet(origin);
         let batch = self.front.accept_forward(forward, self.clock.now(), outlet);
         if let Some(WriteBatch { commands, waiting }) = batch.writes {
@@ -151,7 +154,7 @@ impl RaftNode {
     }
 
     /// Carries answers to callers at `origin` from whichever thread has them to this node's transport.
-    fn outlet(&self, origin: NodeId) -> Outlet {
+    pub(super) fn outlet(&self, origin: NodeId) -> Outlet {
         let (from, group) = (self.context.node, self.group);
         let addr = self.address.clone();
         Arc::new(move |reply| {
@@ -163,7 +166,10 @@ impl RaftNode {
     }
 
     /// The leader has answered requests that we forwarded.
-    pub(super) fn forward_answered(&mut self, from: NodeId, reply: ForwardReply) {
+    pub(super) fn forward_answered(&mut self, from: NodeId, mut reply: ForwardReply) {
+        if self.change_answered_by(from, &mut reply) {
+            return;
+        }
         let ForwardReply { id, first, outcomes } = reply;
         let Some(mut forwarded) = self.requests.take_forwarded(id) else { return };
         if forwarded.to != from {
@@ -184,6 +190,11 @@ impl RaftNode {
 
     fn park_for_retry(&mut self, request: Request) {
         self.requests.park(request);
+        self.retry_soon();
+    }
+
+    /// What was parked because something went wrong is tried again after a moment, whether or not the leader changes.
+    pub(super) fn retry_soon(&mut self) {
         let at = self.clock.now().after(RETRY_AFTER);
         self.retry_at = Some(self.retry_at.map_or(at, |earlier| earlier.min(at)));
     }
@@ -197,6 +208,7 @@ impl RaftNode {
         for request in self.requests.unpark() {
             self.dispatch(request, ctx);
         }
+        self.retry_changes(ctx);
     }
 
     /// The known leader is another one now, or none.
@@ -209,6 +221,7 @@ impl RaftNode {
                 Request::Read { waiting } => self.requests.park(Request::Read { waiting }),
             }
         }
+        self.changes.lose_forwarded(leader);
         // Not within this step: the core is in the middle of its effects.
         self.retry_at = Some(Time::ZERO);
     }

@@ -26,15 +26,19 @@ use crate::state_machine::{Applied, Apply, Query, StateMachineStopped};
 mod apply;
 mod clients;
 mod front;
+mod membership;
 mod messages;
+mod peers;
 mod requests;
 mod seen;
 mod timer;
 
 use apply::{ApplyFeed, NextBatch};
 pub(crate) use front::Front;
+use membership::Changes;
 use messages::SendOut;
 pub(crate) use messages::{GroupStopped, PeerUnreachable, Received, StopNode, SuffrageGranted};
+use peers::Peers;
 use requests::Requests;
 use seen::SeenForwards;
 pub(crate) use timer::{Alarm, Timer, Wake};
@@ -56,7 +60,9 @@ pub(crate) struct RaftNode {
     streams: BTreeMap<NodeId, Addr<ReplicationStream>>,
     front: Front,
     requests: Requests,
+    changes: Changes,
     seen: SeenForwards,
+    peers: Peers,
     /// Who waits for the proposal that the core is deciding on, within one step.
     proposing: Option<Waiting>,
     feed: ApplyFeed,
@@ -91,13 +97,15 @@ pub(crate) struct NodeParts {
     pub(crate) front: Front,
     pub(crate) timer: Timer,
     pub(crate) host: Recipient<GroupStopped>,
+    /// Where the operator says that other hosts are.
+    pub(crate) addresses: BTreeMap<NodeId, String>,
     /// Tells this run of the node from all earlier ones.
     pub(crate) run: u64,
 }
 
 impl RaftNode {
     pub(crate) fn new(parts: NodeParts) -> Self {
-        let NodeParts { raft, clock, observer, context, storage, machine, front, timer, host, run } = parts;
+        let NodeParts { raft, clock, observer, context, storage, machine, front, timer, host, addresses, run } = parts;
         Self {
             group: context.group,
             clock,
@@ -112,7 +120,9 @@ impl RaftNode {
             streams: BTreeMap::new(),
             front,
             requests: Requests::new(run),
+            changes: Changes::default(),
             seen: SeenForwards::default(),
+            peers: Peers::new(addresses),
             proposing: None,
             alarm: None,
             timer,
@@ -135,14 +145,19 @@ impl RaftNode {
         if let Some(observer) = &self.observer {
             observer.before(self.group, &self.raft, &input);
         }
-        self.raft.step(self.clock.now(), input, &mut effects);
+        let now = self.clock.now();
+        self.raft.step(now, input, &mut effects);
         if let Some(observer) = &self.observer {
             observer.after(self.group, &self.raft, effects.as_slice());
+        }
+        for left in self.peers.follow(&self.raft, now, &*self.context.outbound) {
+            self.streams.remove(&left);
         }
         for effect in effects.drain() {
             self.carry_out(effect, ctx);
         }
         self.effects = effects;
+        self.look_at_changes();
     }
 
     /// To be called at the end of every handler: deadlines that have come, then the time of the next.
@@ -155,6 +170,8 @@ impl RaftNode {
             self.step(Input::Deadline, ctx);
         }
         self.requests.expire(now, self.raft.leader());
+        self.changes.expire(now, self.raft.leader(), self.raft.log().configuration());
+        self.peers.hang_up(now, &*self.context.outbound);
         if self.retry_at.is_some_and(|at| now >= at) {
             self.retry_parked(ctx);
         }
@@ -163,6 +180,8 @@ impl RaftNode {
             .raft
             .next_deadline()
             .min(self.requests.earliest_deadline())
+            .min(self.changes.earliest_deadline())
+            .min(self.peers.earliest_deadline())
             .min(self.retry_at.unwrap_or(Time::NEVER))
             .min(self.status_due());
         if let Some(alarm) = &self.alarm {
@@ -188,8 +207,7 @@ impl RaftNode {
                 self.feed_machine(ctx);
             }
             Effect::Proposed { id: _, outcome } => self.proposed(outcome),
-            // Nothing asks for a change yet.
-            Effect::MembershipChange { .. } => {}
+            Effect::MembershipChange { id: _, outcome } => self.change_answered(outcome),
             Effect::ReadReady { id, index } => {
                 self.requests.confirm(id, index);
                 self.serve_reads();
@@ -240,10 +258,15 @@ impl RaftNode {
 
     fn publish_status(&mut self, now: Time) {
         if now >= self.status_due() {
-            self.status_is_stale = false;
-            self.status_published_at = now;
-            self.front.publish_status(&self.raft.status(), now);
+            self.publish_status_now();
         }
+    }
+
+    fn publish_status_now(&mut self) {
+        let now = self.clock.now();
+        self.status_is_stale = false;
+        self.status_published_at = now;
+        self.front.publish_status(&self.raft.status(), now);
     }
 
     fn status_due(&self) -> Time {
@@ -276,6 +299,7 @@ impl RaftNode {
             }
         }
         self.requests.fail_all(&reason);
+        self.changes.fail_all(&reason);
         self.front.stopped(&reason);
         self.host.do_send(GroupStopped { group: self.group, reason: reason.clone() });
         self.stopped = Some(reason);
@@ -288,6 +312,7 @@ impl Actor for RaftNode {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.address = Some(ctx.address().downgrade());
+        self.peers.follow(&self.raft, self.clock.now(), &*self.context.outbound);
         self.alarm = Some(self.timer.alarm(ctx.address().recipient()));
         Self::add_stream(self.front.requests(), ctx);
         self.settle(ctx);
@@ -300,6 +325,7 @@ impl Drop for RaftNode {
         if self.stopped.is_none() {
             let reason = StopReason::Lost { part: "RaftNode" };
             self.requests.fail_all(&reason);
+            self.changes.fail_all(&reason);
             self.front.stopped(&reason);
             self.host.do_send(GroupStopped { group: self.group, reason });
         }

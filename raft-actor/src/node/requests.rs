@@ -133,7 +133,8 @@ impl Requests {
         }
     }
 
-    fn next_id(&mut self) -> u64 {
+    /// Names something that is sent to another node or asked of the core; never the same twice.
+    pub(super) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }
@@ -308,9 +309,9 @@ impl Requests {
             earliest = earliest.min(waiting.earliest_deadline());
         };
         for forwarded in self.forwarded.values_mut() {
-            let failure = match forwarded.request.kind() {
-                ForwardKind::Write => &unknown,
-                ForwardKind::Read => &unread,
+            let failure = match &forwarded.request {
+                Request::Write { .. } => &unknown,
+                Request::Read { .. } => &unread,
             };
             look_at(forwarded.request.waiting(), failure);
         }

@@ -346,7 +346,7 @@ fn forward_error() -> impl Strategy<Value = ForwardError> {
 }
 
 fn any_envelope() -> impl Strategy<Value = Envelope> {
-    let kind = prop_oneof![Just(ForwardKind::Write), Just(ForwardKind::Read)];
+    let kind = prop_oneof![Just(ForwardKind::Write), Just(ForwardKind::Read), Just(ForwardKind::Membership)];
     let forward = (any::<u64>(), any::<u32>(), kind, vec(bytes(), 0..20))
         .prop_map(|(id, timeout_ms, kind, requests)| Forward { id, timeout_ms, kind, requests });
     let outcome = prop_oneof![2 => bytes().prop_map(Ok), 1 => forward_error().prop_map(Err)];

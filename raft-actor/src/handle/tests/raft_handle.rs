@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use raft_consensus::{Configuration, LogIndex, LogPosition, PeerState, Role, Term, Time};
+use raft_consensus::{Configuration, LogIndex, LogPosition, Membership, PeerState, Role, Term, Time};
 use tokio::sync::watch;
 
 use super::support::*;
 use crate::handle::gateway::{QueuedRead, QueuedWrite};
 use crate::handle::{
-    ClientQueue, Gateway, HandleParts, HostControl, NodeFace, PendingRead, PendingWrite, PendingWrites, RaftAdmin,
-    RaftHandle, Status, StatusWatch, StopReason, Subscriptions,
+    ChangeMembership, ClientQueue, Gateway, HandleParts, HostControl, NodeFace, PendingRead, PendingWrite,
+    PendingWrites, RaftAdmin, RaftHandle, Status, StatusWatch, StopReason, Subscriptions,
 };
 
 /// A host that only counts.
@@ -37,6 +37,19 @@ impl Drop for Host {
     }
 }
 
+/// A node that drops whoever asks it for other members.
+struct Deaf;
+
+impl Actor for Deaf {
+    type Context = Context<Self>;
+}
+
+impl Handler<ChangeMembership> for Deaf {
+    type Result = ();
+
+    fn handle(&mut self, _: ChangeMembership, _: &mut Context<Self>) {}
+}
+
 struct Parts {
     raft: RaftHandle<Words>,
     node: ClientQueue,
@@ -44,6 +57,7 @@ struct Parts {
     stopped: watch::Sender<Option<StopReason>>,
     shutdowns: Arc<AtomicUsize>,
     drops: Arc<AtomicUsize>,
+    deaf: Addr<Deaf>,
 }
 
 fn core_status(role: Role) -> raft_consensus::Status {
@@ -84,15 +98,17 @@ fn parts() -> Parts {
     let (shutdowns, drops) = (host.shutdowns.clone(), host.drops.clone());
     let (status, status_receiver) = watch::channel(status(Role::Follower));
     let (stopped, stopped_receiver) = watch::channel(None);
+    let deaf = Deaf.start();
     let face = NodeFace {
         status: status_receiver,
         stopped: stopped_receiver,
+        change_membership: deaf.downgrade().recipient(),
         subscriptions: Subscriptions::default(),
         host: Arc::new(host),
     };
     let gateway = Gateway::new(queue.clone()).start();
     let raft = RaftHandle::new(HandleParts { queue, gateway, node: Arc::new(face) });
-    Parts { raft, node, status, stopped, shutdowns, drops }
+    Parts { raft, node, status, stopped, shutdowns, drops, deaf }
 }
 
 /// A handle to a node that does nothing.
@@ -118,6 +134,7 @@ fn handles_and_their_futures_may_go_to_any_thread() {
     fn futures(raft: &RaftHandle<Words>) {
         sent_value(&raft.shutdown());
         sent_value(&raft.stopped());
+        sent_value(&raft.change_membership(Membership::default()));
     }
     let _ = futures;
 }
@@ -247,4 +264,23 @@ async fn the_host_stops_with_the_last_handle_and_is_not_held_by_those_who_wait()
     shutdown.await;
     stopped.send_replace(Some(StopReason::Dropped));
     waiting.await;
+}
+
+#[actix_rt::test]
+async fn whoever_asked_for_other_members_learns_why_nobody_answered() {
+    let Parts { raft, stopped, deaf, .. } = parts();
+    let asked = raft.change_membership(Membership::of_voters([1, 2]));
+    let reason = || StopReason::Broken { violation: "x".into() };
+    stopped.send_replace(Some(reason()));
+    let told = asked.await.expect_err("nobody was there");
+    assert!(told.maybe_applied(), "the node may have begun it");
+    assert!(told.to_string().contains(&reason().to_string()), "{told}");
+
+    let gone = deaf.downgrade();
+    drop(deaf);
+    while gone.upgrade().is_some() {
+        actix_rt::task::yield_now().await;
+    }
+    let told = raft.change_membership(Membership::of_voters([1, 2])).await.expect_err("nobody could be asked");
+    assert!(!told.maybe_applied(), "{told}");
 }

@@ -1,0 +1,190 @@
+//! Where the other members are, by the latest configuration of the log.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use raft_consensus::{Configuration, LogPosition, NodeId, Raft, Time};
+
+use crate::transport::Outbound;
+
+/// Tells the transport who is where, and whom to forget.
+///
+/// What the operator said at the start wins over what the log remembers from before: hosts move while they are down.
+/// A configuration that moves a member while we look on wins over both.
+pub(super) struct Peers {
+    /// As told at the start, for those that the log has not said anything newer about.
+    operator: BTreeMap<NodeId, String>,
+    /// The members other than this node, and where the log says that they are.
+    members: BTreeMap<NodeId, String>,
+    /// Who has left, and when to hang up. Not at once: the last that is said to them is on its way.
+    leaving: BTreeMap<NodeId, Time>,
+    /// Which configuration `members` are by, and whether it was committed.
+    as_of: Option<(LogPosition, bool)>,
+}
+
+impl Peers {
+    pub(super) fn new(operator: BTreeMap<NodeId, String>) -> Self {
+        Self { operator, members: BTreeMap::new(), leaving: BTreeMap::new(), as_of: None }
+    }
+
+    /// To be called after every step; costs next to nothing unless the configuration has changed. Returns who has left.
+    pub(super) fn follow(&mut self, raft: &Raft, now: Time, outbound: &dyn Outbound) -> Vec<NodeId> {
+        let configured_at = raft.log().configured_at();
+        let as_of = Some((configured_at, raft.commit() >= configured_at.index));
+        if self.as_of == as_of {
+            return Vec::new();
+        }
+        self.as_of = as_of;
+        self.arrive(raft.id(), raft.log().configuration(), outbound);
+        // Whoever belongs to a configuration that may yet be rolled back to, or forward from, still belongs to us.
+        let members = raft.log().members_from(raft.commit());
+        let left: Vec<NodeId> = self.members.keys().filter(|peer| !members.contains(peer)).copied().collect();
+        for peer in &left {
+            self.members.remove(peer);
+            self.operator.remove(peer);
+            self.leaving.insert(*peer, now.after(hang_up_after(raft)));
+        }
+        left
+    }
+
+    fn arrive(&mut self, own: NodeId, latest: &Configuration, outbound: &dyn Outbound) {
+        for (peer, address) in latest.addresses.iter().filter(|(peer, _)| **peer != own) {
+            let before = self.members.insert(*peer, address.clone());
+            if before.as_ref() == Some(address) {
+                continue;
+            }
+            if self.leaving.remove(peer).is_some() {
+                // Whatever the transport remembers of it is about the time before.
+                outbound.forget(*peer);
+            }
+            if before.is_some() {
+                // It has moved.
+                self.operator.remove(peer);
+            }
+            outbound.set_address(*peer, self.operator.get(peer).unwrap_or(address));
+        }
+    }
+
+    /// Hangs up on those who left long enough ago.
+    pub(super) fn hang_up(&mut self, now: Time, outbound: &dyn Outbound) {
+        for (peer, _) in self.leaving.extract_if(.., |_, at| *at <= now) {
+            outbound.forget(peer);
+        }
+    }
+
+    /// When to call [`hang_up`](Self::hang_up).
+    pub(super) fn earliest_deadline(&self) -> Time {
+        self.leaving.values().copied().min().unwrap_or(Time::NEVER)
+    }
+}
+
+/// Long enough for what is on its way, short enough not to call a host for ever that was switched off.
+fn hang_up_after(raft: &Raft) -> Duration {
+    raft.settings().election_timeout_min() * 2
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use raft_consensus::{HardState, Log, LogIndex, Settings, Start, Term};
+
+    use super::*;
+    use crate::envelope::Envelope;
+
+    /// Writes down what it is told.
+    #[derive(Default)]
+    struct Told(RefCell<Vec<String>>);
+
+    impl Outbound for Told {
+        fn send(&self, _: Envelope) -> bool {
+            false
+        }
+
+        fn set_address(&self, peer: NodeId, address: &str) {
+            self.0.borrow_mut().push(format!("{peer} at {address}"));
+        }
+
+        fn forget(&self, peer: NodeId) {
+            self.0.borrow_mut().push(format!("forget {peer}"));
+        }
+    }
+
+    impl Told {
+        fn take(&self) -> Vec<String> {
+            self.0.take()
+        }
+    }
+
+    fn of(members: &[(u64, &str)]) -> Configuration {
+        Configuration::of_voters(members.iter().map(|(id, address)| (NodeId::from(*id), *address)))
+    }
+
+    /// Node 1, whose log holds these configurations, committed through the given index.
+    fn node(configurations: &[Configuration], commit: u64) -> Raft {
+        let mut log = Log::new(LogPosition::ZERO, Configuration::default());
+        for (index, configuration) in (1..).zip(configurations) {
+            log.push_shape(LogPosition::new(Term::new(1), LogIndex::new(index)), 50, Some(configuration));
+        }
+        Raft::new(Start {
+            id: NodeId::from(1),
+            settings: Settings::default(),
+            hard_state: HardState { term: Term::new(1), vote: None },
+            log,
+            applied: LogIndex::new(commit),
+            suffrage: true,
+            seed: 1,
+            now: Time::ZERO,
+        })
+    }
+
+    #[test]
+    fn the_operators_word_at_the_start_wins_over_the_log_and_a_later_move_over_both() {
+        let told = Told::default();
+        let mut peers = Peers::new([(NodeId::from(2), "flag".to_owned())].into());
+        let first = of(&[(1, "a"), (2, "log"), (3, "c")]);
+        peers.follow(&node(std::slice::from_ref(&first), 1), Time::ZERO, &told);
+        assert_eq!(told.take(), ["2 at flag", "3 at c"]);
+        let joined = of(&[(1, "a"), (2, "log"), (3, "c"), (4, "d")]);
+        peers.follow(&node(&[first.clone(), joined.clone()], 1), Time::ZERO, &told);
+        assert_eq!(told.take(), ["4 at d"], "nothing is said twice, and the flag holds");
+        let moved = of(&[(1, "a"), (2, "new"), (3, "c"), (4, "d")]);
+        peers.follow(&node(&[first, joined, moved], 1), Time::ZERO, &told);
+        assert_eq!(told.take(), ["2 at new"]);
+    }
+
+    #[test]
+    fn whoever_left_is_forgotten_a_little_later_and_not_before_that_is_committed() {
+        let told = Told::default();
+        let mut peers = Peers::new(BTreeMap::new());
+        let configurations = [of(&[(1, "a"), (2, "b"), (3, "c")]), of(&[(1, "a"), (2, "b")])];
+        assert!(peers.follow(&node(&configurations, 1), Time::ZERO, &told).is_empty(), "it may be rolled back");
+        assert_eq!(peers.follow(&node(&configurations, 2), Time::ZERO, &told), []);
+        assert_eq!(told.take(), ["2 at b"]);
+        assert_eq!(peers.earliest_deadline(), Time::NEVER, "3 was no member when we first looked");
+
+        let mut peers = Peers::new(BTreeMap::new());
+        peers.follow(&node(&configurations[..1], 1), Time::ZERO, &told);
+        assert_eq!(peers.follow(&node(&configurations, 1), Time::ZERO, &told), []);
+        assert_eq!(peers.follow(&node(&configurations, 2), Time::ZERO, &told), [NodeId::from(3)]);
+        assert_eq!(told.take(), ["2 at b", "3 at c"]);
+        let at = peers.earliest_deadline();
+        assert!(at > Time::ZERO && at < Time::NEVER);
+        peers.hang_up(at, &told);
+        assert_eq!(told.take(), ["forget 3"]);
+        assert_eq!(peers.earliest_deadline(), Time::NEVER);
+    }
+
+    #[test]
+    fn whoever_comes_back_at_once_is_met_anew() {
+        let told = Told::default();
+        let mut peers = Peers::new(BTreeMap::new());
+        let with = of(&[(1, "a"), (3, "c")]);
+        let configurations = [with.clone(), of(&[(1, "a")]), with];
+        (1..=3).for_each(|count| {
+            peers.follow(&node(&configurations[..count], count as u64), Time::ZERO, &told);
+        });
+        assert_eq!(told.take(), ["3 at c", "forget 3", "3 at c"]);
+        assert_eq!(peers.earliest_deadline(), Time::NEVER);
+    }
+}
