@@ -1,3 +1,30 @@
-//! What deterministic simulations, and tests with real processes, are made of.
-
+//! Simulated clusters: the real actors on a network, disks and clocks that one seed decides.
 pub mod durable;
+
+mod asking;
+mod chance;
+mod clients;
+mod cluster;
+mod faults;
+mod hash;
+mod judge;
+mod machine;
+mod network;
+mod process;
+mod recovery;
+mod schedule;
+mod script;
+mod servers;
+mod storm;
+mod time;
+mod workload;
+mod world;
+
+pub use chance::Chance;
+pub use clients::{Outcome, Request};
+pub use cluster::{Failure, Report, SimCluster};
+pub use faults::{Fault, FaultFamily, FaultKind, Faults, Tally, UnknownFault};
+pub use judge::{Seen, Violation};
+pub use script::Ticket;
+pub use workload::{Call, Return, Workload};
+pub use world::Sim;

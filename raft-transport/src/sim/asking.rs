@@ -1,0 +1,120 @@
+//! How the clients of a simulated cluster behave.
+
+use raft_actor::StateMachine;
+use raft_actor::consensus::NodeId;
+
+use super::clients::{Asked, Outcome, Request, Returned};
+use super::workload::{Call, Return};
+use super::world::{Event, Sim};
+
+/// Time between an answer and the next request, in microseconds.
+const THINK_US: std::ops::RangeInclusive<u64> = 20_000..=260_000;
+/// The same for clients in a hurry.
+const HURRY_US: std::ops::RangeInclusive<u64> = 0..=20_000;
+/// How long clients in a hurry wait for an answer, in microseconds.
+const HURRIED_PATIENCE_US: u64 = 30_000;
+/// Beyond the deadline of a request, after which its client does not count on an answer any more, in microseconds.
+const PATIENCE_US: u64 = 500_000;
+
+impl<S: StateMachine> Sim<S> {
+    /// This many more clients begin to ask, one request at a time each.
+    pub fn add_clients(&mut self, count: usize) {
+        for _ in 0..count {
+            let client = self.clients.add();
+            let delay = self.chance.between(THINK_US);
+            self.plan(delay, Event::Ask { client });
+        }
+    }
+
+    /// From now on no client begins another request.
+    pub fn quiet_clients(&mut self) {
+        self.clients_are_quiet = true;
+    }
+
+    fn think(&mut self, client: usize) {
+        let delay = self.chance.between(if self.hurries > 0 { HURRY_US } else { THINK_US });
+        self.plan(delay, Event::Ask { client });
+    }
+
+    /// A client asks a server for something, mostly the one it asked last.
+    pub(super) fn ask(&mut self, client: usize) {
+        if self.clients_are_quiet || !self.clients.is_idle(client) {
+            return;
+        }
+        let node = NodeId::from(self.chance.between(1..=self.nodes.len() as u64));
+        if self.handle(node).is_none() {
+            return self.think(client);
+        }
+        let what = self.workload.next(client, &mut self.chance);
+        self.request(client, node, what);
+    }
+
+    /// Sends a request of a client to a server. Returns its number, or `None` if the server does not run.
+    pub(super) fn request(&mut self, client: usize, node: NodeId, what: Request<S::Command, S::Query>) -> Option<u64> {
+        let handle = self.handle(node)?.with_timeout(self.setup.request_timeout);
+        let request = self.clients.next_request();
+        let at_us = self.now_us();
+        self.workload.called(&Call { request, client, node, at_us, what: &what });
+        self.judge.called(request, at_us, Asked::of(&what));
+        self.clients.send(client, request, node, &handle, what);
+        let deadline_us = u64::try_from(self.setup.request_timeout.as_micros()).unwrap_or(u64::MAX / 4);
+        let patience = if self.hurries > 0 { HURRIED_PATIENCE_US } else { deadline_us + PATIENCE_US };
+        self.plan(patience, Event::GiveUp { client, request });
+        Some(request)
+    }
+
+    /// Returns whether the client was still waiting.
+    pub(super) fn give_up(&mut self, client: usize, request: u64) -> bool {
+        if !self.clients.waits_for(client, request) {
+            return false;
+        }
+        if let Some(returned) = self.clients.give_up(client) {
+            self.back(returned);
+        }
+        true
+    }
+
+    /// Looks at what has come back. Returns whether anything has.
+    pub(super) fn take_answers(&mut self) -> bool {
+        let mut any = false;
+        while let Some(returned) = self.clients.next_returned() {
+            any = true;
+            self.back(returned);
+        }
+        any
+    }
+
+    fn back(&mut self, returned: Returned<S>) {
+        let Returned { client, request, node, outcome } = returned;
+        let at_us = self.now_us();
+        let index = match &outcome {
+            Outcome::Applied(told) => Some(told.index),
+            Outcome::Answered(told) => Some(told.index),
+            Outcome::Failed | Outcome::Unknown => None,
+        };
+        let shown = match &outcome {
+            Outcome::Applied(told) => Outcome::Applied(&told.value),
+            Outcome::Answered(told) => Outcome::Answered(&told.value),
+            Outcome::Failed => Outcome::Failed,
+            Outcome::Unknown => Outcome::Unknown,
+        };
+        match &shown {
+            Outcome::Applied(_) => {
+                self.acked_writes += 1;
+                self.acked_at.insert(node);
+            }
+            Outcome::Answered(_) => self.answered_reads += 1,
+            Outcome::Failed | Outcome::Unknown => self.unanswered += 1,
+        }
+        self.judge.returned(request, at_us, index, shown.is_failed());
+        if let Err(what) = self.workload.returned(&Return { request, client, node, at_us, index, outcome: shown }) {
+            self.judge.found("workload", None, what);
+        }
+        match &mut self.scripted {
+            Some(scripted) if scripted.clients.contains(&client) => {
+                scripted.answers.insert(request, outcome);
+            }
+            Some(_) | None => self.think(client),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The clients of a simulated cluster: each has one request under way at a time.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use raft_actor::consensus::NodeId;
+use raft_actor::{ReadError, StateMachine, WriteError};
+
+use super::machine::{At, Tagged};
+use super::process::Handle;
+
+/// What a client asks of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request<C, Q> {
+    /// Replicate and apply this.
+    Write(C),
+    /// Answer this linearizably.
+    Read(Q),
+    /// Answer this from the state of the node that is asked, be it stale.
+    ReadLocal(Q),
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<R, A> {
+    /// A write was applied, with this response.
+    Applied(R),
+    /// A read was answered.
+    Answered(A),
+    /// It certainly did not and will not happen.
+    Failed,
+    /// A write may have happened, or may yet. A read that got no answer.
+    Unknown,
+}
+
+impl<R, A> Outcome<R, A> {
+    /// Whether it certainly did not happen.
+    pub(super) fn is_failed(&self) -> bool {
+        matches!(self, Self::Failed)
+    }
+}
+
+/// What kind of a request it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Write,
+    Read,
+    ReadLocal,
+}
+
+impl Asked {
+    pub(super) fn of<C, Q>(request: &Request<C, Q>) -> Self {
+        match request {
+            Request::Write(_) => Self::Write,
+            Request::Read(_) => Self::Read,
+            Request::ReadLocal(_) => Self::ReadLocal,
+        }
+    }
+}
+
+/// What the user's machine answers, with the index of the state it comes from.
+pub(super) type Told<S> = Outcome<At<<S as StateMachine>::Response>, At<<S as StateMachine>::Answer>>;
+
+/// A request on its way.
+type OnItsWay<S> = Pin<Box<dyn Future<Output = Told<S>>>>;
+
+/// A request that a client is waiting for.
+struct Waiting<S: StateMachine> {
+    request: u64,
+    node: NodeId,
+    future: OnItsWay<S>,
+}
+
+/// All clients of a cluster.
+pub(super) struct Clients<S: StateMachine> {
+    waiting: Vec<Option<Waiting<S>>>,
+    wakers: Vec<Waker>,
+    ready: Ready,
+    last_request: u64,
+}
+
+/// Clients that have something to look at.
+type Ready = Arc<Mutex<Vec<usize>>>;
+
+struct ClientWaker {
+    client: usize,
+    ready: Ready,
+}
+
+impl Wake for ClientWaker {
+    fn wake(self: Arc<Self>) {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(self.client);
+    }
+}
+
+/// A request that has come back.
+pub(super) struct Returned<S: StateMachine> {
+    pub(super) client: usize,
+    pub(super) request: u64,
+    pub(super) node: NodeId,
+    pub(super) outcome: Told<S>,
+}
+
+impl<S: StateMachine> Clients<S> {
+    pub(super) fn new() -> Self {
+        Self { waiting: Vec::new(), wakers: Vec::new(), ready: Ready::default(), last_request: 0 }
+    }
+
+    /// One more client.
+    pub(super) fn add(&mut self) -> usize {
+        let client = self.waiting.len();
+        self.waiting.push(None);
+        self.wakers.push(Waker::from(Arc::new(ClientWaker { client, ready: Arc::clone(&self.ready) })));
+        client
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The number that the next request will get.
+    pub(super) fn next_request(&mut self) -> u64 {
+        self.last_request += 1;
+        self.last_request
+    }
+
+    /// Sends a request to `node`.
+    pub(super) fn send(
+        &mut self,
+        client: usize,
+        request: u64,
+        node: NodeId,
+        handle: &Handle<S>,
+        what: Request<S::Command, S::Query>,
+    ) {
+        let future: OnItsWay<S> = match what {
+            Request::Write(command) => {
+                let pending = handle.write(Tagged { request, command });
+                Box::pin(async move { pending.await.map_or_else(told_of_write::<S>, Outcome::Applied) })
+            }
+            Request::Read(query) => {
+                let pending = handle.read(query);
+                Box::pin(async move { pending.await.map_or_else(told_of_read::<S>, Outcome::Answered) })
+            }
+            Request::ReadLocal(query) => {
+                let pending = handle.read_local(query);
+                Box::pin(async move { pending.await.map_or_else(told_of_read::<S>, Outcome::Answered) })
+            }
+        };
+        self.waiting[client] = Some(Waiting { request, node, future });
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+    }
+
+    /// Whether this client waits for this request.
+    pub(super) fn waits_for(&self, client: usize, request: u64) -> bool {
+        self.waiting[client].as_ref().is_some_and(|waiting| waiting.request == request)
+    }
+
+    pub(super) fn is_idle(&self, client: usize) -> bool {
+        self.waiting[client].is_none()
+    }
+
+    /// The client does not wait any longer.
+    pub(super) fn give_up(&mut self, client: usize) -> Option<Returned<S>> {
+        let Waiting { request, node, .. } = self.waiting[client].take()?;
+        Some(Returned { client, request, node, outcome: Outcome::Unknown })
+    }
+
+    /// A request that has come back, if there is one.
+    pub(super) fn next_returned(&mut self) -> Option<Returned<S>> {
+        loop {
+            let client = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+            let Some(waiting) = &mut self.waiting[client] else { continue };
+            let mut cx = Context::from_waker(&self.wakers[client]);
+            if let Poll::Ready(outcome) = waiting.future.as_mut().poll(&mut cx) {
+                let Waiting { request, node, .. } = self.waiting[client].take().expect("it is there");
+                return Some(Returned { client, request, node, outcome });
+            }
+        }
+    }
+}
+
+fn told_of_write<S: StateMachine>(error: WriteError) -> Told<S> {
+    if error.maybe_applied() { Outcome::Unknown } else { Outcome::Failed }
+}
+
+/// A read changes nothing, so it does not matter whether it happened.
+fn told_of_read<S: StateMachine>(_: ReadError) -> Told<S> {
+    Outcome::Failed
+}

@@ -1,0 +1,291 @@
+//! Runs of simulated clusters, as programs and tests start them.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use raft_actor::{Settings, StateMachine};
+
+use super::chance::Chance;
+use super::clients::Request;
+use super::faults::{self, Fault, Faults, Tally};
+use super::judge::Violation;
+use super::workload::Workload;
+use super::world::{Setup, Sim};
+
+/// Simulated clusters of a state machine: the same actors as in production, on a network, disks and clocks of one
+/// seed. The same seed gives the same run, on every machine.
+///
+/// ```
+/// use raft_actor::{ApplyContext, StateMachine};
+/// use raft_transport::sim::{Faults, Request, SimCluster};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Default, Serialize, Deserialize)]
+/// struct Counter(u64);
+///
+/// impl StateMachine for Counter {
+///     type Command = u64;
+///     type Response = u64;
+///     type Query = ();
+///     type Answer = u64;
+///
+///     fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) -> u64 {
+///         self.0 += add;
+///         self.0
+///     }
+///
+///     fn query(&self, (): ()) -> u64 {
+///         self.0
+///     }
+/// }
+///
+/// let report = SimCluster::<Counter>::of(3)
+///     .faults(Faults::all())
+///     .lasting(std::time::Duration::from_secs(5))
+///     .run(7, |_client: usize, chance: &mut raft_transport::sim::Chance| match chance.between(0..=3) {
+///         0 => Request::Read(()),
+///         add => Request::Write(add),
+///     })?;
+/// assert!(report.acked_writes > 0);
+/// # Ok::<(), Box<raft_transport::sim::Failure>>(())
+/// ```
+pub struct SimCluster<S> {
+    nodes: u64,
+    clients: usize,
+    faults: Faults,
+    left_out: Option<Vec<usize>>,
+    lasting: Duration,
+    settings: Option<Settings>,
+    saves_alike: bool,
+    traced: bool,
+    machine: fn() -> S,
+    of: PhantomData<fn() -> S>,
+}
+
+/// What a run was like in which everything held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// How much virtual time passed, the recovery at the end included.
+    pub lasted: Duration,
+    /// Events that happened and were checked.
+    pub events: u64,
+    /// Writes that were answered.
+    pub acked_writes: u64,
+    /// Reads that were answered.
+    pub answered_reads: u64,
+    /// What went wrong, and how often.
+    pub tally: Tally,
+    /// A number that runs have in common if and only if they were alike in every event.
+    pub hash: u64,
+}
+
+/// A run in which something did not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Failure {
+    /// The seed: the same one fails in the same way.
+    pub seed: u64,
+    /// When, in virtual time.
+    pub at: Duration,
+    /// What did not hold.
+    pub violation: Violation,
+    /// The faults that had been planned until then.
+    pub faults: Vec<Fault>,
+    /// The last events before it.
+    pub trace: Vec<String>,
+    /// What had happened until then.
+    pub report: Report,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {} fails at {:.6}s: {}", self.seed, self.at.as_secs_f64(), self.violation)?;
+        for line in &self.trace {
+            writeln!(f, "  {line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How long the servers get to agree after the faults.
+const RECOVERY_MAX: Duration = Duration::from_secs(60);
+
+impl<S: StateMachine + Default> SimCluster<S> {
+    /// Clusters of this many servers, each with a machine that begins as `S::default()`.
+    pub fn of(nodes: u64) -> Self {
+        Self::with(nodes, S::default)
+    }
+}
+
+impl<S: StateMachine> SimCluster<S> {
+    /// Clusters of this many servers, each with a machine that `machine` makes.
+    pub fn with(nodes: u64, machine: fn() -> S) -> Self {
+        Self {
+            nodes,
+            clients: 6,
+            faults: Faults::none(),
+            left_out: None,
+            lasting: Duration::from_secs(60),
+            settings: None,
+            saves_alike: true,
+            traced: false,
+            machine,
+            of: PhantomData,
+        }
+    }
+
+    /// How many clients ask. Default: 6.
+    #[must_use]
+    pub fn clients(mut self, clients: usize) -> Self {
+        self.clients = clients;
+        self
+    }
+
+    /// What goes wrong. Default: nothing.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// Of the planned faults, only those with these numbers happen: to find out which it takes.
+    #[must_use]
+    pub fn only_faults(mut self, numbers: Vec<usize>) -> Self {
+        self.left_out = Some(numbers);
+        self
+    }
+
+    /// For how long things go wrong, in virtual time. Default: a minute.
+    #[must_use]
+    pub fn lasting(mut self, lasting: Duration) -> Self {
+        self.lasting = lasting;
+        self
+    }
+
+    /// Times and limits of the protocol. Default: drawn from the seed.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = Some(settings);
+        self
+    }
+
+    /// Whether equal states are saved as equal bytes, so that they can be compared. Default: they are. Switch it off for
+    /// a machine that holds a `HashMap`, whose order differs; its responses are compared all the same.
+    #[must_use]
+    pub fn compare_states(mut self, saves_alike: bool) -> Self {
+        self.saves_alike = saves_alike;
+        self
+    }
+
+    /// Every event is written down, not only the last ones before a failure.
+    #[must_use]
+    pub fn traced(mut self) -> Self {
+        self.traced = true;
+        self
+    }
+
+    fn setup(&self, seed: u64) -> Setup<S> {
+        let settings = self.settings.clone().unwrap_or_else(|| draw_settings(&mut Chance::of(seed, 2)));
+        Setup {
+            seed,
+            founders: self.nodes,
+            settings,
+            machine: self.machine,
+            saves_alike: self.saves_alike,
+            request_timeout: Duration::from_secs(2),
+        }
+    }
+
+    /// The faults that a run of this seed will see.
+    pub fn planned(&self, seed: u64) -> Vec<Fault> {
+        let mut planned = faults::plan(seed, &self.faults, micros(self.lasting));
+        if let Some(wanted) = &self.left_out {
+            planned.retain(|fault| wanted.contains(&fault.number));
+        }
+        planned
+    }
+
+    /// One run: clients ask, things go wrong, then the faults end, and the cluster has to recover and to serve.
+    ///
+    /// It runs on a thread of its own, so that it can be called from anywhere.
+    ///
+    /// # Errors
+    /// If anything did not hold that has to.
+    pub fn run(&self, seed: u64, workload: impl Workload<S> + Send) -> Result<Report, Box<Failure>> {
+        let faults = self.planned(seed);
+        let (clients, lasting, traced) = (self.clients, self.lasting, self.traced);
+        let planned = faults.clone();
+        self.on_a_thread(seed, workload, move |sim| {
+            sim.judge.trace_all(traced);
+            sim.plan_faults(&planned);
+            sim.add_clients(clients);
+            sim.run_for(lasting)?;
+            sim.recover(RECOVERY_MAX)
+        })
+        .map_err(|mut failure| {
+            failure.faults = faults;
+            failure
+        })
+    }
+
+    /// One run that a script directs. All servers are started, none has had a turn yet.
+    ///
+    /// # Errors
+    /// If anything did not hold that has to, or the script says so.
+    pub fn direct(
+        &self,
+        seed: u64,
+        script: impl FnOnce(&mut Sim<S>) -> Result<(), Violation> + Send,
+    ) -> Result<Report, Box<Failure>>
+    where
+        S::Query: Default,
+    {
+        self.on_a_thread(seed, |_: usize, _: &mut Chance| Request::Read(S::Query::default()), script)
+    }
+
+    fn on_a_thread(
+        &self,
+        seed: u64,
+        workload: impl Workload<S> + Send,
+        script: impl FnOnce(&mut Sim<S>) -> Result<(), Violation> + Send,
+    ) -> Result<Report, Box<Failure>> {
+        let setup = self.setup(seed);
+        let run = move || {
+            let mut sim = Sim::new(setup, Box::new(workload));
+            for id in sim.ids() {
+                sim.start(id);
+            }
+            let outcome = script(&mut sim).and_then(|()| sim.finish());
+            let report = sim.report();
+            outcome.map(|()| report.clone()).map_err(|violation| {
+                let (at, trace) = (sim.now(), sim.judge.last_events());
+                Box::new(Failure { seed, at, violation, faults: Vec::new(), trace, report })
+            })
+        };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("raft-sim".to_owned()).spawn_scoped(scope, run);
+            match thread.expect("the machine has room for a thread").join() {
+                Ok(outcome) => outcome,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+}
+
+/// Elections that are quick enough that a minute sees many of them.
+fn draw_settings(chance: &mut Chance) -> Settings {
+    let election_timeout_ms_min = *chance.pick(&[150, 300, 500]);
+    Settings {
+        election_timeout_ms_min,
+        heartbeat_ms: election_timeout_ms_min / *chance.pick(&[3, 5, 8]),
+        inflight_appends_max: *chance.pick(&[1, 2, 8]),
+        append_batch_bytes_max: *chance.pick(&[200, 2_000, 1 << 20]),
+        ..Settings::default()
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,316 @@
+//! What can go wrong, and when it does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use super::chance::Chance;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal in $family:ident,)+) => {
+        /// A way in which things go wrong.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum FaultKind {
+            $($(#[$doc])* $kind,)+
+        }
+
+        impl FaultKind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)+];
+
+            /// Its name in reports.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name,)+ }
+            }
+
+            /// What it is a case of.
+            pub const fn family(self) -> FaultFamily {
+                match self { $(Self::$kind => FaultFamily::$family,)+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Messages get lost.
+    Loss = "loss" in Network,
+    /// Messages arrive twice.
+    Repetition = "repetition" in Network,
+    /// Messages arrive much later.
+    Delay = "delay" in Network,
+    /// Messages overtake others.
+    Reordering = "reordering" in Network,
+    /// The servers fall into two groups that do not hear each other.
+    Partition = "partition" in Network,
+    /// One server hears another, and is not heard.
+    OneWayPartition = "partition_one_way" in Network,
+    /// Two groups that do not hear each other, and one server that both hear.
+    Bridge = "partition_bridge" in Network,
+    /// The leader is cut off.
+    LeaderIsolation = "leader_isolation" in Network,
+    /// A process dies.
+    Crash = "crash" in Crash,
+    /// A machine loses power, and with it any part of what was not synced.
+    PowerLoss = "power_loss" in Crash,
+    /// All servers die and come back, again and again.
+    RestartStorm = "restart_storm" in Crash,
+    /// A process gets no turn for some time.
+    Pause = "pause" in Crash,
+    /// A state machine takes its time.
+    SlowMachine = "slow_machine" in Crash,
+    /// Clients give up early and ask again at once.
+    RetryStorm = "retry_storm" in Crash,
+    /// A sync fails once.
+    FailedSync = "sync_failure" in Disk,
+    /// A sync takes seconds.
+    StalledSync = "sync_stall" in Disk,
+    /// A read fails once.
+    FailedRead = "read_error" in Disk,
+    /// A disk is slow.
+    SlowDisk = "slow_disk" in Disk,
+    /// A disk has no room left.
+    FullDisk = "disk_full" in Disk,
+    /// A bit flips in a record that was durable.
+    BitFlip = "bit_flip" in Disk,
+    /// A server comes back with an empty disk.
+    WipedDisk = "wiped_disk" in Disk,
+    /// A clock leaps ahead.
+    ClockJump = "clock_jump" in Clock,
+    /// A clock runs fast or slow.
+    ClockDrift = "clock_drift" in Clock,
+    /// The cluster is told to have other members.
+    MembershipChange = "membership_change" in Membership,
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Kinds of faults that belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum FaultFamily {
+    /// What happens to messages.
+    Network,
+    /// What happens to disks.
+    Disk,
+    /// What happens to processes.
+    Crash,
+    /// What happens to clocks.
+    Clock,
+    /// Changes of the membership.
+    Membership,
+}
+
+/// Which kinds of faults are to happen.
+///
+/// ```
+/// use raft_transport::sim::{FaultKind, Faults};
+///
+/// let faults: Faults = "net,clock".parse()?;
+/// assert!(faults.contains(FaultKind::Loss) && !faults.contains(FaultKind::Crash));
+/// # Ok::<(), raft_transport::sim::UnknownFault>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults {
+    kinds: BTreeSet<FaultKind>,
+}
+
+impl Faults {
+    /// Nothing goes wrong.
+    pub const fn none() -> Self {
+        Self { kinds: BTreeSet::new() }
+    }
+
+    /// Everything goes wrong.
+    pub fn all() -> Self {
+        Self { kinds: FaultKind::ALL.iter().copied().collect() }
+    }
+
+    /// These kinds only.
+    pub fn of(kinds: impl IntoIterator<Item = FaultKind>) -> Self {
+        Self { kinds: kinds.into_iter().collect() }
+    }
+
+    /// All kinds of these families.
+    pub fn of_families(families: &[FaultFamily]) -> Self {
+        Self::of(FaultKind::ALL.iter().copied().filter(|kind| families.contains(&kind.family())))
+    }
+
+    /// The same without one kind.
+    #[must_use]
+    pub fn without(mut self, kind: FaultKind) -> Self {
+        self.kinds.remove(&kind);
+        self
+    }
+
+    /// Whether this kind is to happen.
+    pub fn contains(&self, kind: FaultKind) -> bool {
+        self.kinds.contains(&kind)
+    }
+
+    /// The kinds that are to happen.
+    pub fn kinds(&self) -> impl Iterator<Item = FaultKind> + '_ {
+        self.kinds.iter().copied()
+    }
+}
+
+/// A word that names no faults.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{word:?} names no faults; say all, none, or some of net, disk, crash, clock, membership, or of: {}", names())]
+pub struct UnknownFault {
+    /// The word.
+    pub word: String,
+}
+
+fn names() -> String {
+    FaultKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ")
+}
+
+impl FromStr for Faults {
+    type Err = UnknownFault;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFault> {
+        let mut faults = Self::none();
+        for word in text.split(',').map(str::trim) {
+            let added = match word {
+                "none" => Self::none(),
+                "all" => Self::all(),
+                "net" => Self::of_families(&[FaultFamily::Network]),
+                "disk" => Self::of_families(&[FaultFamily::Disk]),
+                "crash" => Self::of_families(&[FaultFamily::Crash]),
+                "clock" => Self::of_families(&[FaultFamily::Clock]),
+                "membership" => Self::of_families(&[FaultFamily::Membership]),
+                _ => {
+                    let kind = FaultKind::ALL.iter().find(|kind| kind.name() == word);
+                    Self::of([*kind.ok_or_else(|| UnknownFault { word: word.to_owned() })?])
+                }
+            };
+            faults.kinds.extend(added.kinds);
+        }
+        Ok(faults)
+    }
+}
+
+/// One fault of a run: planned before the run begins, so that the others stay what they are when it is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Its place in the plan; names it when others are left out.
+    pub number: usize,
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// When, in microseconds of virtual time.
+    pub at_us: u64,
+    /// For how long, where it lasts.
+    pub duration_us: u64,
+    /// Decides whom it hits, and how hard.
+    pub(super) dice: [u64; 3],
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, kind, at_us, duration_us, .. } = self;
+        let (at, duration) = (*at_us as f64 / 1e6, *duration_us as f64 / 1e6);
+        write!(f, "#{number} {kind} at {at:.6}s for {duration:.3}s")
+    }
+}
+
+/// Time from one fault to the next, in microseconds.
+const GAP_US: RangeInclusive<u64> = 50_000..=1_800_000;
+/// How long a fault lasts, in microseconds.
+const DURATION_US: RangeInclusive<u64> = 50_000..=2_500_000;
+
+/// All faults of a run of this length.
+pub(super) fn plan(seed: u64, faults: &Faults, length_us: u64) -> Vec<Fault> {
+    let mut chance = Chance::of(seed, 1);
+    let kinds: Vec<FaultKind> = faults.kinds().collect();
+    let mut planned = Vec::new();
+    if kinds.is_empty() {
+        return planned;
+    }
+    let mut at_us = chance.between(GAP_US);
+    while at_us < length_us {
+        let kind = *chance.pick(&kinds);
+        let duration_us = chance.between(DURATION_US);
+        let dice = [chance.number(), chance.number(), chance.number()];
+        // What costs a server for the rest of the run is not to happen in every one.
+        if kind.costs_a_server() && !chance.happens(80_000) {
+            continue;
+        }
+        planned.push(Fault { number: planned.len(), kind, at_us, duration_us, dice });
+        at_us += chance.between(GAP_US);
+    }
+    planned
+}
+
+impl FaultKind {
+    /// Whether a server does not recover from it by itself.
+    pub(super) const fn costs_a_server(self) -> bool {
+        matches!(self, Self::BitFlip | Self::WipedDisk)
+    }
+}
+
+/// What the network does to messages, in parts of a million.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Noise {
+    pub(super) loss: u32,
+    pub(super) repetition: u32,
+    pub(super) lateness: u32,
+    pub(super) late_us_max: u64,
+    pub(super) delay_us: RangeInclusive<u64>,
+}
+
+/// How long a message takes on a network that is well, in microseconds.
+pub(super) const DELAY_US: RangeInclusive<u64> = 60..=300;
+
+impl Default for Noise {
+    fn default() -> Self {
+        Self { loss: 0, repetition: 0, lateness: 0, late_us_max: 0, delay_us: DELAY_US }
+    }
+}
+
+/// How often what really happened.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally {
+    faults: BTreeMap<FaultKind, u64>,
+    /// Messages that a cut link swallowed.
+    pub messages_cut: u64,
+    /// Nodes that stopped themselves.
+    pub stops: u64,
+    /// Sectors that were written, not synced, and lost with the power.
+    pub lost_sectors: u64,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, kind: FaultKind) {
+        self.add(kind, 1);
+    }
+
+    pub(super) fn add(&mut self, kind: FaultKind, times: u64) {
+        if times > 0 {
+            *self.faults.entry(kind).or_default() += times;
+        }
+    }
+
+    /// How often a fault of this kind happened.
+    pub fn of(&self, kind: FaultKind) -> u64 {
+        self.faults.get(&kind).copied().unwrap_or(0)
+    }
+
+    /// All kinds that happened, with how often.
+    pub fn faults(&self) -> impl Iterator<Item = (FaultKind, u64)> + '_ {
+        self.faults.iter().map(|(kind, count)| (*kind, *count))
+    }
+
+    /// Adds up.
+    pub fn merge(&mut self, other: &Self) {
+        other.faults().for_each(|(kind, count)| self.add(kind, count));
+        self.messages_cut += other.messages_cut;
+        self.stops += other.stops;
+        self.lost_sectors += other.lost_sectors;
+    }
+}

@@ -1,0 +1,117 @@
+//! The user's state machine with a witness: who applied what, where, and what came of it.
+
+use std::hash::Hasher;
+use std::io::{self, Read, Write};
+
+use raft_actor::consensus::{LogIndex, NodeId};
+use raft_actor::{ApplyContext, Snapshot, StateMachine};
+use serde::{Deserialize, Serialize};
+
+use super::hash::StableHasher;
+use super::judge::Judge;
+
+/// A command of the user's machine with the number of the request that it belongs to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Tagged<C> {
+    pub(super) request: u64,
+    pub(super) command: C,
+}
+
+/// A response or answer with the index of the state that it comes from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct At<R> {
+    pub(super) index: LogIndex,
+    pub(super) value: R,
+}
+
+/// So many entries lie between two looks at the whole state.
+const LOOK_EVERY: u64 = 256;
+
+/// A state machine that tells the judge about everything that it applies.
+pub(super) struct Watched<S> {
+    machine: S,
+    node: NodeId,
+    applied: LogIndex,
+    judge: Judge,
+    /// Whether equal states are saved as equal bytes.
+    saves_alike: bool,
+}
+
+impl<S: StateMachine> Watched<S> {
+    pub(super) fn new(machine: S, node: NodeId, judge: Judge, saves_alike: bool) -> Self {
+        let applied = machine.durable_through().unwrap_or(LogIndex::ZERO);
+        Self { machine, node, applied, judge, saves_alike }
+    }
+
+    /// A number that equal states have in common.
+    fn fingerprint(&self) -> io::Result<u64> {
+        let mut hasher = HashWriter(StableHasher::default());
+        S::save(self.machine.freeze(), &mut hasher)?;
+        Ok(hasher.0.finish())
+    }
+}
+
+struct HashWriter(StableHasher);
+
+impl Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<S: StateMachine> StateMachine for Watched<S> {
+    type Command = Tagged<S::Command>;
+    type Response = At<S::Response>;
+    type Query = S::Query;
+    type Answer = At<S::Answer>;
+
+    fn apply(&mut self, ctx: &mut ApplyContext<'_>, Tagged { request, command }: Self::Command) -> Self::Response {
+        let value = self.machine.apply(ctx, command);
+        self.applied = ctx.index();
+        let mut hasher = HashWriter(StableHasher::default());
+        // What cannot be encoded is the caller's to find out.
+        let _ = rmp_serde::encode::write(&mut hasher, &value);
+        self.judge.applied(self.node, ctx, request, hasher.0.finish());
+        if self.saves_alike && self.applied.get().is_multiple_of(LOOK_EVERY) {
+            match self.fingerprint() {
+                Ok(state) => self.judge.state(self.node, self.applied, state),
+                Err(error) => self.judge.cannot_save(self.node, &error),
+            }
+        }
+        At { index: ctx.index(), value }
+    }
+
+    fn query(&self, query: S::Query) -> At<S::Answer> {
+        At { index: self.applied, value: self.machine.query(query) }
+    }
+
+    fn durable_through(&self) -> Option<LogIndex> {
+        self.machine.durable_through()
+    }
+}
+
+impl<S: StateMachine> Snapshot for Watched<S> {
+    type Frozen = (LogIndex, S::Frozen);
+
+    fn freeze(&self) -> Self::Frozen {
+        (self.applied, self.machine.freeze())
+    }
+
+    fn save((applied, frozen): Self::Frozen, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(&applied.get().to_le_bytes())?;
+        S::save(frozen, out)
+    }
+
+    fn load(&mut self, input: &mut dyn Read) -> io::Result<()> {
+        let mut applied = [0; 8];
+        input.read_exact(&mut applied)?;
+        self.machine.load(input)?;
+        self.applied = LogIndex::new(u64::from_le_bytes(applied));
+        Ok(())
+    }
+}

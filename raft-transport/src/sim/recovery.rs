@@ -1,0 +1,87 @@
+//! After the faults: liveness is checked, not hoped for.
+
+use std::time::Duration;
+
+use raft_actor::StateMachine;
+use raft_actor::consensus::NodeId;
+
+use super::cluster::Report;
+use super::judge::Violation;
+use super::world::Sim;
+
+impl<S: StateMachine> Sim<S> {
+    /// Everything is mended; then the clients' last requests have to come back, a leader has to emerge,
+    /// every server that can has to serve a fresh write, and all have to agree.
+    ///
+    /// # Errors
+    /// If that does not happen within `limit` of virtual time, or anything else does not hold.
+    pub fn recover(&mut self, limit: Duration) -> Result<(), Violation> {
+        self.mend_all();
+        let sound = self.sound();
+        if sound.len() * 2 <= self.nodes.len() {
+            // Too much was lost for anybody to lead. That nobody said anything wrong is all there is to check.
+            return Ok(());
+        }
+        self.check(limit, "a server leads after the faults", |sim| {
+            sim.leader().is_some_and(|leader| sim.is_sound(leader))
+        })?;
+        self.acked_at.clear();
+        self.check(limit, "every server serves fresh writes after the faults", |sim| {
+            sim.clients.count() == 0 || sound.iter().all(|id| sim.acked_at.contains(id))
+        })?;
+        self.quiet_clients();
+        self.check(limit, "every request comes back after the faults", |sim| {
+            (0..sim.clients.count()).all(|client| sim.clients.is_idle(client))
+        })?;
+        self.check(limit, "all servers agree after the faults", |sim| {
+            let seen: Vec<_> = sim.judge.running().into_iter().filter(|seen| sound.contains(&seen.node)).collect();
+            seen.len() == sound.len()
+                && seen.iter().all(|seen| (seen.last, seen.commit) == (seen.applied, seen.applied))
+                && seen.windows(2).all(|pair| pair[0].applied == pair[1].applied)
+        })
+    }
+
+    pub(super) fn check(
+        &mut self,
+        limit: Duration,
+        claim: &str,
+        wanted: impl FnMut(&mut Self) -> bool,
+    ) -> Result<(), Violation> {
+        if self.run_until(limit, wanted)? {
+            return Ok(());
+        }
+        let state: Vec<String> = self.judge.running().iter().map(ToString::to_string).collect();
+        let what = format!("it does not hold within {}s that {claim}: {}", limit.as_secs(), state.join("; "));
+        Err(Violation { invariant: "liveness", node: None, what })
+    }
+
+    /// The servers whose disks have forgotten nothing.
+    pub(super) fn sound(&self) -> Vec<NodeId> {
+        self.nodes.iter().filter(|node| node.is_sound()).map(|node| node.id).collect()
+    }
+
+    fn is_sound(&self, id: NodeId) -> bool {
+        self.node(id).is_sound()
+    }
+
+    /// Everything that can only be looked at when a run is over.
+    pub(super) fn finish(&mut self) -> Result<(), Violation> {
+        self.judge.finish()?;
+        let finished = self.workload.finished();
+        finished.map_err(|what| Violation { invariant: "workload", node: None, what })
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let mut tally = self.tally.clone();
+        self.count_disk_faults(&mut tally);
+        Report {
+            seed: self.setup.seed,
+            lasted: self.now(),
+            events: self.events,
+            acked_writes: self.acked_writes,
+            answered_reads: self.answered_reads,
+            tally,
+            hash: self.judge.hash(),
+        }
+    }
+}

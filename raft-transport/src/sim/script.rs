@@ -1,0 +1,122 @@
+//! What scripts do beside breaking things: ask and look.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use raft_actor::StateMachine;
+use raft_actor::consensus::NodeId;
+
+use super::clients::{Outcome, Request, Told};
+use super::judge::{Seen, Violation};
+use super::world::Sim;
+
+/// A request of a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket {
+    request: u64,
+}
+
+/// The client that scripts ask through. It may have many requests under way.
+pub(super) struct Scripted<S: StateMachine> {
+    pub(super) clients: Vec<usize>,
+    pub(super) answers: BTreeMap<u64, Told<S>>,
+}
+
+impl<S: StateMachine> Sim<S> {
+    /// Sends a request to a server. `None` if no process runs there.
+    pub fn send(&mut self, node: impl Into<NodeId>, what: Request<S::Command, S::Query>) -> Option<Ticket> {
+        let client = self.clients.add();
+        let scripted = self.scripted.get_or_insert_with(|| Scripted { clients: Vec::new(), answers: BTreeMap::new() });
+        scripted.clients.push(client);
+        self.request(client, node.into(), what).map(|request| Ticket { request })
+    }
+
+    /// Sends a command to a server. `None` if no process runs there.
+    pub fn write(&mut self, node: impl Into<NodeId>, command: S::Command) -> Option<Ticket> {
+        self.send(node, Request::Write(command))
+    }
+
+    /// Sends a query to a server, to be answered linearizably. `None` if no process runs there.
+    pub fn read(&mut self, node: impl Into<NodeId>, query: S::Query) -> Option<Ticket> {
+        self.send(node, Request::Read(query))
+    }
+
+    /// What became of a request; `None` while it is under way.
+    pub fn outcome(&self, ticket: Ticket) -> Option<Outcome<&S::Response, &S::Answer>> {
+        let told = self.scripted.as_ref()?.answers.get(&ticket.request)?;
+        Some(match told {
+            Outcome::Applied(at) => Outcome::Applied(&at.value),
+            Outcome::Answered(at) => Outcome::Answered(&at.value),
+            Outcome::Failed => Outcome::Failed,
+            Outcome::Unknown => Outcome::Unknown,
+        })
+    }
+
+    /// Whether a request has come back.
+    pub fn is_back(&self, ticket: Ticket) -> bool {
+        self.outcome(ticket).is_some()
+    }
+
+    /// Nothing that `from` sends reaches `to`, until it is [mended](Self::mend) as often.
+    pub fn cut(&mut self, from: impl Into<NodeId>, to: impl Into<NodeId>) {
+        self.network.cut((from.into(), to.into()));
+    }
+
+    /// See [`cut`](Self::cut).
+    pub fn mend(&mut self, from: impl Into<NodeId>, to: impl Into<NodeId>) {
+        self.network.mend((from.into(), to.into()));
+    }
+
+    /// Cuts off a server, both ways.
+    pub fn isolate(&mut self, node: impl Into<NodeId>) {
+        let node = node.into();
+        for other in self.ids().into_iter().filter(|other| *other != node) {
+            self.cut(node, other);
+            self.cut(other, node);
+        }
+    }
+
+    /// Every link works again.
+    pub fn mend_network(&mut self) {
+        self.network.mend_all();
+    }
+
+    /// What the running servers are at the moment.
+    pub fn running(&self) -> Vec<Seen> {
+        self.judge.running()
+    }
+
+    /// What a server is at the moment; `None` if it does not run.
+    pub fn seen(&self, node: impl Into<NodeId>) -> Option<Seen> {
+        let node = node.into();
+        self.running().into_iter().find(|seen| seen.node == node)
+    }
+
+    /// Waits for a leader that is heard by a majority; returns it.
+    ///
+    /// # Errors
+    /// If there is none after a minute of virtual time, or anything does not hold meanwhile.
+    pub fn await_leader(&mut self) -> Result<NodeId, Violation> {
+        self.expect("a leader emerges", |sim| sim.leader().is_some())?;
+        Ok(self.leader().expect("it was just there"))
+    }
+
+    /// Lets the world go on until `wanted` holds.
+    ///
+    /// # Errors
+    /// If it does not within a minute of virtual time, or anything else does not hold meanwhile.
+    pub fn expect(&mut self, claim: &str, wanted: impl FnMut(&mut Self) -> bool) -> Result<(), Violation> {
+        self.check(Duration::from_secs(60), claim, wanted)
+    }
+
+    /// The verdict of a script on something that it found.
+    ///
+    /// # Errors
+    /// If it does not hold.
+    pub fn require(&self, holds: bool, claim: &str) -> Result<(), Violation> {
+        if holds {
+            return Ok(());
+        }
+        Err(Violation { invariant: "script", node: None, what: format!("it does not hold that {claim}") })
+    }
+}

@@ -1,0 +1,207 @@
+//! Starting, stopping, crashing and pausing servers.
+
+use std::sync::Arc;
+
+use raft_actor::clock::Clock;
+use raft_actor::consensus::NodeId;
+use raft_actor::log_storage::LogError;
+use raft_actor::{Placement, RaftHost, StartError, StateMachine, StopReason};
+
+use super::faults::{FaultKind, Tally};
+use super::machine::Watched;
+use super::process::{Handle, Process};
+use super::world::{Event, Node, Sim, place};
+
+/// Where a server keeps its log on its disk.
+pub(super) const DATA_DIRECTORY: &str = "/data";
+/// Small segments, so that a short run sees many of them.
+const SEGMENT_BYTES: u64 = 64 << 10;
+/// How long whoever watches over a process takes to start it again, in microseconds.
+const START_AGAIN_US: std::ops::RangeInclusive<u64> = 5_000..=400_000;
+
+impl<S: StateMachine> Node<S> {
+    pub(super) fn is_up(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Whether its disk has forgotten nothing.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.is_lost && !self.is_wiped && !self.disk_is_damaged
+    }
+
+    pub(super) fn wants_turn(&self) -> bool {
+        self.pauses == 0 && self.process.as_ref().is_some_and(Process::wants_turn)
+    }
+}
+
+impl<S: StateMachine> Sim<S> {
+    /// The servers' ids, running or not.
+    pub fn ids(&self) -> Vec<NodeId> {
+        self.nodes.iter().map(|node| node.id).collect()
+    }
+
+    /// Whether a process runs on this server.
+    pub fn is_up(&self, node: impl Into<NodeId>) -> bool {
+        self.node(node.into()).is_up()
+    }
+
+    /// Starts a server's process. Nothing happens if it runs already.
+    pub fn start(&mut self, node: impl Into<NodeId>) {
+        let id = node.into();
+        if self.node(id).is_up() || self.node(id).is_lost {
+            return;
+        }
+        let seed = self.chance.number();
+        let peers: Vec<_> = (1..=self.setup.founders).map(|peer| (peer, format!("sim:{peer}"))).collect();
+        let machine = Watched::new((self.setup.machine)(), id, self.judge.clone(), self.setup.saves_alike);
+        let node = &mut self.nodes[place(id)];
+        node.run += 1;
+        let builder = RaftHost::builder()
+            .node(id)
+            .cluster("simulated")
+            .transport(self.network.transport(id, node.run))
+            .peers(peers)
+            .disk(node.disk.process())
+            .data_dir(DATA_DIRECTORY)
+            .log_segment_bytes(SEGMENT_BYTES)
+            .clock(Clock::of(Arc::clone(&node.clock) as _))
+            .observer(self.judge.observer(id))
+            .settings(self.setup.settings.clone())
+            .placement(Placement::current_thread())
+            .seed(seed);
+        self.judge.starts(id);
+        node.process = Some(Process::new(builder, machine));
+        // Everybody who is there, on both sides: connections of an earlier run are gone.
+        for other in self.ids() {
+            if other != id {
+                self.network.wants((id, other));
+                self.network.wants((other, id));
+            }
+        }
+    }
+
+    /// The process dies, as by SIGKILL: what the page cache holds stays.
+    pub fn crash(&mut self, node: impl Into<NodeId>) {
+        let id = node.into();
+        if self.node(id).is_up() {
+            self.node(id).disk.kill_process();
+            self.end_process(id, true);
+        }
+    }
+
+    /// The machine dies: of what was written and not synced any part may be lost.
+    pub fn crash_machine(&mut self, node: impl Into<NodeId>) {
+        let id = node.into();
+        self.node(id).disk.crash_machine();
+        self.end_process(id, false);
+        self.judge.lost_power(id);
+    }
+
+    /// The server comes back with an empty disk, when it is started again.
+    pub fn wipe(&mut self, node: impl Into<NodeId>) {
+        let id = node.into();
+        self.node_mut(id).is_wiped = true;
+        self.node(id).disk.wipe();
+        self.end_process(id, true);
+        self.judge.wiped(id);
+        // With the connections goes what was on them.
+        self.schedule.retain(|event| match event {
+            Event::Deliver { envelope, .. } => envelope.from != id && envelope.to != id,
+            _ => true,
+        });
+    }
+
+    /// Flips a bit of a record that was durable before the last one was. Returns whether there is one.
+    pub(super) fn flip_a_bit(&mut self, id: NodeId, which: u64, bit: u64) -> bool {
+        let records = self.judge.earlier_records(id);
+        if records.is_empty() {
+            return false;
+        }
+        let record = &records[(which % records.len() as u64) as usize];
+        let offset = record.offset + bit / 8 % record.length;
+        let node = self.node_mut(id);
+        node.disk_is_damaged |= node.disk.flip_bit(&record.path, offset, (bit % 8) as u8);
+        node.disk_is_damaged
+    }
+
+    pub(super) fn handle(&self, id: NodeId) -> Option<Handle<S>> {
+        self.node(id).process.as_ref()?.handle().cloned()
+    }
+
+    /// What really happened to disks is known to the disks.
+    pub(super) fn count_disk_faults(&self, tally: &mut Tally) {
+        for node in &self.nodes {
+            let happened = node.disk.happened();
+            tally.add(FaultKind::FailedSync, happened.failed_syncs);
+            tally.add(FaultKind::FailedRead, happened.failed_reads);
+            tally.add(FaultKind::FullDisk, happened.full_writes);
+            tally.lost_sectors += happened.lost_sectors;
+        }
+    }
+
+    /// Its disk and its network are gone from it already, or are about to be: nothing it still does gets out.
+    pub(super) fn end_process(&mut self, id: NodeId, peers_are_told: bool) {
+        self.network.leave(id, peers_are_told);
+        self.judge.crashes(id);
+        let node = &mut self.nodes[place(id)];
+        let process = node.process.take();
+        drop(process);
+        node.clock.forget_sleepers();
+        node.pauses = 0;
+    }
+
+    /// The process gets no turn until it is [resumed](Self::resume) as often, as with SIGSTOP. Time goes on.
+    pub fn pause(&mut self, node: impl Into<NodeId>) {
+        self.node_mut(node.into()).pauses += 1;
+    }
+
+    /// See [`pause`](Self::pause).
+    pub fn resume(&mut self, node: impl Into<NodeId>) {
+        let node = self.node_mut(node.into());
+        node.pauses = node.pauses.saturating_sub(1);
+    }
+
+    /// Starts the server again, some time from now.
+    pub(super) fn plan_start(&mut self, id: NodeId) {
+        if self.node(id).start_is_planned || self.node(id).is_lost {
+            return;
+        }
+        self.node_mut(id).start_is_planned = true;
+        let delay = self.chance.between(START_AGAIN_US);
+        self.plan(delay, Event::Start { node: id });
+    }
+
+    /// After a turn of a node: has its start ended, has it stopped?
+    pub(super) fn look_after(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let id = node.id;
+        let Some(process) = &mut node.process else { return };
+        if let Some(Err(error)) = process.take_start() {
+            let may_be = match &error {
+                StartError::Log(LogError::Damaged { .. }) => node.disk_is_damaged,
+                StartError::Log(_) => node.disk_may_fail,
+                _ => false,
+            };
+            if !may_be {
+                self.judge.found("start", Some(id), format!("n{id} does not start: {error}"));
+            }
+            node.is_lost |= node.disk_is_damaged;
+            self.end_process(id, true);
+            self.plan_start(id);
+            return;
+        }
+        let Some(reason) = process.take_stop() else { return };
+        let may_be = match &reason {
+            StopReason::Log(_) => node.disk_may_fail || node.disk_is_damaged,
+            StopReason::ShutDown => true,
+            _ => false,
+        };
+        if !may_be {
+            self.judge.found("stop", Some(id), format!("n{id} stopped: {reason}"));
+        }
+        self.tally.stops += 1;
+        node.disk.kill_process();
+        self.end_process(id, true);
+        self.plan_start(id);
+    }
+}

@@ -1,0 +1,420 @@
+//! The world: what is to happen, in one order that the seed decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use raft_actor::consensus::NodeId;
+use raft_actor::envelope::Envelope;
+use raft_actor::log_storage::sim_disk::SimDisk;
+use raft_actor::transport::{Credit, Hello, Refusal};
+use raft_actor::{Settings, StateMachine};
+
+use super::chance::Chance;
+use super::clients::Clients;
+use super::faults::{Fault, FaultKind, Noise, Tally};
+use super::judge::{Judge, Violation};
+use super::network::{Link, Network, Outgoing};
+use super::process::Process;
+use super::schedule::Schedule;
+use super::script::Scripted;
+use super::storm::Repair;
+use super::time::{NodeClock, Pace, WorldTime};
+use super::workload::Workload;
+
+/// Time between two tries to be let in by a peer, in microseconds.
+const CONNECT_AGAIN_US: std::ops::RangeInclusive<u64> = 50_000..=250_000;
+/// How long a sync takes on a disk that is well, in microseconds.
+pub(super) const SYNC: Pace = Pace { min_us: 80, max_us: 400 };
+
+/// A simulated cluster of servers with their clients, from one seed.
+///
+/// Everything that can go wrong is a method here: scripts call them in the order they like; a
+/// [storm](super::SimClusterBuilder::faults) calls them by chance. Whatever happens is checked.
+pub struct Sim<S: StateMachine> {
+    pub(super) setup: Setup<S>,
+    pub(super) time: WorldTime,
+    pub(super) schedule: Schedule<Event>,
+    /// Of the network, of ties, of restarts.
+    pub(super) chance: Chance,
+    pub(super) network: Network,
+    pub(super) judge: Judge,
+    pub(super) nodes: Vec<Node<S>>,
+    pub(super) clients: Clients<S>,
+    pub(super) workload: Box<dyn Workload<S>>,
+    pub(super) noise: Noise,
+    pub(super) tally: Tally,
+    /// Events that happened.
+    pub(super) events: u64,
+    /// How to mend what is broken now, by the number of the fault.
+    pub(super) repairs: BTreeMap<usize, Repair>,
+    /// So many faults make the clients hurry.
+    pub(super) hurries: u32,
+    pub(super) clients_are_quiet: bool,
+    pub(super) acked_writes: u64,
+    /// The servers through which one was.
+    pub(super) acked_at: BTreeSet<NodeId>,
+    pub(super) answered_reads: u64,
+    pub(super) unanswered: u64,
+    /// The client of scripts, and what it was told.
+    pub(super) scripted: Option<Scripted<S>>,
+    outgoing: Vec<Outgoing>,
+    /// Messages sent so far.
+    sent: u64,
+}
+
+/// What a cluster is made of.
+pub(super) struct Setup<S> {
+    pub(super) seed: u64,
+    pub(super) founders: u64,
+    pub(super) settings: Settings,
+    pub(super) machine: fn() -> S,
+    pub(super) saves_alike: bool,
+    pub(super) request_timeout: Duration,
+}
+
+/// A server: its machine, and the process that runs on it, if one does.
+pub(super) struct Node<S: StateMachine> {
+    pub(super) id: NodeId,
+    pub(super) disk: SimDisk,
+    pub(super) clock: Arc<NodeClock>,
+    pub(super) process: Option<Process<S>>,
+    /// How often it was started.
+    pub(super) run: u64,
+    /// Each fault that pauses it adds one.
+    pub(super) pauses: u32,
+    pub(super) start_is_planned: bool,
+    /// It will not come back: its disk was wiped or damaged, and only an operator could help.
+    pub(super) is_lost: bool,
+    /// Something was done to its disk that may make it stop.
+    /// Its disk was emptied: it remembers nothing of what it said before.
+    pub(super) is_wiped: bool,
+    pub(super) disk_may_fail: bool,
+    /// A bit was flipped on it: it may refuse to be opened.
+    pub(super) disk_is_damaged: bool,
+    /// The earliest alarm in the schedule.
+    armed_at: Option<u64>,
+}
+
+/// What can be planned.
+pub(super) enum Event {
+    /// A message arrives.
+    Deliver { envelope: Box<Envelope>, number: u64 },
+    /// A node, in this run, introduces itself.
+    Hello { link: Link, run: u64 },
+    /// The answer to that arrives.
+    Admitted { link: Link, run: u64, verdict: Result<Box<Hello>, Refusal> },
+    /// Somebody sleeps until now.
+    Alarm { node: NodeId },
+    /// A server's process starts.
+    Start { node: NodeId },
+    /// A client asks for something.
+    Ask { client: usize },
+    /// A client has waited long enough.
+    GiveUp { client: usize, request: u64 },
+    /// Something breaks.
+    Break(Fault),
+    /// Something that broke is mended.
+    Mend(Fault),
+}
+
+impl<S: StateMachine> Sim<S> {
+    pub(super) fn new(setup: Setup<S>, workload: Box<dyn Workload<S>>) -> Self {
+        let judge = Judge::default();
+        let mut sim = Self {
+            chance: Chance::of(setup.seed, 0),
+            time: WorldTime::default(),
+            schedule: Schedule::new(),
+            network: Network::new(judge.clone()),
+            judge,
+            nodes: Vec::new(),
+            clients: Clients::new(),
+            workload,
+            noise: Noise::default(),
+            tally: Tally::default(),
+            events: 0,
+            repairs: BTreeMap::new(),
+            hurries: 0,
+            clients_are_quiet: false,
+            acked_writes: 0,
+            acked_at: BTreeSet::new(),
+            answered_reads: 0,
+            unanswered: 0,
+            scripted: None,
+            outgoing: Vec::new(),
+            sent: 0,
+            setup,
+        };
+        for _ in 0..sim.setup.founders {
+            sim.add_node();
+        }
+        sim
+    }
+
+    /// A server with an empty disk joins the others; it is not started yet.
+    fn add_node(&mut self) -> NodeId {
+        let id = NodeId::from(self.nodes.len() as u64 + 1);
+        let seed = self.chance.number();
+        let clock = Arc::new(NodeClock::new(self.time.clone(), seed, SYNC));
+        let disk = SimDisk::new(seed);
+        self.judge.joins(id, &disk);
+        self.nodes.push(Node {
+            id,
+            disk,
+            clock,
+            process: None,
+            run: 0,
+            pauses: 0,
+            start_is_planned: false,
+            is_lost: false,
+            is_wiped: false,
+            disk_may_fail: false,
+            disk_is_damaged: false,
+            armed_at: None,
+        });
+        id
+    }
+
+    /// Microseconds since the beginning.
+    pub(super) fn now_us(&self) -> u64 {
+        self.time.now()
+    }
+
+    /// How much virtual time has passed.
+    pub fn now(&self) -> Duration {
+        Duration::from_micros(self.now_us())
+    }
+
+    /// Plans an event for a time from now, in microseconds.
+    pub(super) fn plan(&mut self, in_us: u64, event: Event) {
+        let at = self.now_us() + in_us;
+        self.schedule.add(at, event, self.chance.rng());
+    }
+
+    pub(super) fn node(&self, id: NodeId) -> &Node<S> {
+        &self.nodes[place(id)]
+    }
+
+    pub(super) fn node_mut(&mut self, id: NodeId) -> &mut Node<S> {
+        &mut self.nodes[place(id)]
+    }
+
+    /// Lets the world go on for this long.
+    ///
+    /// # Errors
+    /// The first sentence that was found not to hold.
+    pub fn run_for(&mut self, duration: Duration) -> Result<(), Violation> {
+        let end = self.now_us() + u64::try_from(duration.as_micros()).unwrap_or(u64::MAX / 2);
+        self.settle()?;
+        while self.schedule.next_at().is_some_and(|at| at <= end) {
+            self.turn()?;
+        }
+        self.time.set(end);
+        Ok(())
+    }
+
+    /// Lets the world go on until `wanted` holds; returns whether it did within `limit`.
+    ///
+    /// # Errors
+    /// The first sentence that was found not to hold.
+    pub fn run_until(&mut self, limit: Duration, mut wanted: impl FnMut(&mut Self) -> bool) -> Result<bool, Violation> {
+        let end = self.now_us() + u64::try_from(limit.as_micros()).unwrap_or(u64::MAX / 2);
+        self.settle()?;
+        while !wanted(self) {
+            if self.schedule.next_at().is_none_or(|at| at > end) {
+                self.time.set(end);
+                return Ok(false);
+            }
+            self.turn()?;
+        }
+        Ok(true)
+    }
+
+    /// One event, and all that follows from it at the same moment.
+    fn turn(&mut self) -> Result<(), Violation> {
+        let Some((at, event)) = self.schedule.take() else { return Ok(()) };
+        self.time.set(at);
+        self.judge.at(at);
+        self.happen(event);
+        self.settle()
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Deliver { envelope, number } => self.deliver(*envelope, number),
+            Event::Hello { link, run } => self.introduce(link, run),
+            Event::Admitted { link, run, verdict } => self.admitted(link, run, verdict),
+            Event::Alarm { node } => {
+                if !self.alarm(node) {
+                    return;
+                }
+            }
+            Event::Start { node } => {
+                self.node_mut(node).start_is_planned = false;
+                self.start(node);
+            }
+            Event::Ask { client } => self.ask(client),
+            Event::GiveUp { client, request } => {
+                if !self.give_up(client, request) {
+                    return;
+                }
+            }
+            Event::Break(fault) => self.break_by(fault),
+            Event::Mend(fault) => self.mend_from(fault),
+        }
+        self.events += 1;
+    }
+
+    /// Lets everybody who has something to do have a turn, until nobody has.
+    fn settle(&mut self) -> Result<(), Violation> {
+        loop {
+            let mut is_quiet = true;
+            for at in 0..self.nodes.len() {
+                if self.nodes[at].wants_turn() {
+                    is_quiet = false;
+                    self.run_node(at);
+                }
+            }
+            is_quiet &= !self.take_answers();
+            self.send_out();
+            if let Some(violation) = self.judge.violation() {
+                return Err(violation);
+            }
+            if is_quiet {
+                return Ok(());
+            }
+        }
+    }
+
+    fn run_node(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let Some(process) = &mut node.process else { return };
+        if process.run().is_err() {
+            self.judge.found("rest", Some(node.id), format!("n{} never comes to rest", node.id));
+        }
+        self.look_after(at);
+        self.arm(at);
+    }
+
+    /// Sees to it that the node is woken when the first of its sleepers wants to be.
+    pub(super) fn arm(&mut self, at: usize) {
+        let now = self.now_us();
+        let node = &mut self.nodes[at];
+        let Some(next) = node.clock.next_alarm().map(|next| next.max(now)) else { return };
+        if node.armed_at.is_none_or(|armed| next < armed || armed < now) {
+            node.armed_at = Some(next);
+            let id = node.id;
+            self.schedule.add(next, Event::Alarm { node: id }, self.chance.rng());
+        }
+    }
+
+    /// Returns whether the alarm was still wanted.
+    fn alarm(&mut self, id: NodeId) -> bool {
+        let (at, now) = (place(id), self.now_us());
+        if self.nodes[at].armed_at != Some(now) {
+            return false;
+        }
+        self.nodes[at].armed_at = None;
+        self.nodes[at].clock.wake_due();
+        self.arm(at);
+        true
+    }
+
+    /// Puts on the wire what the nodes want sent.
+    fn send_out(&mut self) {
+        let mut outgoing = std::mem::take(&mut self.outgoing);
+        self.network.take_outgoing(&mut outgoing);
+        for sent in outgoing.drain(..) {
+            match sent {
+                Outgoing::Message(envelope) => self.transmit(envelope),
+                Outgoing::Hello(link) => self.connect(link),
+            }
+        }
+        self.outgoing = outgoing;
+    }
+
+    fn transmit(&mut self, envelope: Box<Envelope>) {
+        self.sent += 1;
+        let number = self.sent;
+        if self.network.is_cut((envelope.from, envelope.to)) {
+            self.tally.messages_cut += 1;
+            return;
+        }
+        if self.chance.happens(self.noise.loss) {
+            self.tally.count(FaultKind::Loss);
+            return;
+        }
+        if self.chance.happens(self.noise.repetition) {
+            self.tally.count(FaultKind::Repetition);
+            let delay = self.delay();
+            self.plan(delay, Event::Deliver { envelope: envelope.clone(), number });
+        }
+        let delay = self.delay();
+        self.plan(delay, Event::Deliver { envelope, number });
+    }
+
+    fn delay(&mut self) -> u64 {
+        if self.chance.happens(self.noise.lateness) {
+            self.tally.count(FaultKind::Delay);
+            return self.chance.between(1_000..=self.noise.late_us_max.max(1_000));
+        }
+        self.chance.between(self.noise.delay_us.clone())
+    }
+
+    fn deliver(&mut self, envelope: Envelope, number: u64) {
+        let link = (envelope.from, envelope.to);
+        let Some(station) = self.network.station(link.1) else { return };
+        self.judge.arrives(&envelope);
+        if self.network.arrives_out_of_order(number, link) {
+            self.tally.count(FaultKind::Reordering);
+        }
+        station.inbound.deliver(envelope, Credit::none());
+    }
+
+    /// A node wants to be let in by another.
+    fn connect(&mut self, link: Link) {
+        let Some(station) = self.network.station(link.0) else { return };
+        if self.network.begin_connecting(link) {
+            let delay = self.delay();
+            self.plan(delay, Event::Hello { link, run: station.run });
+        }
+    }
+
+    fn introduce(&mut self, link: Link, run: u64) {
+        let Some(sender) = self.network.station(link.0).filter(|station| station.run == run) else { return };
+        let receiver = self.network.station(link.1).filter(|_| self.node(link.1).pauses == 0);
+        let verdict = match receiver {
+            Some(receiver) if !self.network.is_cut(link) => {
+                receiver.inbound.admit(&sender.hello).map(|()| Box::new(receiver.hello))
+            }
+            Some(_) | None => Err(Refusal::Busy),
+        };
+        let delay = self.delay();
+        self.plan(delay, Event::Admitted { link, run, verdict });
+    }
+
+    fn admitted(&mut self, link: Link, run: u64, verdict: Result<Box<Hello>, Refusal>) {
+        let Some(sender) = self.network.station(link.0).filter(|station| station.run == run) else { return };
+        let back = (link.1, link.0);
+        let is_answered = !self.network.is_cut(back) && self.network.station(link.1).is_some();
+        match verdict {
+            Ok(hello) if is_answered => {
+                self.network.connecting_ended(link, true);
+                sender.inbound.confirmed(&hello);
+            }
+            Err(refusal) if is_answered && refusal != Refusal::Busy => {
+                self.network.refuse(link);
+                sender.inbound.refused(link.1, refusal);
+            }
+            Ok(_) | Err(_) => {
+                let again = self.chance.between(CONNECT_AGAIN_US);
+                self.plan(again, Event::Hello { link, run });
+            }
+        }
+    }
+}
+
+/// Where a node is in the list.
+pub(super) fn place(id: NodeId) -> usize {
+    usize::try_from(id.get()).expect("there are few nodes") - 1
+}
