@@ -1,1 +1,5 @@
-//! x
+//! What several suites of tests share.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod proxy;

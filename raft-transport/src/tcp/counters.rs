@@ -137,11 +137,23 @@ impl Count {
 #[derive(Debug)]
 pub struct TcpCounters {
     values: [AtomicU64; Count::ALL.len()],
+    queue_bytes_peak: AtomicU64,
 }
 
 impl TcpCounters {
     pub(super) fn new() -> Self {
-        Self { values: [const { AtomicU64::new(0) }; Count::ALL.len()] }
+        Self { values: [const { AtomicU64::new(0) }; Count::ALL.len()], queue_bytes_peak: AtomicU64::new(0) }
+    }
+
+    /// Most encoded bytes that ever waited for one peer at a time, those being written included.
+    ///
+    /// At most [`queue_bytes_max`](super::TcpOptions::queue_bytes_max), or a single message.
+    pub fn queue_bytes_peak(&self) -> u64 {
+        self.queue_bytes_peak.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn queue_is(&self, bytes: usize) {
+        self.queue_bytes_peak.fetch_max(bytes as u64, Ordering::Relaxed);
     }
 
     /// How often, or how much, so far.

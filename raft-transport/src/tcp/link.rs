@@ -37,10 +37,12 @@ impl Link {
         Self { peer, address, lane, queue, filled: Notify::new(), retry: Notify::new() }
     }
 
-    pub(super) fn push(&self, envelope: &Envelope, options: &TcpOptions) -> Result<(), Dropped> {
-        if self.queue.borrow_mut().push(envelope, options)? {
+    pub(super) fn push(&self, envelope: &Envelope, shared: &Shared) -> Result<(), Dropped> {
+        let mut queue = self.queue.borrow_mut();
+        if queue.push(envelope, &shared.options)? {
             self.filled.notify_one();
         }
+        shared.counters.queue_is(queue.bytes());
         Ok(())
     }
 

@@ -52,7 +52,7 @@ impl Shared {
     pub(super) fn send(self: &Rc<Self>, envelope: &Envelope) -> bool {
         let peer = envelope.to;
         let pushed = match self.link(peer, lane_of(&envelope.body)) {
-            Some(link) => link.push(envelope, &self.options),
+            Some(link) => link.push(envelope, self),
             None => Err(Dropped::Unconnected),
         };
         match pushed {

@@ -81,7 +81,8 @@ impl Queue {
         self.open
     }
 
-    fn bytes(&self) -> usize {
+    /// What waits, and what is being written.
+    pub(super) fn bytes(&self) -> usize {
         self.waiting.len() + self.writing_bytes
     }
 }

@@ -40,6 +40,7 @@ fn a_reader_that_never_reads_is_bounded_and_then_disconnected() {
     a.lost(node(7));
     assert!(a.count(Count::DroppedQueueFull) > 0);
     assert_eq!(a.count(Count::Disconnected), 0, "first the queue is full");
+    assert!(a.counters.queue_bytes_peak() > (1 << 20) - 200_000 && a.counters.queue_bytes_peak() <= 1 << 20);
     a.send(message(a.id, friend.id, 1));
     assert_eq!(mark(&friend.delivered()), 1, "others do not wait for it");
     // Then it is given up, and tried again.
