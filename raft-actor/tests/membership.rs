@@ -177,6 +177,22 @@ async fn a_leader_removes_itself_and_another_one_leads() {
 }
 
 #[tokio::test]
+async fn a_removed_node_runs_on_and_says_that_it_is_out() {
+    let cluster = cluster(3).await;
+    let leader = cluster.leader().await.status().node_id;
+    let removed = cluster.ids().into_iter().find(|id| *id != leader).expect("there are three");
+    let others: Vec<u64> = (1..=3).filter(|id| *id != removed.get()).collect();
+    // It may well be asked for this itself.
+    patient(cluster.node(removed)).change_membership(membership(&others, &[])).await.expect("a majority runs");
+    let status = sees(cluster.node(removed), &others, &[]).await;
+    assert_eq!(status.role, Role::Learner);
+    assert_eq!(cluster.node(removed).read_local(()).await.expect("needs nobody"), 0);
+    let written = cluster.node(removed).with_timeout(PATIENCE).write(1).await;
+    assert_eq!(written.expect("it still knows whom to ask"), 1);
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_refused_with_its_reason_wherever_it_is_asked_for() {
     let cluster = cluster(3).await;
     cluster.node(1).write(1).await.expect("a majority runs");

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Handle, Transition, answer_pre_vote, answer_request_vote};
 use crate::check_quorum::Rounds;
-use crate::progress::{Progress, Refusal};
+use crate::progress::{Batch, Progress, Refusal};
 use crate::read_index::ReadIndex;
 use crate::shared::Shared;
 use crate::{
@@ -22,6 +22,8 @@ pub(crate) struct Leader {
     noop: LogIndex,
     /// Everybody else in the configuration, by ascending id.
     peers: Vec<Peer>,
+    /// Who was removed by the latest configuration, until that is committed.
+    leaving: Vec<NodeId>,
     /// Whether the latest configuration waits for future voters to catch up.
     has_wish: bool,
     rounds: Rounds,
@@ -70,6 +72,7 @@ impl Leader {
         Self {
             noop: position.index,
             peers,
+            leaving: Vec::new(),
             has_wish: shared.log().configuration().wish.is_some(),
             rounds: Rounds::new(&shared.settings, shared.now),
             heartbeat_at: shared.now.after(shared.settings.heartbeat()),
@@ -178,6 +181,7 @@ impl Leader {
     pub(crate) fn finish(&mut self, shared: &mut Shared, effects: &mut Effects) -> Next {
         self.advance_commit(shared);
         self.answer_reads(shared, effects);
+        self.say_goodbye(shared, effects);
         let next = self.continue_change(shared, effects);
         self.replicate(shared, effects);
         next
@@ -222,19 +226,25 @@ impl Leader {
 
     /// Orders whatever fits into each peer's window.
     fn replicate(&mut self, shared: &mut Shared, effects: &mut Effects) {
-        for Peer { id, progress } in &mut self.peers {
+        let mut peers = std::mem::take(&mut self.peers);
+        for Peer { id, progress } in &mut peers {
             while let Some(batch) = progress.next_batch(shared.log(), &shared.settings, shared.now) {
-                let round = self.rounds.issue(shared.now);
-                progress.sent(&batch, round, shared.now);
-                effects.push(Effect::Replicate(ReplicationOrder {
-                    peer: *id,
-                    term: shared.term(),
-                    prev: batch.prev,
-                    through: batch.through,
-                    commit: shared.commit(),
-                    round,
-                }));
+                let order = self.order(shared, *id, &batch);
+                progress.sent(&batch, order.round, shared.now);
+                effects.push(Effect::Replicate(order));
             }
+        }
+        self.peers = peers;
+    }
+
+    fn order(&mut self, shared: &Shared, peer: NodeId, batch: &Batch) -> ReplicationOrder {
+        ReplicationOrder {
+            peer,
+            term: shared.term(),
+            prev: batch.prev,
+            through: batch.through,
+            commit: shared.commit(),
+            round: self.rounds.issue(shared.now),
         }
     }
 

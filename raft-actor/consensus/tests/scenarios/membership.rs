@@ -198,6 +198,24 @@ fn a_removed_server_disturbs_nobody() {
     assert_eq!((cluster.leader(), cluster.term(1), cluster.term(2)), (Some(1), term(1), term(1)));
 }
 
+/// Nothing relies on it, but whoever can be reached learns that it is out, and leaves the others alone.
+#[test]
+fn a_removed_server_is_told_so_and_does_not_campaign() {
+    let mut cluster = cluster(4);
+    cluster.change_membership(1, &[1, 2, 3], &[4]);
+    cluster.run(200);
+    cluster.change_membership(1, &[1, 2], &[]);
+    cluster.run(30_000);
+    assert_settled(&cluster, &[1, 2, 3], &[1, 2]);
+    for removed in [3, 4] {
+        assert!(!cluster.status(removed).configuration.is_member(node(removed)), "n{removed}");
+        assert_eq!(cluster.role(removed), Role::Learner);
+        let campaigned = format!("n{removed}@1 follower => candidate");
+        assert!(!cluster.trace.iter().any(|line| line.contains(&campaigned)), "n{removed}");
+    }
+    assert_eq!((cluster.role(1), cluster.term(1)), (Role::Leader, term(1)));
+}
+
 /// Dissertation 4.2.2: a server whose latest configuration does not include it is still needed until that is
 /// committed: it campaigns, without counting its own vote, wins, commits its removal and steps down.
 #[test]
