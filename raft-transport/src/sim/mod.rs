@@ -1,5 +1,7 @@
 //! Simulated clusters: the real actors on a network, disks and clocks that one seed decides.
 pub mod durable;
+pub mod history;
+pub mod linearizable;
 
 mod asking;
 mod chance;
