@@ -8,7 +8,7 @@ use super::workload::{Call, Return};
 use super::world::{Event, Sim};
 
 /// Time between an answer and the next request, in microseconds.
-const THINK_US: std::ops::RangeInclusive<u64> = 20_000..=260_000;
+const THINK_US: std::ops::RangeInclusive<u64> = 15_000..=200_000;
 /// The same for clients in a hurry.
 const HURRY_US: std::ops::RangeInclusive<u64> = 0..=20_000;
 /// How long clients in a hurry wait for an answer, in microseconds.
@@ -41,12 +41,23 @@ impl<S: StateMachine> Sim<S> {
         if self.clients_are_quiet || !self.clients.is_idle(client) {
             return;
         }
-        let node = NodeId::from(self.chance.between(1..=self.nodes.len() as u64));
+        let node = self.whom_to_ask();
         if self.handle(node).is_none() {
             return self.think(client);
         }
         let what = self.workload.next(client, &mut self.chance);
         self.request(client, node, what);
+    }
+
+    /// Any server; where the membership changes mostly a member, since the others have nothing to say.
+    fn whom_to_ask(&mut self) -> NodeId {
+        if self.setup.members_change && !self.chance.happens(100_000) {
+            let voters: Vec<NodeId> = self.voters().into_iter().collect();
+            if !voters.is_empty() {
+                return *self.chance.pick(&voters);
+            }
+        }
+        NodeId::from(self.chance.between(1..=self.nodes.len() as u64))
     }
 
     /// Sends a request of a client to a server. Returns its number, or `None` if the server does not run.

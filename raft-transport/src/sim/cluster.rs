@@ -8,7 +8,7 @@ use raft_actor::{Settings, StateMachine};
 
 use super::chance::Chance;
 use super::clients::Request;
-use super::faults::{self, Fault, Faults, Tally};
+use super::faults::{self, Fault, FaultKind, Faults, Tally};
 use super::judge::Violation;
 use super::workload::Workload;
 use super::world::{Setup, Sim};
@@ -52,6 +52,7 @@ use super::world::{Setup, Sim};
 /// ```
 pub struct SimCluster<S> {
     nodes: u64,
+    joiners: Option<u64>,
     clients: usize,
     faults: Faults,
     left_out: Option<Vec<usize>>,
@@ -124,6 +125,7 @@ impl<S: StateMachine> SimCluster<S> {
     pub fn with(nodes: u64, machine: fn() -> S) -> Self {
         Self {
             nodes,
+            joiners: None,
             clients: 6,
             faults: Faults::none(),
             left_out: None,
@@ -140,6 +142,13 @@ impl<S: StateMachine> SimCluster<S> {
     #[must_use]
     pub fn clients(mut self, clients: usize) -> Self {
         self.clients = clients;
+        self
+    }
+
+    /// So many more servers wait to be added. Default: two if the membership is to change, else none.
+    #[must_use]
+    pub fn joiners(mut self, joiners: u64) -> Self {
+        self.joiners = Some(joiners);
         self
     }
 
@@ -188,9 +197,12 @@ impl<S: StateMachine> SimCluster<S> {
 
     fn setup(&self, seed: u64) -> Setup<S> {
         let settings = self.settings.clone().unwrap_or_else(|| draw_settings(&mut Chance::of(seed, 2)));
+        let members_change = self.faults.contains(FaultKind::MembershipChange);
         Setup {
             seed,
             founders: self.nodes,
+            joiners: self.joiners.unwrap_or(if members_change { 2 } else { 0 }),
+            members_change,
             settings,
             machine: self.machine,
             saves_alike: self.saves_alike,

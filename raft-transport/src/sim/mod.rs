@@ -11,6 +11,7 @@ mod faults;
 mod hash;
 mod judge;
 mod machine;
+mod members;
 mod network;
 mod process;
 mod recovery;

@@ -25,6 +25,7 @@ impl<S: StateMachine> Sim<S> {
         self.check(limit, "a server leads after the faults", |sim| {
             sim.leader().is_some_and(|leader| sim.is_sound(leader))
         })?;
+        self.unite(limit)?;
         self.acked_at.clear();
         self.check(limit, "every server serves fresh writes after the faults", |sim| {
             sim.clients.count() == 0 || sound.iter().all(|id| sim.acked_at.contains(id))

@@ -52,7 +52,9 @@ impl<S: StateMachine> Sim<S> {
             return;
         }
         let seed = self.chance.number();
-        let peers: Vec<_> = (1..=self.setup.founders).map(|peer| (peer, format!("sim:{peer}"))).collect();
+        let founders = 1..=self.setup.founders;
+        let peers: Vec<_> = founders.clone().map(|peer| (peer, format!("sim:{peer}"))).collect();
+        let joins = !founders.contains(&id.get());
         let machine = Watched::new((self.setup.machine)(), id, self.judge.clone(), self.setup.saves_alike);
         let node = &mut self.nodes[place(id)];
         node.run += 1;
@@ -69,6 +71,7 @@ impl<S: StateMachine> Sim<S> {
             .settings(self.setup.settings.clone())
             .placement(Placement::current_thread())
             .seed(seed);
+        let builder = if joins { builder.join() } else { builder };
         self.judge.starts(id);
         node.process = Some(Process::new(builder, machine));
         // Everybody who is there, on both sides: connections of an earlier run are gone.

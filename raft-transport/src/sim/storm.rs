@@ -122,8 +122,7 @@ impl<S: StateMachine> Sim<S> {
                 Some(Repair::Rate(victim))
             }
             FaultKind::MembershipChange => {
-                // Nothing above the core takes one yet.
-                let _ = how;
+                self.change_by_chance(more, how);
                 None
             }
         }
@@ -319,7 +318,9 @@ impl<S: StateMachine> Sim<S> {
     /// Whether the others could go on without this server.
     fn may_lose_a_server(&self, victim: NodeId) -> bool {
         let lost = self.nodes.iter().filter(|node| node.id != victim && !node.is_sound()).count();
-        (lost + 1) * 2 < self.nodes.len() && self.node(victim).is_sound()
+        // Where the membership changes, three of the servers may be all the voters there are.
+        let voters = if self.setup.members_change { 3 } else { self.nodes.len() };
+        (lost + 1) * 2 < voters && self.node(victim).is_sound()
     }
 
     /// The server that leads the latest term, as far as anybody can tell.

@@ -14,6 +14,7 @@ use super::chance::Chance;
 use super::clients::Clients;
 use super::faults::{Fault, FaultKind, Noise, Tally};
 use super::judge::{Judge, Violation};
+use super::members::Changes;
 use super::network::{Link, Network, Outgoing};
 use super::process::Process;
 use super::schedule::Schedule;
@@ -58,6 +59,7 @@ pub struct Sim<S: StateMachine> {
     pub(super) unanswered: u64,
     /// The client of scripts, and what it was told.
     pub(super) scripted: Option<Scripted<S>>,
+    pub(super) changes: Changes,
     outgoing: Vec<Outgoing>,
     /// Messages sent so far.
     sent: u64,
@@ -67,6 +69,10 @@ pub struct Sim<S: StateMachine> {
 pub(super) struct Setup<S> {
     pub(super) seed: u64,
     pub(super) founders: u64,
+    /// Servers that wait to be added.
+    pub(super) joiners: u64,
+    /// Whether the membership is going to change.
+    pub(super) members_change: bool,
     pub(super) settings: Settings,
     pub(super) machine: fn() -> S,
     pub(super) saves_alike: bool,
@@ -141,11 +147,12 @@ impl<S: StateMachine> Sim<S> {
             answered_reads: 0,
             unanswered: 0,
             scripted: None,
+            changes: Changes::new(),
             outgoing: Vec::new(),
             sent: 0,
             setup,
         };
-        for _ in 0..sim.setup.founders {
+        for _ in 0..sim.setup.founders + sim.setup.joiners {
             sim.add_node();
         }
         sim
@@ -276,6 +283,7 @@ impl<S: StateMachine> Sim<S> {
                 }
             }
             is_quiet &= !self.take_answers();
+            self.look_at_changes();
             self.send_out();
             if let Some(violation) = self.judge.violation() {
                 return Err(violation);

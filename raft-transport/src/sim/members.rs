@@ -1,0 +1,147 @@
+//! Changes of the membership while everything else goes on.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use raft_actor::consensus::NodeId;
+use raft_actor::{LogPosition, Membership, MembershipError, StateMachine};
+
+use super::faults::FaultKind;
+use super::judge::Violation;
+use super::world::Sim;
+
+/// No membership has fewer voters than this: one of them may have lost its disk.
+const VOTERS_MIN: usize = 3;
+/// How long a change may take before whoever asked for it is told that it has not happened yet.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A change under way.
+type Change = Pin<Box<dyn Future<Output = Result<LogPosition, MembershipError>>>>;
+
+/// The changes that were asked for and have not come back.
+pub(super) struct Changes {
+    pending: Vec<Change>,
+    flag: Arc<Flag>,
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Changes {
+    pub(super) fn new() -> Self {
+        Self { pending: Vec::new(), flag: Arc::new(Flag(AtomicBool::new(false))) }
+    }
+
+    fn add(&mut self, change: Change) {
+        self.pending.push(change);
+        self.flag.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Looks at those that can go on; returns how many were carried out.
+    fn look(&mut self) -> u64 {
+        if !self.flag.0.swap(false, Ordering::Relaxed) {
+            return 0;
+        }
+        let waker = Waker::from(Arc::clone(&self.flag));
+        let mut cx = Context::from_waker(&waker);
+        let mut done = 0;
+        self.pending.retain_mut(|change| match change.as_mut().poll(&mut cx) {
+            Poll::Ready(outcome) => {
+                done += u64::from(outcome.is_ok());
+                false
+            }
+            Poll::Pending => true,
+        });
+        done
+    }
+}
+
+impl<S: StateMachine> Sim<S> {
+    /// Asks a server to see to it that the cluster has these members. What comes of it is seen in
+    /// [`voters`](Self::voters). Returns whether a process runs there.
+    pub fn change_membership(&mut self, node: impl Into<NodeId>, membership: Membership) -> bool {
+        let Some(handle) = self.handle(node.into()) else { return false };
+        let admin = handle.admin().with_timeout(CHANGE_TIMEOUT);
+        self.changes.add(Box::pin(admin.change_membership(membership)));
+        true
+    }
+
+    /// Looks at changes that have come back.
+    pub(super) fn look_at_changes(&mut self) {
+        let done = self.changes.look();
+        self.tally.add(FaultKind::MembershipChange, done);
+    }
+
+    /// The voters as the leader knows them; of the founding if nobody leads.
+    pub fn voters(&self) -> BTreeSet<NodeId> {
+        let leader = self.leader().and_then(|leader| self.handle(leader));
+        match leader {
+            Some(leader) => leader.status().voters.iter().copied().collect(),
+            None => (1..=self.setup.founders).map(NodeId::from).collect(),
+        }
+    }
+
+    /// Any membership that can bear to lose a server.
+    pub(super) fn change_by_chance(&mut self, who: u64, how: u64) {
+        let sound = self.sound();
+        if sound.len() < VOTERS_MIN {
+            return;
+        }
+        // Beginning anywhere, so many of them in a row; some of the rest learn.
+        let count = VOTERS_MIN + usize::try_from(how % 3).unwrap_or(0);
+        let first = usize::try_from(how / 3 % 64).unwrap_or(0);
+        let mut order: Vec<NodeId> = (0..sound.len()).map(|at| sound[(first + at) % sound.len()]).collect();
+        let rest = order.split_off(count.min(order.len()));
+        let learners = rest.into_iter().filter(|id| how >> (8 + id.get() % 32) & 1 == 1);
+        let membership = self.membership(order, learners);
+        let node = NodeId::from(who % self.nodes.len() as u64 + 1);
+        self.change_membership(self.leader().filter(|_| who.is_multiple_of(2)).unwrap_or(node), membership);
+    }
+
+    fn membership(
+        &self,
+        voters: impl IntoIterator<Item = NodeId>,
+        learners: impl IntoIterator<Item = NodeId>,
+    ) -> Membership {
+        let all = self.ids().into_iter();
+        let membership = Membership::of_voters(voters).learners(learners);
+        all.fold(membership, |membership, id| membership.address(id, format!("sim:{id}")))
+    }
+
+    /// In the end all servers that can be are voters.
+    pub(super) fn unite(&mut self, limit: Duration) -> Result<(), Violation> {
+        if self.nodes.len() as u64 == self.setup.founders && !self.setup.members_change {
+            return Ok(());
+        }
+        let sound: BTreeSet<NodeId> = self.sound().into_iter().collect();
+        let mut asked_at = None;
+        self.check(limit, "all servers become members after the faults", |sim| {
+            let Some(leader) = sim.leader() else { return false };
+            if sim.voters() == sound && sim.is_settled(leader) {
+                return true;
+            }
+            let now = sim.now();
+            if asked_at.is_none_or(|at| now > at + Duration::from_secs(1)) {
+                asked_at = Some(now);
+                let membership = sim.membership(sound.iter().copied(), []);
+                sim.change_membership(leader, membership);
+            }
+            false
+        })
+    }
+
+    /// Whether nothing is being changed, as far as the leader knows.
+    fn is_settled(&self, leader: NodeId) -> bool {
+        let Some(status) = self.handle(leader).map(|handle| handle.status()) else { return false };
+        status.learners.is_empty() && self.changes.pending.is_empty()
+    }
+}
