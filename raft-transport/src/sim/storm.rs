@@ -305,6 +305,11 @@ impl<S: StateMachine> Sim<S> {
         for id in self.ids() {
             let node = self.node_mut(id);
             node.pauses = 0;
+            if node.disk_is_damaged {
+                // What is damaged on its disk it finds out when it starts.
+                self.crash(id);
+            }
+            let node = self.node_mut(id);
             node.disk.clear_orders();
             node.disk.set_room(None);
             node.clock.set_right();
