@@ -1,7 +1,9 @@
 //! Simulated clusters: the real actors on a network, disks and clocks that one seed decides.
+pub mod checker;
 pub mod durable;
 pub mod history;
 pub mod linearizable;
+pub mod trace;
 
 mod asking;
 mod chance;
