@@ -10,6 +10,11 @@
 
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "real lines have a time and an order of their own"
+)]
 pub mod tcp;
 
 pub use raft_actor::transport::{LocalNetwork, LocalTransport};

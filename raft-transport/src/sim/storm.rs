@@ -26,8 +26,8 @@ pub(super) enum Repair {
     Restarts,
 }
 
-/// Some milliseconds, in which a slow disk is in the middle of a sync.
-const POWER_GOES_AFTER_US: u64 = 20_000;
+/// Some time in which a slow disk is in the middle of a sync.
+const POWER_GOES_AFTER_US: u64 = 60_000;
 /// Clients hurry for a short time: each of them asks as much as dozens.
 const HURRY_US_MAX: u64 = 600_000;
 
