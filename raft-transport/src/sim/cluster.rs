@@ -7,9 +7,9 @@ use std::time::Duration;
 use raft_actor::{Settings, StateMachine};
 
 use super::chance::Chance;
+use super::checker::{Situations, Violation};
 use super::clients::Request;
 use super::faults::{self, Fault, FaultKind, Faults, Tally};
-use super::judge::Violation;
 use super::workload::Workload;
 use super::world::{Setup, Sim};
 
@@ -73,12 +73,16 @@ pub struct Report {
     pub lasted: Duration,
     /// Events that happened and were checked.
     pub events: u64,
+    /// Steps of the consensus cores among them and in their wake.
+    pub steps: u64,
     /// Writes that were answered.
     pub acked_writes: u64,
     /// Reads that were answered.
     pub answered_reads: u64,
     /// What went wrong, and how often.
     pub tally: Tally,
+    /// Rare situations, and how often they came up.
+    pub situations: Situations,
     /// A number that runs have in common if and only if they were alike in every event.
     pub hash: u64,
 }
@@ -109,6 +113,9 @@ impl fmt::Display for Failure {
         Ok(())
     }
 }
+
+/// So many events before a failure are shown.
+const EVENTS_KEPT: usize = 100;
 
 /// How long the servers get to agree after the faults.
 const RECOVERY_MAX: Duration = Duration::from_secs(60);
@@ -227,10 +234,9 @@ impl<S: StateMachine> SimCluster<S> {
     /// If anything did not hold that has to.
     pub fn run(&self, seed: u64, workload: impl Workload<S> + Send) -> Result<Report, Box<Failure>> {
         let faults = self.planned(seed);
-        let (clients, lasting, traced) = (self.clients, self.lasting, self.traced);
+        let (clients, lasting) = (self.clients, self.lasting);
         let planned = faults.clone();
         self.on_a_thread(seed, workload, move |sim| {
-            sim.judge.trace_all(traced);
             sim.plan_faults(&planned);
             sim.add_clients(clients);
             sim.run_for(lasting)?;
@@ -264,8 +270,10 @@ impl<S: StateMachine> SimCluster<S> {
         script: impl FnOnce(&mut Sim<S>) -> Result<(), Violation> + Send,
     ) -> Result<Report, Box<Failure>> {
         let setup = self.setup(seed);
+        let traced = self.traced;
         let run = move || {
             let mut sim = Sim::new(setup, Box::new(workload));
+            sim.judge.trace(EVENTS_KEPT, traced.then(|| Box::new(std::io::stdout()) as _));
             for id in sim.ids() {
                 sim.start(id);
             }

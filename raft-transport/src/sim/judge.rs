@@ -1,23 +1,27 @@
 //! What is seen of the nodes, on its way to those who judge it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::hash::Hasher;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_actor::ApplyContext;
-use raft_actor::consensus::{Effect, GroupId, Input, LogIndex, LogPosition, NodeId, Raft, Role, Term};
+use raft_actor::consensus::notation::Moment;
+use raft_actor::consensus::{Effect, GroupId, Input, LogIndex, LogPosition, NodeId, Raft, Role, Term, Time};
 use raft_actor::envelope::Envelope;
 use raft_actor::log_storage::sim_disk::SimDisk;
 use raft_actor::observer::Observer;
 
+use super::checker::{Checker, Disks, Durable, Situations, Verdict, Violation};
 use super::clients::Asked;
 use super::durable::{DurableReader, RecordPlace};
-use super::hash::StableHasher;
+use super::trace::{Trace, Travel};
 
 /// Where a server's log is on its disk.
 const WAL_DIRECTORY: &str = "/data/wal";
+
+/// The one group that a host serves.
+const GROUP: GroupId = GroupId::new(1);
 
 /// Sees everything. Clones are the same judge.
 #[derive(Clone, Default)]
@@ -25,30 +29,76 @@ pub(super) struct Judge {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
 struct State {
-    now_us: u64,
+    now: Time,
     violation: Option<Violation>,
-    nodes: BTreeMap<NodeId, Seen>,
-    disks: BTreeMap<NodeId, DurableReader>,
-    hash: StableHasher,
+    /// What the running servers were after their last step.
+    seen: BTreeMap<NodeId, Seen>,
+    /// What they were before the one that they are taking.
+    before: Option<Moment>,
+    disks: DiskReaders,
+    checker: Checker,
+    trace: Trace,
+    /// The state of the machines after some entries, as the first server had it.
+    states: BTreeMap<LogIndex, (NodeId, u64)>,
     steps: u64,
 }
 
-/// A sentence that does not hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Its name.
-    pub invariant: &'static str,
-    /// Whose.
-    pub node: Option<NodeId>,
-    /// What was found instead, with the values.
-    pub what: String,
+/// What is durable on all disks.
+#[derive(Default)]
+struct DiskReaders {
+    readers: BTreeMap<NodeId, DurableReader>,
+    /// Disks that cannot be read any more, as was to be expected.
+    damaged: BTreeSet<NodeId>,
 }
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.invariant, self.what)
+impl Disks for DiskReaders {
+    fn disk(&self, node: NodeId) -> Option<&dyn Durable> {
+        self.readers.get(&node).map(|reader| reader.state(GROUP) as &dyn Durable)
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            now: Time::ZERO,
+            violation: None,
+            seen: BTreeMap::new(),
+            before: None,
+            disks: DiskReaders::default(),
+            checker: Checker::new(),
+            trace: Trace::keeping(0),
+            states: BTreeMap::new(),
+            steps: 0,
+        }
+    }
+}
+
+impl State {
+    /// The first violation counts; what comes after it may be its consequence.
+    fn rule(&mut self, verdict: Verdict) {
+        if let Err(violation) = verdict {
+            self.violation.get_or_insert(violation);
+        }
+    }
+
+    /// Takes in what has become durable on a server's disk since the last look.
+    fn follow(&mut self, node: NodeId) {
+        if self.disks.damaged.contains(&node) {
+            return;
+        }
+        let Some(reader) = self.disks.readers.get_mut(&node) else { return };
+        match reader.follow() {
+            Ok(false) => {}
+            Ok(true) => {
+                let verdict = self.checker.durable_changed(node, self.disks.readers[&node].state(GROUP));
+                self.rule(verdict);
+            }
+            Err(damage) => {
+                let what = format!("the log on the disk of n{node} cannot be read: {damage}");
+                self.rule(Err(Violation { invariant: "durable_log", node: Some(node), what }));
+            }
+        }
     }
 }
 
@@ -83,7 +133,9 @@ impl Judge {
     }
 
     pub(super) fn at(&self, now_us: u64) {
-        self.state_of_things().now_us = now_us;
+        let state = &mut *self.state_of_things();
+        state.now = Time::from_micros(now_us);
+        state.checker.at(state.now);
     }
 
     pub(super) fn violation(&self) -> Option<Violation> {
@@ -91,7 +143,7 @@ impl Judge {
     }
 
     pub(super) fn found(&self, invariant: &'static str, node: Option<NodeId>, what: String) {
-        self.state_of_things().violation.get_or_insert(Violation { invariant, node, what });
+        self.state_of_things().rule(Err(Violation { invariant, node, what }));
     }
 
     pub(super) fn observer(&self, node: NodeId) -> Arc<dyn Observer> {
@@ -99,87 +151,175 @@ impl Judge {
     }
 
     pub(super) fn running(&self) -> Vec<Seen> {
-        self.state_of_things().nodes.values().copied().collect()
+        self.state_of_things().seen.values().copied().collect()
     }
 
+    pub(super) fn steps(&self) -> u64 {
+        self.state_of_things().steps
+    }
+
+    pub(super) fn situations(&self) -> Situations {
+        self.state_of_things().checker.situations().clone()
+    }
+
+    /// A number that stands for everything that has happened.
     pub(super) fn hash(&self) -> u64 {
-        self.state_of_things().hash.finish()
+        self.state_of_things().trace.hash()
     }
 
-    pub(super) fn trace_all(&self, _traced: bool) {}
+    /// Keeps the last events, and writes all of them to `out`.
+    pub(super) fn trace(&self, kept_max: usize, out: Option<Box<dyn io::Write + Send>>) {
+        let mut trace = Trace::keeping(kept_max);
+        if let Some(out) = out {
+            trace.write_to(out);
+        }
+        self.state_of_things().trace = trace;
+    }
 
     pub(super) fn last_events(&self) -> Vec<String> {
-        Vec::new()
+        self.state_of_things().trace.latest().collect()
+    }
+
+    /// Something happened that is no step of a core.
+    pub(super) fn note(&self, node: Option<NodeId>, what: &'static str, number: u64) {
+        let state = &mut *self.state_of_things();
+        state.trace.note(state.now, node, what, number);
     }
 
     pub(super) fn joins(&self, node: NodeId, disk: &SimDisk) {
         let reader = DurableReader::new(disk.clone(), WAL_DIRECTORY);
-        self.state_of_things().disks.insert(node, reader);
+        self.state_of_things().disks.readers.insert(node, reader);
     }
 
-    pub(super) fn starts(&self, _node: NodeId) {}
+    pub(super) fn starts(&self, node: NodeId, run: u64) {
+        self.note(Some(node), "starts", run);
+    }
 
+    /// What its disk holds is looked at once more: nobody writes to it now.
     pub(super) fn crashes(&self, node: NodeId) {
-        self.state_of_things().nodes.remove(&node);
+        self.note(Some(node), "crashes", 0);
+        let state = &mut *self.state_of_things();
+        state.follow(node);
+        state.checker.crashed(node);
+        state.seen.remove(&node);
     }
 
-    pub(super) fn lost_power(&self, _node: NodeId) {}
+    pub(super) fn wiped(&self, node: NodeId) {
+        self.note(Some(node), "has an empty disk", 0);
+        let state = &mut *self.state_of_things();
+        state.checker.wiped(node);
+        state.follow(node);
+    }
 
-    pub(super) fn wiped(&self, _node: NodeId) {}
+    /// A bit of this disk was flipped: nobody need be able to read it.
+    pub(super) fn damaged(&self, node: NodeId) {
+        self.note(Some(node), "has a damaged disk", 0);
+        self.state_of_things().disks.damaged.insert(node);
+    }
 
     pub(super) fn earlier_records(&self, node: NodeId) -> Vec<RecordPlace> {
         let state = &mut *self.state_of_things();
-        let Some(disk) = state.disks.get_mut(&node) else { return Vec::new() };
-        // What cannot be read is found out elsewhere.
-        disk.follow().map(|_| disk.earlier_records()).unwrap_or_default()
+        state.follow(node);
+        state.disks.readers.get(&node).map(DurableReader::earlier_records).unwrap_or_default()
     }
 
-    pub(super) fn leaves(&self, _envelope: &Envelope) {}
+    pub(super) fn leaves(&self, envelope: &Envelope) {
+        let state = &mut *self.state_of_things();
+        state.follow(envelope.from);
+        let verdict = state.checker.leaves(envelope, &state.disks);
+        state.rule(verdict);
+        state.trace.travels(state.now, Travel::Leaves, envelope);
+    }
 
-    pub(super) fn arrives(&self, _envelope: &Envelope) {}
+    pub(super) fn arrives(&self, envelope: &Envelope) {
+        let state = &mut *self.state_of_things();
+        state.trace.travels(state.now, Travel::Arrives, envelope);
+    }
+
+    pub(super) fn is_lost(&self, envelope: &Envelope) {
+        let state = &mut *self.state_of_things();
+        state.trace.travels(state.now, Travel::IsLost, envelope);
+    }
 
     pub(super) fn called(&self, _request: u64, _at_us: u64, _asked: Asked) {}
 
     pub(super) fn returned(&self, _request: u64, _at_us: u64, _index: Option<LogIndex>, _is_failed: bool) {}
 
-    pub(super) fn applied(&self, _node: NodeId, ctx: &ApplyContext<'_>, _request: u64, response: u64) {
-        let mut state = self.state_of_things();
-        state.hash.write_u64(LogPosition::new(ctx.term(), ctx.index()).index.get());
-        state.hash.write_u64(response);
+    pub(super) fn applied(&self, node: NodeId, ctx: &ApplyContext<'_>, request: u64, response: u64) {
+        let state = &mut *self.state_of_things();
+        let position = LogPosition::new(ctx.term(), ctx.index());
+        let verdict = state.checker.applied(node, position, request, response);
+        state.rule(verdict);
+        state.trace.applies(state.now, node, position, response);
     }
 
-    pub(super) fn state(&self, _node: NodeId, _index: LogIndex, _fingerprint: u64) {}
+    /// The whole state of a machine after the entry at `index`, as a number.
+    pub(super) fn state(&self, node: NodeId, index: LogIndex, fingerprint: u64) {
+        let state = &mut *self.state_of_things();
+        let (first, known) = *state.states.entry(index).or_insert((node, fingerprint));
+        if known != fingerprint {
+            let what = format!(
+                "after entry {index} the state machines of n{first} and n{node} are saved as different bytes: apply must \
+                 depend on the state and the command alone. If the states are equal and only their order differs, as that \
+                 of a HashMap does, use a BTreeMap, or switch compare_states off"
+            );
+            state.rule(Err(Violation { invariant: "equal_states", node: Some(node), what }));
+        }
+    }
 
     pub(super) fn cannot_save(&self, node: NodeId, error: &io::Error) {
         self.found("snapshot", Some(node), format!("the state of n{node} cannot be saved: {error}"));
     }
 
-    pub(super) fn finish(&self) -> Result<(), Violation> {
-        self.violation().map_or(Ok(()), Err)
+    /// Everything is looked at once more, from scratch.
+    pub(super) fn finish(&self) -> Verdict {
+        let state = &mut *self.state_of_things();
+        for (node, reader) in &mut state.disks.readers {
+            if state.disks.damaged.contains(node) {
+                continue;
+            }
+            if let Err(damage) = reader.check() {
+                let what = format!("the log on the disk of n{node}: {damage}");
+                return Err(Violation { invariant: "durable_log", node: Some(*node), what });
+            }
+        }
+        let verdict = state.checker.recheck(&state.disks);
+        state.rule(verdict);
+        state.violation.clone().map_or(Ok(()), Err)
     }
 }
 
+/// Looks on at one server.
 struct Eye {
     judge: Judge,
     node: NodeId,
 }
 
 impl Observer for Eye {
-    fn before(&self, _: GroupId, _raft: &Raft, _input: &Input) {}
+    fn before(&self, _: GroupId, raft: &Raft, input: &Input) {
+        let state = &mut *self.judge.state_of_things();
+        state.follow(self.node);
+        if !state.checker.is_running(self.node)
+            && let Some(reader) = state.disks.readers.get(&self.node)
+        {
+            let verdict = state.checker.started(self.node, raft, reader.state(GROUP));
+            state.rule(verdict);
+        }
+        state.checker.before(self.node, input);
+        state.before = Some(Moment::from(raft));
+    }
 
     fn after(&self, _: GroupId, raft: &Raft, effects: &[Effect]) {
         let state = &mut *self.judge.state_of_things();
-        let seen = Seen {
-            node: self.node,
-            role: raft.role(),
-            term: raft.term(),
-            commit: raft.commit(),
-            applied: raft.applied(),
-            last: raft.log().last().index,
-        };
-        state.nodes.insert(self.node, seen);
+        let verdict = state.checker.after(self.node, raft, effects, &state.disks);
+        state.rule(verdict);
+        let after = Moment::from(raft);
+        if let Some(before) = state.before.take() {
+            state.trace.step(state.now, before, after, effects);
+        }
+        let Moment { role, term, commit, .. } = after;
+        let (applied, last) = (raft.applied(), raft.log().last().index);
+        state.seen.insert(self.node, Seen { node: self.node, role, term, commit, applied, last });
         state.steps += 1;
-        let numbers = [self.node.get(), state.now_us, seen.term.get(), seen.commit.get(), effects.len() as u64];
-        numbers.into_iter().for_each(|number| state.hash.write_u64(number));
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use raft_actor::consensus::NodeId;
 use raft_actor::{LogPosition, Membership, MembershipError, StateMachine};
 
+use super::checker::Violation;
 use super::faults::FaultKind;
-use super::judge::Violation;
 use super::world::Sim;
 
 /// No membership has fewer voters than this: one of them may have lost its disk.
@@ -90,8 +90,8 @@ impl<S: StateMachine> Sim<S> {
         }
     }
 
-    /// Any membership that can bear to lose a server.
-    pub(super) fn change_by_chance(&mut self, who: u64, how: u64) {
+    /// Asks a server for any membership that can bear to lose a server.
+    pub(super) fn change_by_chance(&mut self, asked: NodeId, how: u64) {
         let sound = self.sound();
         if sound.len() < VOTERS_MIN {
             return;
@@ -103,8 +103,7 @@ impl<S: StateMachine> Sim<S> {
         let rest = order.split_off(count.min(order.len()));
         let learners = rest.into_iter().filter(|id| how >> (8 + id.get() % 32) & 1 == 1);
         let membership = self.membership(order, learners);
-        let node = NodeId::from(who % self.nodes.len() as u64 + 1);
-        self.change_membership(self.leader().filter(|_| who.is_multiple_of(2)).unwrap_or(node), membership);
+        self.change_membership(asked, membership);
     }
 
     fn membership(

@@ -26,10 +26,11 @@ mod workload;
 mod world;
 
 pub use chance::Chance;
+pub use checker::{Situations, Violation};
 pub use clients::{Outcome, Request};
 pub use cluster::{Failure, Report, SimCluster};
 pub use faults::{Fault, FaultFamily, FaultKind, Faults, Tally, UnknownFault};
-pub use judge::{Seen, Violation};
+pub use judge::Seen;
 pub use script::Ticket;
 pub use workload::{Call, Return, Workload};
 pub use world::Sim;

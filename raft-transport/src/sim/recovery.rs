@@ -5,8 +5,8 @@ use std::time::Duration;
 use raft_actor::StateMachine;
 use raft_actor::consensus::NodeId;
 
+use super::checker::Violation;
 use super::cluster::Report;
-use super::judge::Violation;
 use super::world::Sim;
 
 impl<S: StateMachine> Sim<S> {
@@ -82,6 +82,8 @@ impl<S: StateMachine> Sim<S> {
             acked_writes: self.acked_writes,
             answered_reads: self.answered_reads,
             tally,
+            steps: self.judge.steps(),
+            situations: self.judge.situations(),
             hash: self.judge.hash(),
         }
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use raft_actor::StateMachine;
 use raft_actor::consensus::NodeId;
 
+use super::checker::Violation;
 use super::clients::{Outcome, Request, Told};
-use super::judge::{Seen, Violation};
+use super::judge::Seen;
 use super::world::Sim;
 
 /// A request of a script.

@@ -58,6 +58,7 @@ impl<S: StateMachine> Sim<S> {
         let machine = Watched::new((self.setup.machine)(), id, self.judge.clone(), self.setup.saves_alike);
         let node = &mut self.nodes[place(id)];
         node.run += 1;
+        let run = node.run;
         let builder = RaftHost::builder()
             .node(id)
             .cluster("simulated")
@@ -72,7 +73,7 @@ impl<S: StateMachine> Sim<S> {
             .placement(Placement::current_thread())
             .seed(seed);
         let builder = if joins { builder.join() } else { builder };
-        self.judge.starts(id);
+        self.judge.starts(id, run);
         node.process = Some(Process::new(builder, machine));
         // Everybody who is there, on both sides: connections of an earlier run are gone.
         for other in self.ids() {
@@ -96,16 +97,16 @@ impl<S: StateMachine> Sim<S> {
     pub fn crash_machine(&mut self, node: impl Into<NodeId>) {
         let id = node.into();
         self.node(id).disk.crash_machine();
+        self.judge.note(Some(id), "loses its power", 0);
         self.end_process(id, false);
-        self.judge.lost_power(id);
     }
 
     /// The server comes back with an empty disk, when it is started again.
     pub fn wipe(&mut self, node: impl Into<NodeId>) {
         let id = node.into();
         self.node_mut(id).is_wiped = true;
-        self.node(id).disk.wipe();
         self.end_process(id, true);
+        self.node(id).disk.wipe();
         self.judge.wiped(id);
         // With the connections goes what was on them.
         self.schedule.retain(|event| match event {
@@ -114,17 +115,21 @@ impl<S: StateMachine> Sim<S> {
         });
     }
 
-    /// Flips a bit of a record that was durable before the last one was. Returns whether there is one.
+    /// The process dies, and when nobody looks a bit flips in a record that was durable before the last one was.
+    /// Returns whether there is such a record.
     pub(super) fn flip_a_bit(&mut self, id: NodeId, which: u64, bit: u64) -> bool {
         let records = self.judge.earlier_records(id);
         if records.is_empty() {
             return false;
         }
+        self.crash(id);
         let record = &records[(which % records.len() as u64) as usize];
         let offset = record.offset + bit / 8 % record.length;
+        self.judge.damaged(id);
         let node = self.node_mut(id);
         node.disk_is_damaged |= node.disk.flip_bit(&record.path, offset, (bit % 8) as u8);
-        node.disk_is_damaged
+        self.plan_start(id);
+        true
     }
 
     pub(super) fn handle(&self, id: NodeId) -> Option<Handle<S>> {

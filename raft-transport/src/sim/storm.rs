@@ -20,6 +20,8 @@ pub(super) enum Repair {
     Room(NodeId),
     Rate(NodeId),
     Hurry,
+    /// First the one, then the other.
+    Both(Box<(Self, Self)>),
     /// The power goes.
     Power(NodeId),
     /// The storm goes on: another fault of the kind follows until its time is over.
@@ -122,7 +124,8 @@ impl<S: StateMachine> Sim<S> {
                 Some(Repair::Rate(victim))
             }
             FaultKind::MembershipChange => {
-                self.change_by_chance(more, how);
+                let any = NodeId::from(more % self.nodes.len() as u64 + 1);
+                self.change_by_chance(if more.is_multiple_of(2) { victim } else { any }, how);
                 None
             }
         }
@@ -152,7 +155,26 @@ impl<S: StateMachine> Sim<S> {
         }
         self.tally.count(fault.kind);
         links.iter().for_each(|link| self.network.cut(*link));
-        Some(Repair::Links(links))
+        let repair = Repair::Links(links);
+        if fault.kind != FaultKind::LeaderIsolation {
+            return Some(repair);
+        }
+        Some(self.hurt_further(fault, victim, repair))
+    }
+
+    /// What a leader begins while it is cut off will have to be undone: a change of the membership; writes that
+    /// its disk is still busy with when others lead already.
+    fn hurt_further(&mut self, fault: &Fault, leader: NodeId, repair: Repair) -> Repair {
+        let [_, how, more] = fault.dice;
+        if self.setup.members_change && how & 1 == 1 {
+            self.change_by_chance(leader, more);
+        }
+        if how & 2 == 2 {
+            return repair;
+        }
+        let max_us = 200_000 + more % 1_500_000;
+        self.node(leader).clock.set_sync(Pace { min_us: max_us / 2, max_us });
+        Repair::Both(Box::new((repair, Repair::Sync(leader))))
     }
 
     fn strike_process(&mut self, fault: &Fault, victim: NodeId) -> Option<Repair> {
@@ -263,6 +285,10 @@ impl<S: StateMachine> Sim<S> {
                     self.resume(id);
                 }
             }
+            Repair::Both(both) => {
+                self.repair(both.0);
+                self.repair(both.1);
+            }
             Repair::Sync(id) => self.node(id).clock.set_sync(SYNC),
             Repair::Apply(id) => self.node(id).clock.set_apply(Pace::INSTANT),
             Repair::Room(id) => self.node(id).disk.set_room(None),
@@ -305,11 +331,6 @@ impl<S: StateMachine> Sim<S> {
         for id in self.ids() {
             let node = self.node_mut(id);
             node.pauses = 0;
-            if node.disk_is_damaged {
-                // What is damaged on its disk it finds out when it starts.
-                self.crash(id);
-            }
-            let node = self.node_mut(id);
             node.disk.clear_orders();
             node.disk.set_room(None);
             node.clock.set_right();

@@ -11,9 +11,10 @@ use raft_actor::transport::{Credit, Hello, Refusal};
 use raft_actor::{Settings, StateMachine};
 
 use super::chance::Chance;
+use super::checker::Violation;
 use super::clients::Clients;
 use super::faults::{Fault, FaultKind, Noise, Tally};
-use super::judge::{Judge, Violation};
+use super::judge::Judge;
 use super::members::Changes;
 use super::network::{Link, Network, Outgoing};
 use super::process::Process;
@@ -266,8 +267,14 @@ impl<S: StateMachine> Sim<S> {
                     return;
                 }
             }
-            Event::Break(fault) => self.break_by(fault),
-            Event::Mend(fault) => self.mend_from(fault),
+            Event::Break(fault) => {
+                self.judge.note(None, fault.kind.name(), fault.number as u64);
+                self.break_by(fault);
+            }
+            Event::Mend(fault) => {
+                self.judge.note(None, "mended", fault.number as u64);
+                self.mend_from(fault);
+            }
         }
         self.events += 1;
     }
@@ -346,10 +353,12 @@ impl<S: StateMachine> Sim<S> {
         let number = self.sent;
         if self.network.is_cut((envelope.from, envelope.to)) {
             self.tally.messages_cut += 1;
+            self.judge.is_lost(&envelope);
             return;
         }
         if self.chance.happens(self.noise.loss) {
             self.tally.count(FaultKind::Loss);
+            self.judge.is_lost(&envelope);
             return;
         }
         if self.chance.happens(self.noise.repetition) {
