@@ -102,6 +102,12 @@ impl ApplyContext<'_> {
         Self { position, _scope: std::marker::PhantomData }
     }
 
+    /// What a machine is told with the entry at `position`: to apply a command to a machine that is in no cluster.
+    #[cfg(feature = "sim")]
+    pub const fn at(position: LogPosition) -> Self {
+        Self::new(position)
+    }
+
     /// The index of the command in the log: unique, and growing from command to command.
     pub const fn index(&self) -> LogIndex {
         self.position.index

@@ -1,6 +1,9 @@
 //! A hash that is the same on every machine and in every build.
 
 use std::hash::Hasher;
+use std::io::{self, Write};
+
+use serde::Serialize;
 
 const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -33,4 +36,27 @@ impl Hasher for StableHasher {
     fn write_u64(&mut self, word: u64) {
         self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(PRIME);
     }
+}
+
+/// What is written becomes part of the number.
+#[derive(Debug, Default)]
+pub(super) struct HashWriter(pub(super) StableHasher);
+
+impl Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A number that equal values have in common.
+pub(super) fn number_of(value: &impl Serialize) -> u64 {
+    let mut hasher = HashWriter::default();
+    // What cannot be encoded is its owner's to find out.
+    let _ = rmp_serde::encode::write(&mut hasher, value);
+    hasher.0.finish()
 }

@@ -7,7 +7,7 @@ use raft_actor::consensus::{LogIndex, NodeId};
 use raft_actor::{ApplyContext, Snapshot, StateMachine};
 use serde::{Deserialize, Serialize};
 
-use super::hash::StableHasher;
+use super::hash::{HashWriter, number_of};
 use super::judge::Judge;
 
 /// A command of the user's machine with the number of the request that it belongs to.
@@ -45,22 +45,9 @@ impl<S: StateMachine> Watched<S> {
 
     /// A number that equal states have in common.
     fn fingerprint(&self) -> io::Result<u64> {
-        let mut hasher = HashWriter(StableHasher::default());
+        let mut hasher = HashWriter::default();
         S::save(self.machine.freeze(), &mut hasher)?;
         Ok(hasher.0.finish())
-    }
-}
-
-struct HashWriter(StableHasher);
-
-impl Write for HashWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -73,10 +60,7 @@ impl<S: StateMachine> StateMachine for Watched<S> {
     fn apply(&mut self, ctx: &mut ApplyContext<'_>, Tagged { request, command }: Self::Command) -> Self::Response {
         let value = self.machine.apply(ctx, command);
         self.applied = ctx.index();
-        let mut hasher = HashWriter(StableHasher::default());
-        // What cannot be encoded is the caller's to find out.
-        let _ = rmp_serde::encode::write(&mut hasher, &value);
-        self.judge.applied(self.node, ctx, request, hasher.0.finish());
+        self.judge.applied(self.node, ctx, request, number_of(&value));
         if self.saves_alike && self.applied.get().is_multiple_of(LOOK_EVERY) {
             match self.fingerprint() {
                 Ok(state) => self.judge.state(self.node, self.applied, state),

@@ -3,6 +3,8 @@ pub mod checker;
 pub mod durable;
 pub mod history;
 pub mod linearizable;
+pub mod oracle;
+pub mod replay;
 pub mod trace;
 
 mod asking;

@@ -1,0 +1,162 @@
+//! Whether answers are true, whatever the machine: it is given the same log once more, in a cluster of none.
+//!
+//! The [oracle](super::oracle) knows which state each answer claims to come from; here that state is made again, on one
+//! machine that never crashes and is handed each command once. Every response has to be the one that the
+//! servers gave, every read has to be answered alike.
+
+use std::collections::BTreeMap;
+
+use raft_actor::consensus::LogIndex;
+use raft_actor::{ApplyContext, StateMachine};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::checker::{Verdict, Violation};
+use super::clients::Request;
+use super::hash::number_of;
+use super::oracle::{Applied, Oracle};
+
+#[cfg(test)]
+mod tests;
+
+/// A machine that is given what the [`Oracle`] says is the log.
+#[derive(Debug)]
+pub struct Replay<S: StateMachine> {
+    fresh: fn() -> S,
+    machine: S,
+    /// The last command that the machine has been given.
+    applied: LogIndex,
+    /// Whether a fresh machine begins at the beginning.
+    is_possible: bool,
+    /// Commands and queries by request, encoded as they travel. A command is needed as long as the log.
+    asked: BTreeMap<u64, Vec<u8>>,
+    /// Reads of states that the machine had left behind, by the state.
+    late: BTreeMap<LogIndex, Vec<Answered>>,
+}
+
+#[derive(Debug)]
+struct Answered {
+    request: u64,
+    query: Vec<u8>,
+    answer: u64,
+}
+
+impl<S: StateMachine> Replay<S> {
+    /// A replay on machines that `fresh` makes. One that comes with a state (because it lives on a disk) cannot be
+    /// given the log from its beginning: then nothing is checked.
+    pub fn new(fresh: fn() -> S) -> Self {
+        let machine = fresh();
+        let is_possible = machine.durable_through().is_none_or(|index| index == LogIndex::ZERO);
+        let (asked, late) = (BTreeMap::new(), BTreeMap::new());
+        Self { fresh, machine, applied: LogIndex::ZERO, is_possible, asked, late }
+    }
+
+    /// A client asks for this.
+    pub fn called(&mut self, request: u64, what: &Request<S::Command, S::Query>) {
+        let bytes = match what {
+            Request::Write(command) => encode(command),
+            Request::Read(query) | Request::ReadLocal(query) => encode(query),
+        };
+        // What cannot be encoded cannot travel, and will not be in the log.
+        if let Some(bytes) = bytes {
+            self.asked.insert(request, bytes);
+        }
+    }
+
+    /// Gives the machine what has been applied since the last time.
+    ///
+    /// # Errors
+    /// If its response is another one.
+    pub fn follow(&mut self, oracle: &Oracle) -> Verdict {
+        if !self.is_possible {
+            return Ok(());
+        }
+        for applied in oracle.commands_after(self.applied) {
+            let response = give(&mut self.machine, &self.asked, applied);
+            self.applied = applied.position.index;
+            if response != applied.response {
+                let Applied { request, position, response: told, .. } = applied;
+                let what = format!(
+                    "the response to request {request} at {position} is {told:x}; \
+                     a fresh machine that is given the same log responds {response:x}"
+                );
+                return Err(Violation { invariant: "response_of_a_replay", node: None, what });
+            }
+        }
+        Ok(())
+    }
+
+    /// A client gets this answer to its query, from the state whose last command stands at `index`. That state
+    /// must have been [followed](Self::follow).
+    ///
+    /// # Errors
+    /// If the machine, in that state, answers otherwise. Of a state that it has left behind that is known in
+    /// [`finish`](Self::finish) only.
+    pub fn answered(&mut self, request: u64, index: LogIndex, answer: &S::Answer) -> Verdict {
+        let Some(query) = self.asked.remove(&request).filter(|_| self.is_possible) else { return Ok(()) };
+        let answered = Answered { request, query, answer: number_of(answer) };
+        if index == self.applied {
+            return answered.compare(&self.machine, index);
+        }
+        self.late.entry(index).or_default().push(answered);
+        Ok(())
+    }
+
+    /// A client gets no answer. What may still happen is kept in mind: a write whose outcome is unknown.
+    pub fn unanswered(&mut self, request: u64, may_still_happen: bool) {
+        if !may_still_happen {
+            self.asked.remove(&request);
+        }
+    }
+
+    /// Looks at the answers that came from states of the past, on one more machine.
+    ///
+    /// # Errors
+    /// If it answers otherwise.
+    pub fn finish(&self, oracle: &Oracle) -> Verdict {
+        let Some((last, _)) = self.late.last_key_value() else { return Ok(()) };
+        let mut machine = (self.fresh)();
+        self.compare_at(LogIndex::ZERO, &machine)?;
+        for applied in oracle.commands_after(LogIndex::ZERO).take_while(|applied| applied.position.index <= *last) {
+            give(&mut machine, &self.asked, applied);
+            self.compare_at(applied.position.index, &machine)?;
+        }
+        Ok(())
+    }
+
+    fn compare_at(&self, index: LogIndex, machine: &S) -> Verdict {
+        self.late.get(&index).into_iter().flatten().try_for_each(|answered| answered.compare(machine, index))
+    }
+}
+
+impl Answered {
+    fn compare<S: StateMachine>(&self, machine: &S, index: LogIndex) -> Verdict {
+        let Self { request, query, answer: told } = self;
+        // One that was answered where it was asked need not be able to travel.
+        let Some(query) = decode(query) else { return Ok(()) };
+        let answer = number_of(&machine.query(query));
+        if answer == *told {
+            return Ok(());
+        }
+        let what = format!(
+            "the answer to request {request} is {told:x} and claims to be that of the state at {index}; \
+             a fresh machine that is given the log through there answers {answer:x}"
+        );
+        Err(Violation { invariant: "answer_of_a_replay", node: None, what })
+    }
+}
+
+/// Gives a machine the next command. Returns the number of its response.
+fn give<S: StateMachine>(machine: &mut S, asked: &BTreeMap<u64, Vec<u8>>, next: &Applied) -> u64 {
+    let command = asked.get(&next.request).expect("the oracle lets nothing into the log that nobody asked for");
+    let command = decode(command).expect("it was applied, so it can be decoded");
+    number_of(&machine.apply(&mut ApplyContext::at(next.position), command))
+}
+
+fn encode(value: &impl Serialize) -> Option<Vec<u8>> {
+    rmp_serde::to_vec_named(value).ok()
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    rmp_serde::from_slice(bytes).ok()
+}
