@@ -192,6 +192,33 @@ async fn a_removed_node_runs_on_and_says_that_it_is_out() {
     cluster.shutdown().await;
 }
 
+/// What a node says that is refused because its disk was wiped.
+#[tokio::test]
+async fn a_wiped_node_is_a_member_again_after_it_was_removed_and_added() {
+    let place = tempfile::tempdir().expect("a directory");
+    let cluster = LocalCluster::<Counter>::builder(3).data_dir(place.path()).start(Counter::default);
+    let mut cluster = cluster.await.expect("starts");
+    cluster.join(4).await.expect("starts");
+    let all = membership(&[1, 2, 3, 4], &[]);
+    patient(cluster.node(1)).change_membership(all.clone()).await.expect("it is there");
+    cluster.stop(4).await;
+    std::fs::remove_dir_all(place.path().join("4")).expect("it was there");
+    cluster.join(4).await.expect("starts with nothing");
+    let admin = patient(cluster.node(1));
+    let hasty = admin.with_timeout(Duration::from_millis(200)).change_membership(all.clone()).await;
+    hasty.expect("nothing changes by that");
+    assert_eq!(cluster.node(4).status().last_log_index.get(), 0, "nobody talks to it");
+
+    admin.change_membership(membership(&[1, 2, 3], &[])).await.expect("three of four run");
+    admin.change_membership(all).await.expect("it catches up with its new disk");
+    let leader = cluster.leader().await.status().node_id;
+    let other = (1..=3).map(NodeId::from).find(|id| *id != leader).expect("there are three");
+    cluster.stop(other).await;
+    let written = cluster.node(4).with_timeout(PATIENCE).write(1).await;
+    assert_eq!(written.expect("three of four are a majority, it among them"), 1);
+    cluster.shutdown().await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_is_refused_with_its_reason_wherever_it_is_asked_for() {
     let cluster = cluster(3).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use raft_actor::consensus::Settings;
 use raft_actor::transport::Transport;
-use raft_actor::{ApplyContext, RaftHandle, RaftHost, StateMachine};
+use raft_actor::{ApplyContext, Membership, RaftHandle, RaftHost, StateMachine, Status};
 use raft_transport::{Count, Tcp, TcpCounters};
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,38 @@ async fn the_others_go_on_when_the_leader_is_gone() {
         let sum = raft.read(()).await.unwrap();
         assert!((applied..=applied + unknown).contains(&sum), "{sum} of {applied} and perhaps {unknown}");
     }
+    for (raft, _) in hosts.values() {
+        raft.shutdown().await;
+    }
+}
+
+/// Addresses travel with the configuration: neither were the founders started with the address of the new host, nor it
+/// with theirs.
+#[actix_rt::test]
+async fn a_host_joins_whose_address_is_known_from_the_configuration_only() {
+    let mut hosts = start_three().await;
+    let tcp = Tcp::bind("127.0.0.1:0").unwrap();
+    let (address, counters) = (tcp.address(), tcp.counters());
+    let builder = RaftHost::builder().node(4).cluster("sum").in_memory().transport(tcp).join();
+    let settings = Settings { election_timeout_ms_min: 500, heartbeat_ms: 50, ..Settings::default() };
+    hosts.insert(4, (builder.settings(settings).start(Sum::default()).await.unwrap(), counters));
+
+    let patience = std::time::Duration::from_secs(60);
+    hosts[&1].0.write(1).await.unwrap();
+    let admin = hosts[&2].0.admin().with_timeout(patience);
+    admin.change_membership(Membership::of_voters([1, 2, 3, 4]).address(4, address)).await.unwrap();
+    let joined = hosts[&4].0.with_timeout(patience);
+    assert_eq!(joined.write(1).await.unwrap(), 2);
+
+    // It can also stay alone with one other: then each of them needs to know where the other one is.
+    admin.change_membership(Membership::of_voters([3, 4])).await.unwrap();
+    for gone in [1, 2] {
+        hosts.remove(&gone).unwrap().0.shutdown().await;
+    }
+    let is_led = |status: &Status| status.leader_id.is_some_and(|leader| [3, 4].contains(&leader.get()));
+    joined.watch().wait_for(is_led).await.unwrap();
+    assert_eq!(joined.write(1).await.unwrap(), 3);
+    assert_eq!(hosts[&3].0.with_timeout(patience).read(()).await.unwrap(), 3);
     for (raft, _) in hosts.values() {
         raft.shutdown().await;
     }

@@ -136,8 +136,8 @@ impl Log {
         self.configurations_from(commit).flat_map(Configuration::members).collect()
     }
 
-    /// The configurations from `from` through `through`, in order.
-    pub(crate) fn configurations(
+    /// The configurations from `from` through `through` and where they stand, in order.
+    pub fn configurations(
         &self,
         from: LogIndex,
         through: LogIndex,

@@ -15,7 +15,7 @@ use super::NodeThread;
 use super::inbound::HostInbound;
 use crate::handle::{HostControl, StopReason};
 use crate::log_storage::{CloseLog, LogStorageActor};
-use crate::node::{GroupStopped, RaftNode, StopNode};
+use crate::node::{GroupStopped, MembersChanged, RaftNode, StopNode};
 use crate::transport::Outbound;
 
 /// How long a thread gets to end before it is left behind; only user code that never returns takes that long.
@@ -75,6 +75,14 @@ impl Handler<GroupStopped> for HostActor {
         {
             self.wind_down(outbound, ctx);
         }
+    }
+}
+
+impl Handler<MembersChanged> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, changed: MembersChanged, _: &mut Context<Self>) {
+        self.inbound.gate.follow(changed);
     }
 }
 

@@ -5,14 +5,19 @@
 //! forgotten what it voted for and which entries it acknowledged. At the
 //! founding of a cluster nobody can know anybody; a founder therefore neither
 //! votes nor campaigns before every other founder has recorded its directory.
+//!
+//! Only the directories of members are remembered: nobody counts the votes of
+//! others. So a node whose disk was wiped is let in after it was removed, and
+//! has its new directory recorded when it is added again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use raft_consensus::NodeId;
+use raft_consensus::{LogIndex, NodeId};
 
 use crate::log_storage::{DataDirectory, Identity, LogError};
-use crate::transport::{Hello, Incarnation, Refusal};
+use crate::node::MembersChanged;
+use crate::transport::{DirectoryId, Hello, Incarnation, Refusal};
 
 /// Most other hosts whose directories are remembered.
 const PEERS_MAX: usize = 1024;
@@ -31,9 +36,17 @@ struct State {
     /// Nothing can be recorded any more.
     closed: bool,
     confirmed_by: BTreeSet<NodeId>,
+    /// Who belongs to a configuration that counts or may yet count; `None` as long as nobody has said so.
+    members: Option<BTreeSet<NodeId>>,
+    /// The directories of those that were let in and are no members.
+    guests: BTreeMap<NodeId, DirectoryId>,
 }
 
 impl State {
+    fn is_member(&self, node: NodeId) -> bool {
+        self.members.as_ref().is_none_or(|members| members.contains(&node))
+    }
+
     fn store(&mut self) -> Result<(), LogError> {
         self.directory.as_mut().map_or(Ok(()), |directory| directory.store(&self.identity))
     }
@@ -46,8 +59,15 @@ impl Gate {
         identity: Identity,
         directory: Option<DataDirectory>,
     ) -> Self {
-        let state = Mutex::new(State { identity, directory, closed: false, confirmed_by: BTreeSet::new() });
-        Self { hello, founders, state }
+        let state = State {
+            identity,
+            directory,
+            closed: false,
+            confirmed_by: BTreeSet::new(),
+            members: None,
+            guests: BTreeMap::new(),
+        };
+        Self { hello, founders, state: Mutex::new(state) }
     }
 
     pub(crate) fn hello(&self) -> &Hello {
@@ -59,7 +79,8 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the one who introduces itself may talk to us. Its directory is on disk when this returns `Ok`.
+    /// Whether the one who introduces itself may talk to us. If it is a member, its directory is on disk when this
+    /// returns `Ok`.
     pub(crate) fn admit(&self, other: &Hello) -> Result<(), Refusal> {
         let ours = &self.hello;
         if other.cluster != ours.cluster {
@@ -76,7 +97,11 @@ impl Gate {
         match state.identity.peers.get(&other.node) {
             Some(known) if *known == other.directory => Ok(()),
             Some(known) => Err(Refusal::Wiped { node: other.node, known: *known }),
-            None if state.closed || state.identity.peers.len() >= PEERS_MAX => Err(Refusal::Busy),
+            None if state.closed || state.identity.peers.len() + state.guests.len() >= PEERS_MAX => Err(Refusal::Busy),
+            None if !state.is_member(other.node) => {
+                state.guests.insert(other.node, other.directory);
+                Ok(())
+            }
             None => {
                 state.identity.peers.insert(other.node, other.directory);
                 state.store().map_err(|error| {
@@ -85,6 +110,32 @@ impl Gate {
                     Refusal::Busy
                 })
             }
+        }
+    }
+
+    /// The last committed configuration that it was told of, in this run of the host or an earlier one.
+    pub(crate) fn configured(&self) -> LogIndex {
+        self.state().identity.configured
+    }
+
+    /// Other hosts are members now.
+    pub(crate) fn follow(&self, MembersChanged { committed, left, members }: MembersChanged) {
+        let mut state = self.state();
+        let State { identity, guests, .. } = &mut *state;
+        let before = identity.clone();
+        identity.peers.retain(|peer, _| !left.contains(peer));
+        identity.configured = identity.configured.max(committed);
+        for (guest, directory) in guests.extract_if(.., |guest, _| members.contains(guest)) {
+            identity.peers.entry(guest).or_insert(directory);
+        }
+        let is_news = *identity != before;
+        state.members = Some(members);
+        if is_news
+            && !state.closed
+            && let Err(error) = state.store()
+        {
+            // In memory it counts; after a restart the same is found out again.
+            tracing::error!(%error, node = %self.hello.node, "cannot record who the members are");
         }
     }
 

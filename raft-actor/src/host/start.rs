@@ -17,7 +17,7 @@ use super::{NodeThread, Placement, StartError, threads};
 use crate::clock::Clock;
 use crate::handle::{Gateway, HandleParts, NodeFace, Queue, QueueLimits, RaftHandle, Status, Subscriptions};
 use crate::log_storage::{LogCache, LogClient, LogStorageActor};
-use crate::node::{Front, Machine, NodeParts, RaftNode, SuffrageGranted, Timer};
+use crate::node::{Front, Machine, MembersChanged, NodeParts, Peers, RaftNode, SuffrageGranted, Timer};
 use crate::observer::Observer;
 use crate::replication::StreamContext;
 use crate::state_machine::{Feedback, StateMachine, StateMachineActor};
@@ -121,6 +121,10 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     let cluster: Arc<str> = cluster.into();
     let founders = if join { Default::default() } else { peers.keys().copied().collect() };
     let gate = Gate::new(hello.clone(), founders, identity, directory);
+    let configured = gate.configured();
+    // Which of its configurations are committed will be seen; so far all of them may count.
+    let members = recovered.log.members_from(LogIndex::ZERO);
+    gate.follow(MembersChanged { committed: configured, left: Default::default(), members });
     let inbound = Arc::new(HostInbound::new(gate, clock.clone()));
     let outbound = listen(transport, hello, Arc::clone(&inbound) as Arc<dyn Inbound>)?;
     // What the operator says now comes last and wins over what the log remembers: hosts move while they are down.
@@ -191,8 +195,9 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
                 machine,
                 front,
                 timer,
-                host: host.recipient(),
-                addresses: peers,
+                host: host.clone().recipient(),
+                members: host.recipient(),
+                peers: Peers::new(peers, configured),
                 run: kit.seed,
             })
         });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use raft_consensus::NodeId;
+use raft_consensus::{LogIndex, NodeId};
 use serde::{Deserialize, Serialize};
 
 use super::LogError;
@@ -23,9 +23,12 @@ pub struct Identity {
     /// Whether all listed peers have durably recorded `directory`. Until then the node has no vote.
     #[serde(default)]
     pub confirmed: bool,
-    /// The directory each peer had when it was first met.
+    /// The directory each member had when it was first met; of those that have left, nothing is kept.
     #[serde(default)]
     pub peers: BTreeMap<NodeId, DirectoryId>,
+    /// Where the last committed configuration stands by which members that left were dropped from `peers`; only grows.
+    #[serde(default)]
+    pub configured: LogIndex,
     /// Whether a log was begun: from then on one that is missing was lost. Never unset.
     #[serde(default)]
     pub has_log: bool,
@@ -41,6 +44,7 @@ impl Identity {
             directory,
             confirmed: false,
             peers: BTreeMap::new(),
+            configured: LogIndex::ZERO,
             has_log: false,
         }
     }

@@ -1,8 +1,10 @@
 //! What a [`RaftNode`](super::RaftNode) is told. All of it is control or comes in batches;
 //! what clients want comes through the queue beside the mailbox.
 
+use std::collections::BTreeSet;
+
 use actix::prelude::*;
-use raft_consensus::{GroupId, NodeId};
+use raft_consensus::{GroupId, LogIndex, NodeId};
 
 use crate::envelope::Envelope;
 use crate::handle::StopReason;
@@ -40,6 +42,18 @@ pub(crate) struct StopNode {
 pub(crate) struct GroupStopped {
     pub(crate) group: GroupId,
     pub(crate) reason: StopReason,
+}
+
+/// Other hosts are members of a group now; tells the host.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub(crate) struct MembersChanged {
+    /// The last configuration that is committed.
+    pub(crate) committed: LogIndex,
+    /// Who has left with it or with one before it that the host has not heard of. They may have come back since.
+    pub(crate) left: BTreeSet<NodeId>,
+    /// Who is in that configuration or in one above it, which may yet be committed or not.
+    pub(crate) members: BTreeSet<NodeId>,
 }
 
 /// Send this; said by whoever has no access to the transport from its own thread.

@@ -37,8 +37,8 @@ use apply::{ApplyFeed, NextBatch};
 pub(crate) use front::Front;
 use membership::Changes;
 use messages::SendOut;
-pub(crate) use messages::{GroupStopped, PeerUnreachable, Received, StopNode, SuffrageGranted};
-use peers::Peers;
+pub(crate) use messages::{GroupStopped, MembersChanged, PeerUnreachable, Received, StopNode, SuffrageGranted};
+pub(crate) use peers::Peers;
 use requests::Requests;
 use seen::SeenForwards;
 pub(crate) use timer::{Alarm, Timer, Wake};
@@ -75,6 +75,7 @@ pub(crate) struct RaftNode {
     status_published_at: Time,
     status_is_stale: bool,
     host: Recipient<GroupStopped>,
+    members: Recipient<MembersChanged>,
     address: Option<WeakAddr<Self>>,
     stopped: Option<StopReason>,
 }
@@ -97,15 +98,17 @@ pub(crate) struct NodeParts {
     pub(crate) front: Front,
     pub(crate) timer: Timer,
     pub(crate) host: Recipient<GroupStopped>,
-    /// Where the operator says that other hosts are.
-    pub(crate) addresses: BTreeMap<NodeId, String>,
+    /// The host, too.
+    pub(crate) members: Recipient<MembersChanged>,
+    pub(crate) peers: Peers,
     /// Tells this run of the node from all earlier ones.
     pub(crate) run: u64,
 }
 
 impl RaftNode {
     pub(crate) fn new(parts: NodeParts) -> Self {
-        let NodeParts { raft, clock, observer, context, storage, machine, front, timer, host, addresses, run } = parts;
+        let NodeParts { raft, clock, observer, context, storage, machine, front, timer, host, members, peers, run } =
+            parts;
         Self {
             group: context.group,
             clock,
@@ -122,7 +125,7 @@ impl RaftNode {
             requests: Requests::new(run),
             changes: Changes::default(),
             seen: SeenForwards::default(),
-            peers: Peers::new(addresses),
+            peers,
             proposing: None,
             alarm: None,
             timer,
@@ -131,6 +134,7 @@ impl RaftNode {
             status_published_at: Time::ZERO,
             status_is_stale: true,
             host,
+            members,
             address: None,
             stopped: None,
         }
@@ -150,14 +154,19 @@ impl RaftNode {
         if let Some(observer) = &self.observer {
             observer.after(self.group, &self.raft, effects.as_slice());
         }
-        for left in self.peers.follow(&self.raft, now, &*self.context.outbound) {
-            self.streams.remove(&left);
-        }
+        self.follow_members(now);
         for effect in effects.drain() {
             self.carry_out(effect, ctx);
         }
         self.effects = effects;
         self.look_at_changes();
+    }
+
+    fn follow_members(&mut self, now: Time) {
+        if let Some(changed) = self.peers.follow(&self.raft, now, &*self.context.outbound) {
+            self.streams.retain(|peer, _| !changed.left.contains(peer));
+            self.members.do_send(changed);
+        }
     }
 
     /// To be called at the end of every handler: deadlines that have come, then the time of the next.
@@ -312,7 +321,7 @@ impl Actor for RaftNode {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.address = Some(ctx.address().downgrade());
-        self.peers.follow(&self.raft, self.clock.now(), &*self.context.outbound);
+        self.follow_members(self.clock.now());
         self.alarm = Some(self.timer.alarm(ctx.address().recipient()));
         Self::add_stream(self.front.requests(), ctx);
         self.settle(ctx);

@@ -1,17 +1,18 @@
 //! Where the other members are, by the latest configuration of the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use raft_consensus::{Configuration, LogPosition, NodeId, Raft, Time};
+use raft_consensus::{Configuration, LogIndex, LogPosition, NodeId, Raft, Time};
 
+use super::MembersChanged;
 use crate::transport::Outbound;
 
 /// Tells the transport who is where, and whom to forget.
 ///
 /// What the operator said at the start wins over what the log remembers from before: hosts move while they are down.
 /// A configuration that moves a member while we look on wins over both.
-pub(super) struct Peers {
+pub(crate) struct Peers {
     /// As told at the start, for those that the log has not said anything newer about.
     operator: BTreeMap<NodeId, String>,
     /// The members other than this node, and where the log says that they are.
@@ -20,29 +21,51 @@ pub(super) struct Peers {
     leaving: BTreeMap<NodeId, Time>,
     /// Which configuration `members` are by, and whether it was committed.
     as_of: Option<(LogPosition, bool)>,
+    /// The last committed configuration that was looked at, in this run of the node or an earlier one.
+    committed: LogIndex,
 }
 
 impl Peers {
-    pub(super) fn new(operator: BTreeMap<NodeId, String>) -> Self {
-        Self { operator, members: BTreeMap::new(), leaving: BTreeMap::new(), as_of: None }
+    /// `operator` has told where hosts are; in an earlier run this host knew of `committed`, a configuration.
+    pub(crate) fn new(operator: BTreeMap<NodeId, String>, committed: LogIndex) -> Self {
+        Self { operator, members: BTreeMap::new(), leaving: BTreeMap::new(), as_of: None, committed }
     }
 
-    /// To be called after every step; costs next to nothing unless the configuration has changed. Returns who has left.
-    pub(super) fn follow(&mut self, raft: &Raft, now: Time, outbound: &dyn Outbound) -> Vec<NodeId> {
-        let configured_at = raft.log().configured_at();
-        let as_of = Some((configured_at, raft.commit() >= configured_at.index));
+    /// To be called after every step; costs next to nothing unless the configuration has changed. Says what has changed.
+    pub(super) fn follow(&mut self, raft: &Raft, now: Time, outbound: &dyn Outbound) -> Option<MembersChanged> {
+        let (log, commit) = (raft.log(), raft.commit());
+        let configured_at = log.configured_at();
+        let as_of = Some((configured_at, commit >= configured_at.index));
         if self.as_of == as_of {
-            return Vec::new();
+            return None;
         }
         self.as_of = as_of;
-        self.arrive(raft.id(), raft.log().configuration(), outbound);
         // Whoever belongs to a configuration that may yet be rolled back to, or forward from, still belongs to us.
-        let members = raft.log().members_from(raft.commit());
-        let left: Vec<NodeId> = self.members.keys().filter(|peer| !members.contains(peer)).copied().collect();
+        let members = log.members_from(commit);
+        let mut left = self.departures(raft);
+        left.extend(self.members.keys().filter(|peer| !members.contains(peer)));
         for peer in &left {
-            self.members.remove(peer);
-            self.operator.remove(peer);
-            self.leaving.insert(*peer, now.after(hang_up_after(raft)));
+            if self.members.remove(peer).is_some() {
+                self.operator.remove(peer);
+                self.leaving.insert(*peer, now.after(hang_up_after(raft)));
+            }
+        }
+        self.arrive(raft.id(), log.configuration(), outbound);
+        Some(MembersChanged { committed: self.committed, left, members })
+    }
+
+    /// Who is absent from a configuration that has been committed since the last time, and was not from the one
+    /// before it. They may have come back since: we may hear of both at once.
+    fn departures(&mut self, raft: &Raft) -> BTreeSet<NodeId> {
+        let log = raft.log();
+        let mut left = BTreeSet::new();
+        let before = log.configurations(LogIndex::ZERO, self.committed).last();
+        let mut members = before.map(|(_, configuration)| configuration.members()).unwrap_or_default();
+        for (index, configuration) in log.configurations(self.committed.next(), raft.commit()) {
+            let remaining = configuration.members();
+            left.extend(members.difference(&remaining));
+            members = remaining;
+            self.committed = index;
         }
         left
     }
@@ -87,7 +110,7 @@ fn hang_up_after(raft: &Raft) -> Duration {
 mod tests {
     use std::cell::RefCell;
 
-    use raft_consensus::{HardState, Log, LogIndex, Settings, Start, Term};
+    use raft_consensus::{HardState, Log, Settings, Start, Term};
 
     use super::*;
     use crate::envelope::Envelope;
@@ -141,7 +164,7 @@ mod tests {
     #[test]
     fn the_operators_word_at_the_start_wins_over_the_log_and_a_later_move_over_both() {
         let told = Told::default();
-        let mut peers = Peers::new([(NodeId::from(2), "flag".to_owned())].into());
+        let mut peers = Peers::new([(NodeId::from(2), "flag".to_owned())].into(), LogIndex::ZERO);
         let first = of(&[(1, "a"), (2, "log"), (3, "c")]);
         peers.follow(&node(std::slice::from_ref(&first), 1), Time::ZERO, &told);
         assert_eq!(told.take(), ["2 at flag", "3 at c"]);
@@ -153,20 +176,20 @@ mod tests {
         assert_eq!(told.take(), ["2 at new"]);
     }
 
+    fn left(changed: Option<MembersChanged>) -> Vec<u64> {
+        changed.into_iter().flat_map(|changed| changed.left).map(NodeId::get).collect()
+    }
+
     #[test]
     fn whoever_left_is_forgotten_a_little_later_and_not_before_that_is_committed() {
         let told = Told::default();
-        let mut peers = Peers::new(BTreeMap::new());
+        let mut peers = Peers::new(BTreeMap::new(), LogIndex::ZERO);
         let configurations = [of(&[(1, "a"), (2, "b"), (3, "c")]), of(&[(1, "a"), (2, "b")])];
-        assert!(peers.follow(&node(&configurations, 1), Time::ZERO, &told).is_empty(), "it may be rolled back");
-        assert_eq!(peers.follow(&node(&configurations, 2), Time::ZERO, &told), []);
-        assert_eq!(told.take(), ["2 at b"]);
-        assert_eq!(peers.earliest_deadline(), Time::NEVER, "3 was no member when we first looked");
-
-        let mut peers = Peers::new(BTreeMap::new());
         peers.follow(&node(&configurations[..1], 1), Time::ZERO, &told);
-        assert_eq!(peers.follow(&node(&configurations, 1), Time::ZERO, &told), []);
-        assert_eq!(peers.follow(&node(&configurations, 2), Time::ZERO, &told), [NodeId::from(3)]);
+        assert_eq!(left(peers.follow(&node(&configurations, 1), Time::ZERO, &told)), [], "it may be rolled back");
+        let changed = peers.follow(&node(&configurations, 2), Time::ZERO, &told).expect("a change");
+        assert_eq!((changed.committed, changed.members.len()), (LogIndex::new(2), 2));
+        assert_eq!(left(Some(changed)), [3]);
         assert_eq!(told.take(), ["2 at b", "3 at c"]);
         let at = peers.earliest_deadline();
         assert!(at > Time::ZERO && at < Time::NEVER);
@@ -176,15 +199,29 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_back_at_once_is_met_anew() {
-        let told = Told::default();
-        let mut peers = Peers::new(BTreeMap::new());
+    fn whoever_left_and_came_back_is_met_anew_even_if_both_are_heard_of_at_once() {
         let with = of(&[(1, "a"), (3, "c")]);
         let configurations = [with.clone(), of(&[(1, "a")]), with];
-        (1..=3).for_each(|count| {
-            peers.follow(&node(&configurations[..count], count as u64), Time::ZERO, &told);
-        });
-        assert_eq!(told.take(), ["3 at c", "forget 3", "3 at c"]);
-        assert_eq!(peers.earliest_deadline(), Time::NEVER);
+        for steps in [vec![1, 2, 3], vec![1, 3]] {
+            let told = Told::default();
+            let mut peers = Peers::new(BTreeMap::new(), LogIndex::ZERO);
+            for count in steps {
+                peers.follow(&node(&configurations[..count], count as u64), Time::ZERO, &told);
+            }
+            assert_eq!(told.take(), ["3 at c", "forget 3", "3 at c"]);
+            assert_eq!(peers.earliest_deadline(), Time::NEVER);
+        }
+    }
+
+    /// After a restart the log is committed from its beginning once more, and what happened in it is long over.
+    #[test]
+    fn nobody_leaves_twice() {
+        let told = Told::default();
+        let with = of(&[(1, "a"), (3, "c")]);
+        let configurations = [with.clone(), of(&[(1, "a")]), with];
+        let mut peers = Peers::new(BTreeMap::new(), LogIndex::new(3));
+        peers.follow(&node(&configurations, 0), Time::ZERO, &told);
+        assert_eq!(left(peers.follow(&node(&configurations, 3), Time::ZERO, &told)), []);
+        assert_eq!(told.take(), ["3 at c"]);
     }
 }

@@ -111,6 +111,14 @@ impl LocalNetwork {
         links.refused.retain(|seats| !is_of(seats));
     }
 
+    /// Forgets what `node` and `peer` are to each other: they introduce themselves anew with the next message.
+    fn part(&self, node: NodeId, peer: NodeId) {
+        let mut links = self.links();
+        let is_between = |(a, b): &(Seat, Seat)| (a.0, b.0) == (node, peer) || (a.0, b.0) == (peer, node);
+        links.admitted.retain(|seats| !is_between(seats));
+        links.refused.retain(|seats| !is_between(seats));
+    }
+
     /// Lets `sender` introduce itself to `receiver`, once. Returns whether messages may pass.
     fn introduce(&self, sender: &Station, receiver: &Station) -> bool {
         let link = (sender.hello.node, receiver.hello.node);
@@ -205,7 +213,9 @@ impl Outbound for LocalOutbound {
 
     fn set_address(&self, _: NodeId, _: &str) {}
 
-    fn forget(&self, _: NodeId) {}
+    fn forget(&self, peer: NodeId) {
+        self.network.part(self.station.hello.node, peer);
+    }
 }
 
 impl Drop for LocalOutbound {

@@ -49,14 +49,14 @@ pub trait Outbound {
     /// Where a host is reached from now on; connects ahead of the first message.
     fn set_address(&self, peer: NodeId, address: &str);
 
-    /// Forget a host: close its connections.
+    /// Forget a host: close its connections, and let it introduce itself anew.
     fn forget(&self, peer: NodeId);
 }
 
 /// The host, as a transport sees it. Callable from any thread; never blocks for long.
 pub trait Inbound: Send + Sync {
     /// Somebody wants to talk to us. On `Ok` the host has durably recorded the
-    /// other's directory, and the transport tells the other so with our own
+    /// other's directory if that is a member, and the transport tells the other so with our own
     /// [`Hello`]; on `Err` it tells the reason and closes. May touch the disk, once per new peer.
     ///
     /// # Errors

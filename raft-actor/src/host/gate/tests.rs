@@ -146,3 +146,39 @@ fn a_closed_gate_gives_its_directory_back() {
     DataDirectory::open(place.path()).expect("it is free");
     assert_eq!(gate.admit(&hello(2, 22)), Err(Refusal::Busy), "it could not be remembered any more");
 }
+
+fn members(committed: u64, left: &[u64], members: &[u64]) -> MembersChanged {
+    let ids = |ids: &[u64]| ids.iter().map(|id| NodeId::from(*id)).collect();
+    MembersChanged { committed: LogIndex::new(committed), left: ids(left), members: ids(members) }
+}
+
+/// What the refusal of a wiped disk advises.
+#[test]
+fn a_wiped_node_that_was_removed_and_added_again_is_let_in_and_then_pinned_to_its_new_disk() {
+    let place = tempfile::tempdir().expect("a directory");
+    let gate = gate_in(place.path());
+    gate.follow(members(1, &[], &[1, 2, 3]));
+    gate.admit(&hello(3, 33)).expect("a member");
+    assert!(matches!(gate.admit(&hello(3, 34)), Err(Refusal::Wiped { .. })));
+    gate.follow(members(5, &[3], &[1, 2]));
+    gate.admit(&hello(3, 33)).expect("the old one may still run");
+    gate.admit(&hello(3, 34)).expect("as long as it is no member, nobody counts what it says");
+    gate.follow(members(7, &[], &[1, 2, 3]));
+    gate.admit(&hello(3, 34)).expect("the disk that it had when it was added");
+    assert!(matches!(gate.admit(&hello(3, 33)), Err(Refusal::Wiped { .. })));
+    drop(gate);
+    let gate = gate_in(place.path());
+    assert_eq!(gate.configured(), LogIndex::new(7));
+    gate.follow(members(7, &[], &[1, 2, 3]));
+    assert!(matches!(gate.admit(&hello(3, 33)), Err(Refusal::Wiped { .. })), "it is remembered over a restart");
+}
+
+#[test]
+fn a_member_that_left_and_came_back_at_once_is_recorded_anew_when_it_introduces_itself() {
+    let gate = gate();
+    gate.follow(members(1, &[], &[1, 2, 3]));
+    gate.admit(&hello(3, 33)).expect("a member");
+    gate.follow(members(7, &[3], &[1, 2, 3]));
+    gate.admit(&hello(3, 34)).expect("with the disk that it was added with");
+    assert!(matches!(gate.admit(&hello(3, 33)), Err(Refusal::Wiped { .. })));
+}
