@@ -18,7 +18,7 @@ use super::durable::{DurableReader, RecordPlace};
 use super::trace::{Trace, Travel};
 
 /// Where a server's log is on its disk.
-const WAL_DIRECTORY: &str = "/data/wal";
+pub(super) const WAL_DIRECTORY: &str = "/data/wal";
 
 /// The one group that a host serves.
 const GROUP: GroupId = GroupId::new(1);

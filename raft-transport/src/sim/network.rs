@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_actor::NodeId;
 use raft_actor::envelope::Envelope;
-use raft_actor::transport::{Hello, Inbound, Outbound, Transport};
+use raft_actor::transport::{Hello, Inbound, Outbound, Refusal, Transport};
 
 use super::judge::Judge;
 
@@ -28,6 +28,8 @@ struct Wire {
     connected: BTreeSet<Link>,
     /// Who is trying to be let in, or was refused and stays so until one of the two starts anew.
     connecting: BTreeSet<Link>,
+    /// Who was last refused by whom, and why.
+    refused: BTreeMap<Link, Refusal>,
     /// The newest message that arrived on each link, to see what overtakes what.
     newest: BTreeMap<Link, u64>,
     /// Nothing passes. Each fault that cuts a link adds one.
@@ -115,13 +117,20 @@ impl Network {
         let mut wire = self.wire();
         wire.connecting.remove(&link);
         if is_connected {
+            wire.refused.remove(&link);
             wire.connected.insert(link);
         }
     }
 
     /// The receiver does not let the sender in; it is not asked again.
-    pub(super) fn refuse(&self, link: Link) {
-        self.wire().connected.remove(&link);
+    pub(super) fn refuse(&self, link: Link, refusal: Refusal) {
+        let mut wire = self.wire();
+        wire.connected.remove(&link);
+        wire.refused.insert(link, refusal);
+    }
+
+    pub(super) fn refusal(&self, link: Link) -> Option<Refusal> {
+        self.wire().refused.get(&link).cloned()
     }
 
     /// Whether a message arrives behind one that was sent after it.

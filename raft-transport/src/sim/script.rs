@@ -1,14 +1,17 @@
 //! What scripts do beside breaking things: ask and look.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use raft_actor::StateMachine;
 use raft_actor::consensus::NodeId;
+use raft_actor::transport::Refusal;
+use raft_actor::{StateMachine, Status};
 
 use super::checker::Violation;
 use super::clients::{Outcome, Request, Told};
-use super::judge::Seen;
+use super::durable::{Damage, DurableReader};
+use super::judge::{Seen, WAL_DIRECTORY};
 use super::world::Sim;
 
 /// A request of a script.
@@ -91,6 +94,26 @@ impl<S: StateMachine> Sim<S> {
     pub fn seen(&self, node: impl Into<NodeId>) -> Option<Seen> {
         let node = node.into();
         self.running().into_iter().find(|seen| seen.node == node)
+    }
+
+    /// What a server tells about itself; `None` if it does not run.
+    pub fn status(&self, node: impl Into<NodeId>) -> Option<Arc<Status>> {
+        self.handle(node.into()).map(|handle| handle.status())
+    }
+
+    /// What is durable on a server's disk at the moment: what a crash that keeps nothing else would leave.
+    ///
+    /// # Errors
+    /// If the disk does not hold what a log may leave there.
+    pub fn durable(&self, node: impl Into<NodeId>) -> Result<DurableReader, Damage> {
+        let mut reader = DurableReader::new(self.node(node.into()).disk.clone(), WAL_DIRECTORY);
+        reader.reread()?;
+        Ok(reader)
+    }
+
+    /// Why `to` did not let `from` in, if that was its last word.
+    pub fn refusal(&self, from: impl Into<NodeId>, to: impl Into<NodeId>) -> Option<Refusal> {
+        self.network.refusal((from.into(), to.into()))
     }
 
     /// Waits for a leader that is heard by a majority; returns it.

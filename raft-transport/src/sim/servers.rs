@@ -45,8 +45,23 @@ impl<S: StateMachine> Sim<S> {
         self.node(node.into()).is_up()
     }
 
+    /// Whether this server refuses to start, since its disk is damaged: only an operator could help.
+    pub fn is_lost(&self, node: impl Into<NodeId>) -> bool {
+        self.node(node.into()).is_lost
+    }
+
+    /// Why this server's process last ended by itself, or refused to start.
+    pub fn last_words(&self, node: impl Into<NodeId>) -> Option<&str> {
+        self.node(node.into()).last_words.as_deref()
+    }
+
     /// Starts a server's process. Nothing happens if it runs already.
     pub fn start(&mut self, node: impl Into<NodeId>) {
+        self.start_in(node, "simulated");
+    }
+
+    /// Starts a server's process as one of another cluster, with the addresses of this one: somebody has mixed them up.
+    pub fn start_in(&mut self, node: impl Into<NodeId>, cluster: &str) {
         let id = node.into();
         if self.node(id).is_up() || self.node(id).is_lost {
             return;
@@ -61,7 +76,7 @@ impl<S: StateMachine> Sim<S> {
         let run = node.run;
         let builder = RaftHost::builder()
             .node(id)
-            .cluster("simulated")
+            .cluster(cluster)
             .transport(self.network.transport(id, node.run))
             .peers(peers)
             .disk(node.disk.process())
@@ -108,11 +123,7 @@ impl<S: StateMachine> Sim<S> {
         self.end_process(id, true);
         self.node(id).disk.wipe();
         self.judge.wiped(id);
-        // With the connections goes what was on them.
-        self.schedule.retain(|event| match event {
-            Event::Deliver { envelope, .. } => envelope.from != id && envelope.to != id,
-            _ => true,
-        });
+        self.drop_messages_of(id);
     }
 
     /// The process dies, and when nobody looks a bit flips in a record that was durable before the last one was.
@@ -194,6 +205,7 @@ impl<S: StateMachine> Sim<S> {
                 self.judge.found("start", Some(id), format!("n{id} does not start: {error}"));
             }
             node.is_lost |= node.disk_is_damaged;
+            node.last_words = Some(error.to_string());
             self.end_process(id, true);
             self.plan_start(id);
             return;
@@ -208,6 +220,7 @@ impl<S: StateMachine> Sim<S> {
             self.judge.found("stop", Some(id), format!("n{id} stopped: {reason}"));
         }
         self.tally.stops += 1;
+        node.last_words = Some(reason.to_string());
         node.disk.kill_process();
         self.end_process(id, true);
         self.plan_start(id);

@@ -62,6 +62,12 @@ impl Pace {
     /// What takes no time.
     pub(super) const INSTANT: Self = Self { min_us: 0, max_us: 0 };
 
+    /// What always takes the same time.
+    pub(super) fn of(duration: Duration) -> Self {
+        let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX / 4);
+        Self { min_us: us, max_us: us }
+    }
+
     fn draw(self, chance: &mut ChaCha8Rng) -> Duration {
         if self.max_us == 0 {
             Duration::ZERO

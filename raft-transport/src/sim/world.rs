@@ -16,6 +16,7 @@ use super::clients::Clients;
 use super::faults::{Fault, FaultKind, Noise, Tally};
 use super::judge::Judge;
 use super::members::Changes;
+use super::messages::Interception;
 use super::network::{Link, Network, Outgoing};
 use super::process::Process;
 use super::schedule::Schedule;
@@ -61,6 +62,7 @@ pub struct Sim<S: StateMachine> {
     /// The client of scripts, and what it was told.
     pub(super) scripted: Option<Scripted<S>>,
     pub(super) changes: Changes,
+    pub(super) interception: Interception,
     outgoing: Vec<Outgoing>,
     /// Messages sent so far.
     sent: u64,
@@ -93,12 +95,14 @@ pub(super) struct Node<S: StateMachine> {
     pub(super) start_is_planned: bool,
     /// It will not come back: its disk was wiped or damaged, and only an operator could help.
     pub(super) is_lost: bool,
-    /// Something was done to its disk that may make it stop.
     /// Its disk was emptied: it remembers nothing of what it said before.
     pub(super) is_wiped: bool,
+    /// Something was done to its disk that may make it stop.
     pub(super) disk_may_fail: bool,
     /// A bit was flipped on it: it may refuse to be opened.
     pub(super) disk_is_damaged: bool,
+    /// Why it last ended by itself.
+    pub(super) last_words: Option<String>,
     /// The earliest alarm in the schedule.
     armed_at: Option<u64>,
 }
@@ -149,6 +153,7 @@ impl<S: StateMachine> Sim<S> {
             unanswered: 0,
             scripted: None,
             changes: Changes::new(),
+            interception: Interception::default(),
             outgoing: Vec::new(),
             sent: 0,
             setup,
@@ -178,6 +183,7 @@ impl<S: StateMachine> Sim<S> {
             is_wiped: false,
             disk_may_fail: false,
             disk_is_damaged: false,
+            last_words: None,
             armed_at: None,
         });
         id
@@ -349,13 +355,19 @@ impl<S: StateMachine> Sim<S> {
     }
 
     fn transmit(&mut self, envelope: Box<Envelope>) {
-        self.sent += 1;
-        let number = self.sent;
         if self.network.is_cut((envelope.from, envelope.to)) {
             self.tally.messages_cut += 1;
             self.judge.is_lost(&envelope);
             return;
         }
+        if let Some(envelope) = self.pass_interception(envelope) {
+            self.put_on_the_wire(envelope);
+        }
+    }
+
+    pub(super) fn put_on_the_wire(&mut self, envelope: Box<Envelope>) {
+        self.sent += 1;
+        let number = self.sent;
         if self.chance.happens(self.noise.loss) {
             self.tally.count(FaultKind::Loss);
             self.judge.is_lost(&envelope);
@@ -420,7 +432,7 @@ impl<S: StateMachine> Sim<S> {
                 sender.inbound.confirmed(&hello);
             }
             Err(refusal) if is_answered && refusal != Refusal::Busy => {
-                self.network.refuse(link);
+                self.network.refuse(link, refusal.clone());
                 sender.inbound.refused(link.1, refusal);
             }
             Ok(_) | Err(_) => {

@@ -1,0 +1,136 @@
+//! What clients are told.
+
+use raft_actor::consensus::Role;
+use raft_transport::sim::{Fate, Outcome};
+
+use crate::support::{
+    all_agree, append, append_reply, begin_write, elect, is_applied, is_on, ms, play, read, settle_under, write,
+};
+
+/// A leader that steps down leaves its entries alone, and whoever waits for them (CCF #5674): the next leader may have
+/// them, and then they happen.
+#[test]
+fn a_write_that_outlives_its_leaders_office_is_acknowledged_by_it_all_the_same() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        // 2 gets the line, and 1 never hears so.
+        sim.intercept(
+            |sent| if append_reply(sent).is_some() && sent.to == 1.into() { Fate::Lost } else { Fate::Arrives },
+        );
+        let ticket = begin_write(sim, 1, "of the first leader");
+        sim.expect("2 has it", |sim| sim.seen(2).is_some_and(|seen| seen.last == sim.seen(1).expect("it runs").last))?;
+        sim.isolate(1);
+        sim.intercept_nothing();
+        sim.expect("1 steps down", |sim| sim.seen(1).is_some_and(|seen| seen.role != Role::Leader))?;
+        sim.require(!sim.is_back(ticket), "its client is not told anything, since nothing is known")?;
+        elect(sim, 2)?;
+        sim.mend_network();
+        sim.expect("its client is told", |sim| sim.is_back(ticket))?;
+        sim.require(is_applied(sim, ticket), "that it was applied")?;
+        all_agree(sim)?;
+        let lines = read(sim, 1)?;
+        sim.require(lines == ["of the first leader"], "once")
+    });
+}
+
+/// Other entries take their place: then they have not happened and never will.
+#[test]
+fn writes_that_were_overwritten_after_a_step_down_are_acknowledged_to_nobody() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        sim.isolate(1);
+        let lost: Vec<_> = (0..3).map(|number| begin_write(sim, 1, &format!("lost {number}"))).collect();
+        sim.run_for(ms(10))?;
+        elect(sim, 2)?;
+        for number in 0..5 {
+            write(sim, 2, &format!("kept {number}"))?;
+        }
+        sim.mend_network();
+        sim.expect("all come back", |sim| lost.iter().all(|ticket| sim.is_back(*ticket)))?;
+        let is_honest = |outcome| matches!(outcome, Some(Outcome::Failed | Outcome::Unknown));
+        sim.require(lost.iter().all(|ticket| is_honest(sim.outcome(*ticket))), "none as applied")?;
+        all_agree(sim)?;
+        let lines = read(sim, 1)?;
+        sim.require(lines.len() == 5 && lines.iter().all(|line| line.starts_with("kept")), "and none was")
+    });
+}
+
+/// Without a session nobody can tell a retry from a second command. So the first must not be called "failed" when it
+/// may have happened: to try it again is the client's decision, and it may happen twice.
+#[test]
+fn a_write_whose_leader_died_before_it_answered_is_unknown_and_trying_again_can_apply_it_twice() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        sim.intercept(
+            |sent| if append_reply(sent).is_some() && sent.to == 1.into() { Fate::Lost } else { Fate::Arrives },
+        );
+        let first = begin_write(sim, 1, "add one");
+        sim.expect("2 has it", |sim| sim.seen(2).is_some_and(|seen| seen.last == sim.seen(1).expect("it runs").last))?;
+        sim.run_for(ms(5))?;
+        sim.crash(1);
+        sim.intercept_nothing();
+        sim.expect("the client is told", |sim| sim.is_back(first))?;
+        sim.require(sim.outcome(first) == Some(Outcome::Unknown), "that nobody knows")?;
+        elect(sim, 2)?;
+        write(sim, 2, "add one")?;
+        let lines = read(sim, 3)?;
+        sim.require(lines == ["add one", "add one"], "it happened, and so did the retry")
+    });
+}
+
+/// A follower passes a write on; the network brings that twice. It is not a second command.
+#[test]
+fn a_forwarded_write_that_the_network_repeats_is_applied_once() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        sim.intercept(|sent| {
+            let is_forward = matches!(sent.body, raft_actor::envelope::Body::Forward(_));
+            if is_forward { Fate::Copied } else { Fate::Arrives }
+        });
+        write(sim, 2, "through 2")?;
+        sim.require(sim.held().count() == 1, "it was passed on once")?;
+        sim.let_go();
+        sim.run_for(ms(100))?;
+        all_agree(sim)?;
+        let lines = read(sim, 3)?;
+        sim.require(lines == ["through 2"], "and applied once")
+    });
+}
+
+/// The answer is lost on the way back: whoever asked must not be told "failed" for what has happened.
+#[test]
+fn a_forwarded_write_whose_answer_is_lost_is_unknown() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        sim.intercept(|sent| {
+            let is_answer = is_on(sent, 1, 2) && matches!(sent.body, raft_actor::envelope::Body::ForwardReply(_));
+            if is_answer { Fate::Lost } else { Fate::Arrives }
+        });
+        let ticket = begin_write(sim, 2, "through 2");
+        sim.expect("it comes back", |sim| sim.is_back(ticket))?;
+        sim.require(sim.outcome(ticket) == Some(Outcome::Unknown), "as unknown")?;
+        sim.intercept_nothing();
+        let lines = read(sim, 2)?;
+        sim.require(lines == ["through 2"], "it has happened")
+    });
+}
+
+/// Nothing was sent to anybody who could apply it: that is certain, and said so.
+#[test]
+fn a_write_that_was_never_appended_is_certainly_not_applied() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        sim.crash(1);
+        sim.crash(3);
+        let ticket = begin_write(sim, 2, "to nobody");
+        sim.expect("it comes back", |sim| sim.is_back(ticket))?;
+        sim.require(sim.outcome(ticket) == Some(Outcome::Failed), "as failed")?;
+        sim.start(1);
+        sim.start(3);
+        sim.await_leader()?;
+        write(sim, 2, "later")?;
+        let lines = read(sim, 1)?;
+        sim.require(lines == ["later"], "it was not applied")?;
+        sim.require(sim.held().filter_map(append).count() == 0, "nothing was held back")
+    });
+}

@@ -1,0 +1,144 @@
+//! Disks that hang, are full, are damaged or empty.
+
+use std::time::Duration;
+
+use raft_actor::consensus::Role;
+use raft_transport::sim::{Keep, Outcome};
+
+use crate::support::{all_agree, begin_write, ms, play, read, settle_under, write};
+
+/// A leader whose disk hangs still sends heartbeats, if nobody stops it: then nothing is written any more
+/// (etcd #13527, hashicorp/raft #503).
+#[test]
+fn a_leader_whose_disk_does_not_answer_makes_room_for_another_one() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        sim.slow_disk(1, Duration::from_secs(3_600));
+        begin_write(sim, 1, "which finds out");
+        sim.expect("another one leads", |sim| sim.leader().is_some_and(|leader| leader != 1.into()))?;
+        write(sim, 2, "without 1")?;
+        write(sim, 3, "without 1 either")?;
+        sim.run_for(Duration::from_secs(60))?;
+        let role = sim.seen(1).expect("it runs").role;
+        sim.require(role == Role::Follower, "1 does not even ask for votes while its disk hangs")
+    });
+}
+
+/// The reverse: slow disks of followers must not make a healthy leader lose its office.
+#[test]
+fn followers_with_slow_disks_keep_their_leader() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        let term = sim.seen(1).expect("it runs").term;
+        sim.slow_disk(2, ms(900));
+        sim.slow_disk(3, ms(900));
+        for number in 0..5 {
+            write(sim, 1, &format!("line {number}"))?;
+        }
+        sim.require(sim.running().iter().all(|seen| seen.term == term), "there was no election")
+    });
+}
+
+/// The disk is full in the middle of a record (etcd #2819): nothing of it counts, and nothing before it is lost.
+#[test]
+fn a_disk_that_is_full_in_the_middle_of_a_record_loses_that_record_only() {
+    play(1, |sim| {
+        sim.await_leader()?;
+        all_agree(sim)?;
+        write(sim, 1, "before")?;
+        let on_disk = sim.durable(1).expect("the log is whole").state(1.into()).last();
+        sim.fill_disk(1, 700);
+        let ticket = begin_write(sim, 1, &"too much".repeat(200));
+        sim.expect("it comes back", |sim| sim.is_back(ticket))?;
+        sim.require(sim.outcome(ticket) == Some(Outcome::Unknown), "it is not acknowledged")?;
+        sim.require(sim.happened_to_disk(1).full_writes == 1, "its record was cut short")?;
+        let words = sim.last_words(1).unwrap_or_default().to_owned();
+        sim.require(
+            words.contains("no storage space") || words.contains("full"),
+            &format!("the server says why: {words}"),
+        )?;
+
+        sim.mend_disk(1);
+        sim.expect("it is back", |sim| sim.leader().is_some())?;
+        let lines = read(sim, 1)?;
+        sim.require(lines == ["before"], "what was before is there, and nothing of the record")?;
+        write(sim, 1, "after")?;
+        let log = sim.durable(1).expect("the log is whole").state(1.into()).last();
+        sim.require(log > on_disk, "the log goes on")
+    });
+}
+
+/// A tail that the power tore off was never acknowledged: the log begins again behind what is whole.
+#[test]
+fn a_tail_that_a_power_loss_tore_is_cut_and_the_server_goes_on() {
+    play(1, |sim| {
+        sim.await_leader()?;
+        all_agree(sim)?;
+        write(sim, 1, "before")?;
+        for (round, bits) in [0b1011, 0b1110, 0b0001, 0b0101_0101].into_iter().enumerate() {
+            sim.slow_disk(1, ms(100));
+            begin_write(sim, 1, &"torn ".repeat(500));
+            sim.run_for(ms(50))?;
+            sim.crash_machine_keeping(1, Keep::Bits(bits));
+            sim.mend_disk(1);
+            sim.start(1);
+            sim.expect("it is back", |sim| sim.leader().is_some())?;
+            let lines = read(sim, 1)?;
+            sim.require(lines.len() == 1 + round, "what was acknowledged is there, and nothing of the torn record")?;
+            write(sim, 1, &format!("after {round}"))?;
+        }
+        sim.require(sim.happened_to_disk(1).lost_sectors > 0, "sectors were lost")
+    });
+}
+
+/// Damage before the end is another matter: what was acknowledged is not there any more, and to cut the log at that
+/// point would be to forget it in silence. The server refuses, says where, and the others go on.
+#[test]
+fn a_server_whose_log_is_damaged_before_its_end_refuses_to_start_and_says_where() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        for number in 0..10 {
+            write(sim, 1, &format!("line {number}"))?;
+        }
+        sim.run_for(ms(500))?;
+        let is_damaged = sim.damage_disk(3);
+        sim.require(is_damaged, "a bit flips")?;
+        sim.expect("it refuses", |sim| sim.is_lost(3))?;
+        let words = sim.last_words(3).unwrap_or_default().to_owned();
+        sim.require(words.contains("/data/wal/") && words.contains("at byte"), &format!("it says where: {words}"))?;
+        sim.start(3);
+        sim.run_for(Duration::from_secs(5))?;
+        sim.require(!sim.is_up(3), "and does not come back by itself")?;
+        write(sim, 1, "without 3")?;
+        let lines = read(sim, 2)?;
+        sim.require(lines.len() == 11, "the others have everything")
+    });
+}
+
+/// The same id comes back with an empty disk (etcd #3504): it has forgotten what it voted for and what it has
+/// acknowledged, so its vote must not count.
+#[test]
+fn a_server_that_comes_back_with_an_empty_disk_gets_no_vote() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        sim.isolate(2);
+        write(sim, 1, "on 1 and 3")?;
+        sim.wipe(3);
+        sim.start(3);
+        sim.crash(1);
+        sim.mend_network();
+        // With the vote of 3, 2 could lead without the line.
+        sim.expect("3 has started", |sim| sim.status(3).is_some())?;
+        for _ in 0..20 {
+            sim.jump_clock(2, ms(600));
+            sim.jump_clock(3, ms(600));
+            sim.run_for(ms(500))?;
+            sim.require(sim.leader().is_none(), "nobody is elected with the vote of 3")?;
+        }
+        sim.require(sim.refusal(3, 2).is_some_and(|why| why.to_string().contains("wiped")), "2 tells 3 why")?;
+        sim.start(1);
+        sim.await_leader()?;
+        let lines = read(sim, 2)?;
+        sim.require(lines == ["on 1 and 3"], "what was acknowledged is there")
+    });
+}

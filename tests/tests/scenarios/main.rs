@@ -1,0 +1,12 @@
+//! Bugs that real systems had, as scripts of the simulator: the real actors and the real log on simulated disks,
+//! networks and clocks. `docs/TESTING.md` says which is which.
+
+mod clients;
+mod disks;
+mod durability;
+mod elections;
+mod membership;
+mod network;
+mod reads;
+mod replication;
+mod support;
