@@ -3,3 +3,5 @@
 #![warn(missing_docs)]
 
 pub mod proxy;
+pub mod raft_sim;
+pub mod register;

@@ -159,6 +159,22 @@ impl Faults {
     }
 }
 
+/// As it can be read again.
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kinds.is_empty() {
+            return f.write_str("none");
+        }
+        if *self == Self::all() {
+            return f.write_str("all");
+        }
+        for (at, kind) in self.kinds.iter().enumerate() {
+            write!(f, "{}{kind}", if at == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
 /// A word that names no faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{word:?} names no faults; say all, none, or some of net, disk, crash, clock, membership, or of: {}", names())]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use raft_actor::StateMachine;
 use raft_actor::consensus::{NodeId, Role};
 
+use super::chance::Chance;
 use super::faults::{DELAY_US, Fault, FaultKind};
 use super::network::Link;
 use super::time::Pace;
@@ -28,6 +29,8 @@ pub(super) enum Repair {
     Restarts,
 }
 
+/// Each fault has chances of its own; this is the purpose of the first.
+const FAULTS_FROM: u64 = 1 << 32;
 /// Some time in which a slow disk is in the middle of a sync.
 const POWER_GOES_AFTER_US: u64 = 60_000;
 /// Clients hurry for a short time: each of them asks as much as dozens.
@@ -48,7 +51,9 @@ impl<S: StateMachine> Sim<S> {
     /// Plans these faults.
     pub(super) fn plan_faults(&mut self, faults: &[Fault]) {
         for fault in faults {
-            self.schedule.add(fault.at_us, Event::Break(fault.clone()), self.chance.rng());
+            // Not from the chances of the network: a fault more or less is to change nothing before it happens.
+            let mut chance = Chance::of(self.setup.seed, FAULTS_FROM + fault.number as u64);
+            self.schedule.add(fault.at_us, Event::Break(fault.clone()), chance.rng());
         }
     }
 

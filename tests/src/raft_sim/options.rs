@@ -1,0 +1,131 @@
+//! The command line of `raft-sim`.
+
+use std::ops::Range;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Parser;
+use raft_transport::sim::Faults;
+
+use super::run::Run;
+
+/// Simulates whole clusters: the real actors on a network, disks and clocks that a seed decides, with faults of all
+/// kinds, checked after every event. The same seed gives the same run, on every machine.
+///
+/// Ends with 0 if everything held, with 1 if something did not, with 2 if the command line makes no sense.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "raft-sim", version, after_help = EXAMPLE)]
+pub struct Options {
+    /// Makes the run of this seed
+    #[arg(long, value_name = "N", required_unless_present = "seeds", conflicts_with = "seeds",
+          value_parser = clap::value_parser!(u64).range(..u64::MAX))]
+    pub seed: Option<u64>,
+    /// Makes the runs of all seeds from A to before B, in parallel
+    #[arg(long, value_name = "A..B")]
+    pub seeds: Option<Seeds>,
+    /// For how long things go wrong in a run, in virtual time; recovery comes after that
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub virtual_seconds: Duration,
+    /// What goes wrong: all, none, or some of net, disk, crash, clock, membership, or single kinds (any other word
+    /// makes it list them) [default: all or some, as the seed decides]
+    #[arg(long, value_name = "KIND,..")]
+    pub faults: Option<Faults>,
+    /// How many servers [default: the seed decides, mostly 3 or 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=9))]
+    pub nodes: Option<u64>,
+    /// How many clients [default: the seed decides, 4 to 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1000))]
+    pub clients: Option<u64>,
+    /// Of the planned faults only those with these numbers happen; or none
+    #[arg(long, value_name = "N,.. | none", conflicts_with = "seeds")]
+    pub only_faults: Option<Numbers>,
+    /// Prints every event of the run
+    #[arg(long, conflicts_with_all = ["seeds", "json"])]
+    pub trace: bool,
+    /// How many runs at a time [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub jobs: Option<u64>,
+    /// Begins no further runs after this many failures
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub failures_max: u64,
+    /// Prints one JSON object per line: each failure, and what all runs were like at last
+    #[arg(long)]
+    pub json: bool,
+}
+
+const EXAMPLE: &str = "\
+Examples:
+  raft-sim --seeds 0..1000
+  raft-sim --seeds 0..100 --faults net,clock --nodes 5 --virtual-seconds 300 --json
+  raft-sim --seed 42 --trace";
+
+/// Seeds from one to before another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seeds(
+    /// Which.
+    pub Range<u64>,
+);
+
+impl FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let advice = || format!("{text:?} is no range of seeds; say A..B with A below B, as in 0..100");
+        let (from, to) = text.split_once("..").ok_or_else(advice)?;
+        let range = from.parse().map_err(|_| advice())?..to.parse().map_err(|_| advice())?;
+        if range.is_empty() { Err(advice()) } else { Ok(Self(range)) }
+    }
+}
+
+/// Numbers of faults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbers(
+    /// Which.
+    pub Vec<usize>,
+);
+
+impl FromStr for Numbers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(Vec::new()));
+        }
+        let numbers: Result<_, _> = text.split(',').map(|number| number.trim().parse()).collect();
+        numbers.map(Self).map_err(|_| format!("{text:?} are no numbers of faults; say none, or some as in 3,7"))
+    }
+}
+
+/// A day is long enough for anybody, and short enough that nothing overflows.
+const SECONDS_MAX: f64 = 86_400.0;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=SECONDS_MAX).contains(seconds));
+    // Whole microseconds, as the simulator counts: what is printed means the same when it is read again.
+    let micros = seconds.map(|seconds| Duration::from_micros((seconds * 1e6).round() as u64));
+    micros.ok_or_else(|| format!("say seconds from 0 to {SECONDS_MAX}, as in 60 or 12.5"))
+}
+
+impl Options {
+    /// The seeds to run.
+    pub fn range(&self) -> Range<u64> {
+        match (&self.seeds, self.seed) {
+            (Some(Seeds(range)), _) => range.clone(),
+            (None, Some(seed)) => seed..seed.saturating_add(1),
+            (None, None) => 0..0,
+        }
+    }
+
+    /// The run of a seed, as far as it is not left to the seed.
+    pub fn run(&self, seed: u64) -> Run {
+        let drawn = Run::of(seed);
+        Run {
+            seed,
+            nodes: self.nodes.unwrap_or(drawn.nodes),
+            clients: self.clients.map_or(drawn.clients, |clients| clients as usize),
+            lasting: self.virtual_seconds,
+            faults: self.faults.clone().unwrap_or(drawn.faults),
+            only_faults: self.only_faults.clone().map(|Numbers(numbers)| numbers),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What `raft-sim` does, and what it prints.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::thread;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::attempt::{Attempt, attempt};
+use super::effort::Since;
+use super::options::Options;
+use super::range::run_all;
+use super::run::Machine;
+use super::totals::{Totals, failure_to_json};
+
+/// So many of the last events are shown of a failure.
+const LAST_EVENTS: usize = 40;
+
+/// Does what the command line says, with clusters of this machine. What is found goes to `out`, the progress bar to
+/// the terminal, if there is one.
+///
+/// # Errors
+/// If `out` takes no more.
+pub fn main<S: Machine>(options: &Options, out: &mut dyn Write) -> io::Result<ExitCode> {
+    let seeds = options.range();
+    let jobs = options.jobs.map_or_else(cores, |jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
+    let jobs = jobs.min(usize::try_from(seeds.end - seeds.start).unwrap_or(usize::MAX));
+    let since = Since::now();
+    let bar = bar(seeds.end - seeds.start);
+    let mut totals = Totals::default();
+    let mut written = Ok(());
+    let make = |seed| attempt::<S>(&options.run(seed), options.trace);
+    run_all(seeds.clone(), jobs, make, |attempt| {
+        bar.inc(1);
+        if written.is_ok() {
+            written = bar.suspend(|| show(options, &attempt, out));
+        }
+        totals.add(attempt);
+        bar.set_message(format!("{} failed", totals.failures.len()));
+        written.is_ok() && (totals.failures.len() as u64) < options.failures_max
+    });
+    bar.finish_and_clear();
+    written?;
+    let effort = since.effort(jobs);
+    if options.json {
+        writeln!(out, "{}", totals.to_json(&effort))?;
+    } else {
+        totals.show(&effort, out)?;
+        conclude(&totals, seeds.end - seeds.start, out)?;
+    }
+    Ok(if totals.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Draws nothing unless the errors go to a terminal.
+fn bar(length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} seeds, {msg}, {elapsed} so far, {eta} to go");
+    let bar = if length == 1 { ProgressBar::hidden() } else { ProgressBar::new(length) };
+    bar.with_style(style.expect("the template is right")).with_message("0 failed")
+}
+
+/// What is said of a single run at once.
+fn show(options: &Options, attempt: &Attempt, out: &mut dyn Write) -> io::Result<()> {
+    attempt.trace.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    let Some(failed) = &attempt.failed else { return Ok(()) };
+    if options.json {
+        return writeln!(out, "{}", json!({ "violation": failure_to_json(&attempt.run, failed) }));
+    }
+    writeln!(out, "seed {} fails: {failed}", attempt.run.seed)?;
+    if !options.trace {
+        let last = &failed.trace[failed.trace.len().saturating_sub(LAST_EVENTS)..];
+        last.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+    }
+    writeln!(out, "replay it with: {} --trace\n", attempt.run)
+}
+
+fn conclude(totals: &Totals, wanted: u64, out: &mut dyn Write) -> io::Result<()> {
+    let missing: Vec<&str> = totals.faults.iter().filter(|(_, count)| **count == 0).map(|(kind, _)| *kind).collect();
+    if !missing.is_empty() {
+        writeln!(out, "never happened, so nothing is known of it: {}", missing.join(", "))?;
+    }
+    if totals.seeds < wanted {
+        writeln!(out, "{} seeds were not run any more (--failures-max)", wanted - totals.seeds)?;
+    }
+    if totals.failures.is_empty() {
+        return writeln!(out, "everything held");
+    }
+    let seeds: Vec<String> = totals.failures.keys().map(ToString::to_string).collect();
+    writeln!(out, "{} seeds failed: {}", seeds.len(), seeds.join(", "))
+}
