@@ -22,8 +22,6 @@ pub struct Attempt {
     pub failed: Option<Box<Failed>>,
     /// What its clients judged.
     pub judged: Arc<Counts>,
-    /// Every event, if they were asked for.
-    pub trace: Vec<String>,
 }
 
 /// What did not hold in a run.
@@ -52,14 +50,14 @@ impl Failed {
     }
 }
 
-/// Makes a run with this state machine.
+/// Makes a run with this state machine. Every event goes to the standard output if it is to be traced.
 pub fn attempt<S: Machine>(run: &Run, traced: bool) -> Attempt {
     let (clients, judged) = RegisterClients::new();
     let mut cluster = run.cluster::<S>();
     if traced {
         cluster = cluster.traced();
     }
-    let attempt = |report, failed| Attempt { run: run.clone(), report, failed, judged, trace: Vec::new() };
+    let attempt = |report, failed| Attempt { run: run.clone(), report, failed, judged };
     // A panic is found like anything else, and does not end the other runs.
     match catch_unwind(AssertUnwindSafe(|| cluster.run(run.seed, clients))) {
         Ok(Ok(report)) => attempt(Some(report), None),

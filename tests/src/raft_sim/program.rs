@@ -65,7 +65,6 @@ fn bar(length: u64) -> ProgressBar {
 
 /// What is said of a single run at once.
 fn show(options: &Options, attempt: &Attempt, out: &mut dyn Write) -> io::Result<()> {
-    attempt.trace.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     let Some(failed) = &attempt.failed else { return Ok(()) };
     if options.json {
         return writeln!(out, "{}", json!({ "violation": failure_to_json(&attempt.run, failed) }));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use raft_transport::sim::Tally;
+use raft_transport::sim::{Situations, Tally};
 use serde_json::{Value, json};
 
 use super::attempt::{Attempt, Failed};
@@ -20,6 +20,8 @@ pub struct Totals {
     pub lasted: Duration,
     /// Events that happened and were checked.
     pub events: u64,
+    /// Steps of the consensus cores in their wake.
+    pub steps: u64,
     /// Writes that were answered.
     pub acked_writes: u64,
     /// Reads that were answered.
@@ -34,6 +36,8 @@ pub struct Totals {
     pub operations: u64,
     /// Histories that could not be decided.
     pub undecided: u64,
+    /// Rare situations, and how often they came up.
+    pub situations: Situations,
     /// A number that two makings of the same runs have in common.
     pub hash: u64,
     /// Runs in which something did not hold.
@@ -43,7 +47,7 @@ pub struct Totals {
 impl Totals {
     /// One more run.
     pub fn add(&mut self, attempt: Attempt) {
-        let Attempt { run, report, failed, judged, trace: _ } = attempt;
+        let Attempt { run, report, failed, judged } = attempt;
         self.seeds += 1;
         self.keys += judged.keys();
         self.operations += judged.operations();
@@ -54,10 +58,12 @@ impl Totals {
         if let Some(report) = report {
             self.lasted += report.lasted;
             self.events += report.events;
+            self.steps += report.steps;
             self.acked_writes += report.acked_writes;
             self.answered_reads += report.answered_reads;
             report.tally.faults().for_each(|(kind, count)| *self.faults.entry(kind.name()).or_default() += count);
             self.tally.merge(&report.tally);
+            self.situations.add(&report.situations);
             // The order in which the runs end does not matter.
             self.hash = self.hash.wrapping_add(report.hash);
         }
@@ -69,14 +75,17 @@ impl Totals {
     /// One object with everything, for programs.
     pub fn to_json(&self, effort: &Effort) -> Value {
         let violations: Vec<Value> = self.failures.values().map(|(run, failed)| failure_to_json(run, failed)).collect();
+        let situations: BTreeMap<&str, u64> = self.situations.rows().collect();
         json!({
             "seeds": self.seeds,
             "virtual_seconds": self.lasted.as_secs_f64(),
-            "steps": self.events,
+            "events": self.events,
+            "steps": self.steps,
             "acked_writes": self.acked_writes,
             "answered_reads": self.answered_reads,
             "acked_writes_per_virtual_second": self.acked_writes as f64 / self.lasted.as_secs_f64().max(1e-9),
             "faults": self.faults,
+            "situations": situations,
             "stops": self.tally.stops,
             "messages_cut": self.tally.messages_cut,
             "lost_sectors": self.tally.lost_sectors,
@@ -84,7 +93,7 @@ impl Totals {
             "seconds": effort.took.as_secs_f64(),
             "jobs": effort.jobs,
             "cpu_seconds": effort.cpu.map(|cpu| cpu.as_secs_f64()),
-            "steps_per_second_and_core": self.per_core(effort),
+            "events_per_second_and_core": self.per_core(effort),
             "hash": format!("{:016x}", self.hash),
             "violations": violations,
         })
@@ -102,6 +111,7 @@ impl Totals {
         let (virtual_seconds, seconds) = (self.lasted.as_secs_f64(), effort.took.as_secs_f64());
         writeln!(out, "{} seeds, {virtual_seconds:.0} virtual seconds in {seconds:.1} s", self.seeds)?;
         writeln!(out, "  events     {}, {} per second and core", self.events, self.per_core(effort))?;
+        writeln!(out, "  steps      {}", self.steps)?;
         let per_second = self.acked_writes as f64 / virtual_seconds.max(1e-9);
         let Self { acked_writes, answered_reads, keys, operations, undecided, tally, .. } = self;
         writeln!(out, "  requests   {acked_writes} writes acknowledged, {per_second:.1} per virtual second")?;
@@ -109,7 +119,9 @@ impl Totals {
         writeln!(out, "  histories  {keys} keys, {operations} operations judged, {undecided} undecided")?;
         let Tally { stops, messages_cut, lost_sectors, .. } = tally;
         writeln!(out, "  faults     {stops} stops, {messages_cut} messages cut off, {lost_sectors} sectors lost")?;
-        self.faults.iter().try_for_each(|(kind, count)| writeln!(out, "    {kind:<20} {count}"))
+        self.faults.iter().try_for_each(|(kind, count)| writeln!(out, "    {kind:<20} {count}"))?;
+        writeln!(out, "  situations")?;
+        self.situations.rows().try_for_each(|(name, count)| writeln!(out, "    {name:<40} {count}"))
     }
 }
 

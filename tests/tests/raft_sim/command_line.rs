@@ -17,7 +17,7 @@ fn summary(arguments: &[&str]) -> Value {
     let output = raft_sim(arguments);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let mut summary: Value = serde_json::from_str(lines(&output).last().expect("there is one")).expect("it is JSON");
-    for key in ["seconds", "cpu_seconds", "steps_per_second_and_core", "jobs"] {
+    for key in ["seconds", "cpu_seconds", "events_per_second_and_core", "jobs"] {
         assert!(summary.as_object_mut().expect("an object").remove(key).is_some(), "{key}");
     }
     summary
@@ -28,7 +28,7 @@ fn a_range_ends_with_a_summary_of_what_happened_in_it() {
     let summary = summary(&["--seeds", "0..6", "--virtual-seconds", "5", "--faults", "net,crash", "--json"]);
     assert_eq!(summary["seeds"], 6);
     assert!(summary["virtual_seconds"].as_f64() >= Some(30.0), "{summary}");
-    for count in ["steps", "acked_writes", "answered_reads"] {
+    for count in ["events", "steps", "acked_writes", "answered_reads"] {
         assert!(summary[count].as_u64() > Some(100), "{count} of {summary}");
     }
     assert!(summary["faults"]["loss"].as_u64() > Some(0), "{summary}");
@@ -50,6 +50,13 @@ fn one_seed_is_shown_to_people() {
     let lines = lines(&output);
     assert!(lines[0].starts_with("1 seeds, "), "{lines:?}");
     assert_eq!(lines.last().map(String::as_str), Some("everything held"));
+}
+
+#[test]
+fn a_trace_tells_a_run_event_by_event() {
+    let lines = lines(&raft_sim(&["--seed", "1", "--virtual-seconds", "2", "--trace"]));
+    assert!(lines.iter().any(|line| line.contains("candidate => leader")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("AppendEntries")), "{lines:?}");
 }
 
 #[test]
