@@ -1,9 +1,11 @@
 //! How the clients of a simulated cluster behave.
 
 use raft_actor::StateMachine;
-use raft_actor::consensus::NodeId;
+use raft_actor::consensus::{LogIndex, NodeId};
 
-use super::clients::{Asked, Outcome, Request, Returned};
+use super::clients::{Outcome, Request, Returned};
+use super::hash::number_of;
+use super::oracle::{Fate, Kind};
 use super::workload::{Call, Return};
 use super::world::{Event, Sim};
 
@@ -66,7 +68,13 @@ impl<S: StateMachine> Sim<S> {
         let request = self.clients.next_request();
         let at_us = self.now_us();
         self.workload.called(&Call { request, client, node, at_us, what: &what });
-        self.judge.called(request, at_us, Asked::of(&what));
+        let kind = match &what {
+            Request::Write(_) => Kind::Write,
+            Request::Read(_) => Kind::Read,
+            Request::ReadLocal(_) => Kind::LocalRead(node),
+        };
+        self.judge.called(request, kind);
+        self.replay.called(request, &what);
         self.clients.send(client, request, node, &handle, what);
         let deadline_us = u64::try_from(self.setup.request_timeout.as_micros()).unwrap_or(u64::MAX / 4);
         let patience = if self.hurries > 0 { HURRIED_PATIENCE_US } else { deadline_us + PATIENCE_US };
@@ -117,7 +125,7 @@ impl<S: StateMachine> Sim<S> {
             Outcome::Answered(_) => self.answered_reads += 1,
             Outcome::Failed | Outcome::Unknown => self.unanswered += 1,
         }
-        self.judge.returned(request, at_us, index, shown.is_failed());
+        self.judge_answer(request, index, &shown);
         if let Err(what) = self.workload.returned(&Return { request, client, node, at_us, index, outcome: shown }) {
             self.judge.found("workload", None, what);
         }
@@ -127,5 +135,30 @@ impl<S: StateMachine> Sim<S> {
             }
             Some(_) | None => self.think(client),
         }
+    }
+
+    /// Is what the client is told true to the log, and is it what the machine would have said?
+    fn judge_answer(&mut self, request: u64, index: Option<LogIndex>, told: &Outcome<&S::Response, &S::Answer>) {
+        let at = index.unwrap_or_default();
+        let fate = match told {
+            Outcome::Applied(response) => Fate::Done { index: at, answer: number_of(response) },
+            Outcome::Answered(answer) => Fate::Done { index: at, answer: number_of(answer) },
+            Outcome::Failed => Fate::Failed,
+            Outcome::Unknown => Fate::Unknown,
+        };
+        self.judge.returned(request, fate);
+        let replay = &mut self.replay;
+        self.judge.with_log(|log| match told {
+            Outcome::Applied(_) => replay.follow(log),
+            Outcome::Answered(answer) => replay.follow(log).and_then(|()| replay.answered(request, at, answer)),
+            Outcome::Failed => {
+                replay.unanswered(request, false);
+                Ok(())
+            }
+            Outcome::Unknown => {
+                replay.unanswered(request, true);
+                Ok(())
+            }
+        });
     }
 }

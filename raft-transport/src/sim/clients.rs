@@ -35,31 +35,6 @@ pub enum Outcome<R, A> {
     Unknown,
 }
 
-impl<R, A> Outcome<R, A> {
-    /// Whether it certainly did not happen.
-    pub(super) fn is_failed(&self) -> bool {
-        matches!(self, Self::Failed)
-    }
-}
-
-/// What kind of a request it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
-    Write,
-    Read,
-    ReadLocal,
-}
-
-impl Asked {
-    pub(super) fn of<C, Q>(request: &Request<C, Q>) -> Self {
-        match request {
-            Request::Write(_) => Self::Write,
-            Request::Read(_) => Self::Read,
-            Request::ReadLocal(_) => Self::ReadLocal,
-        }
-    }
-}
-
 /// What the user's machine answers, with the index of the state it comes from.
 pub(super) type Told<S> = Outcome<At<<S as StateMachine>::Response>, At<<S as StateMachine>::Answer>>;
 

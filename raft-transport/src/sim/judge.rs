@@ -5,7 +5,6 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use raft_actor::ApplyContext;
 use raft_actor::consensus::notation::Moment;
 use raft_actor::consensus::{Effect, GroupId, Input, LogIndex, LogPosition, NodeId, Raft, Role, Term, Time};
 use raft_actor::envelope::Envelope;
@@ -13,8 +12,8 @@ use raft_actor::log_storage::sim_disk::SimDisk;
 use raft_actor::observer::Observer;
 
 use super::checker::{Checker, Disks, Durable, Situations, Verdict, Violation};
-use super::clients::Asked;
 use super::durable::{DurableReader, RecordPlace};
+use super::oracle::{Fate, Kind, Oracle};
 use super::trace::{Trace, Travel};
 
 /// Where a server's log is on its disk.
@@ -38,6 +37,9 @@ struct State {
     before: Option<Moment>,
     disks: DiskReaders,
     checker: Checker,
+    oracle: Oracle,
+    /// The last command that each running machine has applied.
+    machines: BTreeMap<NodeId, LogIndex>,
     trace: Trace,
     /// The state of the machines after some entries, as the first server had it.
     states: BTreeMap<LogIndex, (NodeId, u64)>,
@@ -67,6 +69,8 @@ impl Default for State {
             before: None,
             disks: DiskReaders::default(),
             checker: Checker::new(),
+            oracle: Oracle::default(),
+            machines: BTreeMap::new(),
             trace: Trace::keeping(0),
             states: BTreeMap::new(),
             steps: 0,
@@ -193,6 +197,7 @@ impl Judge {
 
     pub(super) fn starts(&self, node: NodeId, run: u64) {
         self.note(Some(node), "starts", run);
+        self.state_of_things().oracle.started(node);
     }
 
     /// What its disk holds is looked at once more: nobody writes to it now.
@@ -202,6 +207,7 @@ impl Judge {
         state.follow(node);
         state.checker.crashed(node);
         state.seen.remove(&node);
+        state.machines.remove(&node);
     }
 
     pub(super) fn wiped(&self, node: NodeId) {
@@ -241,15 +247,41 @@ impl Judge {
         state.trace.travels(state.now, Travel::IsLost, envelope);
     }
 
-    pub(super) fn called(&self, _request: u64, _at_us: u64, _asked: Asked) {}
-
-    pub(super) fn returned(&self, _request: u64, _at_us: u64, _index: Option<LogIndex>, _is_failed: bool) {}
-
-    pub(super) fn applied(&self, node: NodeId, ctx: &ApplyContext<'_>, request: u64, response: u64) {
+    /// A client asks.
+    pub(super) fn called(&self, request: u64, kind: Kind) {
         let state = &mut *self.state_of_things();
-        let position = LogPosition::new(ctx.term(), ctx.index());
+        state.oracle.called(request, state.now.as_micros(), kind);
+    }
+
+    /// A client is told.
+    pub(super) fn returned(&self, request: u64, fate: Fate) {
+        let state = &mut *self.state_of_things();
+        let verdict = state.oracle.returned(request, state.now.as_micros(), fate);
+        state.rule(verdict);
+    }
+
+    /// Has somebody look at the log as the clients' judge knows it.
+    pub(super) fn with_log(&self, look: impl FnOnce(&Oracle) -> Verdict) {
+        let state = &mut *self.state_of_things();
+        let verdict = look(&state.oracle);
+        state.rule(verdict);
+    }
+
+    /// These servers can be asked, and nothing is under way: each of them has to know everything.
+    pub(super) fn nothing_is_lost(&self, nodes: &[NodeId]) -> Verdict {
+        let state = &mut *self.state_of_things();
+        let last = |node: &NodeId| (*node, state.machines.get(node).copied().unwrap_or_default());
+        state.oracle.finish(nodes.iter().map(last))
+    }
+
+    /// A machine has applied a command upon the state after `after`.
+    pub(super) fn applied(&self, node: NodeId, after: LogIndex, position: LogPosition, request: u64, response: u64) {
+        let state = &mut *self.state_of_things();
         let verdict = state.checker.applied(node, position, request, response);
         state.rule(verdict);
+        let verdict = state.oracle.applied(node, after, position, request, response);
+        state.rule(verdict);
+        state.machines.insert(node, position.index);
         state.trace.applies(state.now, node, position, response);
     }
 

@@ -3,7 +3,7 @@
 use std::hash::Hasher;
 use std::io::{self, Read, Write};
 
-use raft_actor::consensus::{LogIndex, NodeId};
+use raft_actor::consensus::{LogIndex, LogPosition, NodeId};
 use raft_actor::{ApplyContext, Snapshot, StateMachine};
 use serde::{Deserialize, Serialize};
 
@@ -59,8 +59,9 @@ impl<S: StateMachine> StateMachine for Watched<S> {
 
     fn apply(&mut self, ctx: &mut ApplyContext<'_>, Tagged { request, command }: Self::Command) -> Self::Response {
         let value = self.machine.apply(ctx, command);
-        self.applied = ctx.index();
-        self.judge.applied(self.node, ctx, request, number_of(&value));
+        let after = std::mem::replace(&mut self.applied, ctx.index());
+        let position = LogPosition::new(ctx.term(), ctx.index());
+        self.judge.applied(self.node, after, position, request, number_of(&value));
         if self.saves_alike && self.applied.get().is_multiple_of(LOOK_EVERY) {
             match self.fingerprint() {
                 Ok(state) => self.judge.state(self.node, self.applied, state),

@@ -39,7 +39,8 @@ impl<S: StateMachine> Sim<S> {
             seen.len() == sound.len()
                 && seen.iter().all(|seen| (seen.last, seen.commit) == (seen.applied, seen.applied))
                 && seen.windows(2).all(|pair| pair[0].applied == pair[1].applied)
-        })
+        })?;
+        self.judge.nothing_is_lost(&sound)
     }
 
     pub(super) fn check(
@@ -67,6 +68,8 @@ impl<S: StateMachine> Sim<S> {
 
     /// Everything that can only be looked at when a run is over.
     pub(super) fn finish(&mut self) -> Result<(), Violation> {
+        let replay = &mut self.replay;
+        self.judge.with_log(|log| replay.follow(log).and_then(|()| replay.finish(log)));
         self.judge.finish()?;
         let finished = self.workload.finished();
         finished.map_err(|what| Violation { invariant: "workload", node: None, what })

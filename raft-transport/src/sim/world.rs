@@ -19,6 +19,7 @@ use super::members::Changes;
 use super::messages::Interception;
 use super::network::{Link, Network, Outgoing};
 use super::process::Process;
+use super::replay::Replay;
 use super::schedule::Schedule;
 use super::script::Scripted;
 use super::storm::Repair;
@@ -63,6 +64,8 @@ pub struct Sim<S: StateMachine> {
     pub(super) scripted: Option<Scripted<S>>,
     pub(super) changes: Changes,
     pub(super) interception: Interception,
+    /// Knows what the machines should say.
+    pub(super) replay: Replay<S>,
     outgoing: Vec<Outgoing>,
     /// Messages sent so far.
     sent: u64,
@@ -154,6 +157,7 @@ impl<S: StateMachine> Sim<S> {
             scripted: None,
             changes: Changes::new(),
             interception: Interception::default(),
+            replay: Replay::new(setup.machine),
             outgoing: Vec::new(),
             sent: 0,
             setup,
