@@ -93,8 +93,12 @@ impl Knowledge {
         let committed = self.commits.last_before(term);
         let has_all = committed.index < run.log.base().index || run.log.contains(committed);
         ensure!("leader_completeness", id, has_all, "leader n{id}@{term} lacks the committed {committed} (§5.4.3)");
+        let begins = run.log.last().term == term && run.log.last().index > before.last.index;
+        ensure!("leaders_begin_with_an_entry", id, begins, "leader n{id}@{term} has no entry of its own (§8)");
         let inherited = before.last;
-        run.inherited = Some(inherited).filter(|last| last.index > self.commits.last().index);
+        // What the founders wrote was on everybody's disk from the beginning.
+        let is_open = inherited.index > self.commits.last().index && self.elections.leader_of(inherited.term).is_some();
+        run.inherited = is_open.then_some(inherited);
         Ok(())
     }
 

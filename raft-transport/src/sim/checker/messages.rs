@@ -40,7 +40,7 @@ impl Knowledge {
         match message {
             Message::RequestVote(request) => self.check_request(members, from, request, durable),
             Message::RequestVoteReply(reply) if reply.granted => self.check_told_vote(from, term, to, durable),
-            Message::AppendEntries(append) => self.check_append(from, append),
+            Message::AppendEntries(append) => self.check_append(members, from, append),
             Message::AppendEntriesReply(reply) => match reply.outcome {
                 AppendOutcome::Matched { durable } => self.check_match(members, from, term, durable, disks),
                 AppendOutcome::Conflict { .. } | AppendOutcome::Stale => Ok(()),
@@ -82,7 +82,7 @@ impl Knowledge {
         Ok(())
     }
 
-    fn check_append(&self, from: NodeId, append: &AppendEntries) -> Verdict {
+    fn check_append(&self, members: &BTreeMap<NodeId, Member>, from: NodeId, append: &AppendEntries) -> Verdict {
         let AppendEntries { term, prev, entries, commit, round: _ } = append;
         let is_leader = self.elections.leads(from, *term);
         ensure!(
@@ -93,12 +93,23 @@ impl Knowledge {
         );
         let is_committed = *commit <= self.commits.last().index;
         ensure!("commit_is_durable", from, is_committed, "n{from} announces commit {commit}, nobody has seen that");
-        let is_known = |position| self.written.get(position).is_some();
-        let is_sound = prev.index == LogIndex::ZERO || is_known(*prev);
-        let is_sound = is_sound && entries.last_position().is_none_or(is_known);
-        ensure!("log_matching", from, is_sound, "n{from} sends entries that nobody wrote, behind {prev}");
-        let first = entries.first_index().unwrap_or(prev.index.next());
-        ensure!("log_matching", from, first == prev.index.next(), "n{from} sends {first} behind {prev}");
+        let is_known = prev.index == LogIndex::ZERO || self.written.get(*prev).is_some();
+        ensure!("log_matching", from, is_known, "n{from} sends entries behind {prev}, which nobody wrote");
+        let mut last = *prev;
+        for entry in entries.iter() {
+            let follows = self.written.get(entry.position).is_some_and(|known| known.prev == last);
+            ensure!("log_matching", from, follows, "n{from} sends {} behind {last}", entry.position);
+            last = entry.position;
+        }
+        let run = members.get(&from).and_then(|member| member.run.as_ref());
+        let run = run.filter(|run| run.facts.leads() && run.facts.term == *term);
+        let is_own = run.is_none_or(|run| run.log.contains(last) || last.index < run.log.base().index);
+        ensure!(
+            "log_matching",
+            from,
+            is_own && last.term <= *term,
+            "n{from}@{term} sends {last}, which is not in its log"
+        );
         Ok(())
     }
 

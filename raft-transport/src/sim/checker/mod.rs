@@ -108,6 +108,7 @@ impl Checker {
     pub fn wiped(&mut self, node: NodeId) {
         if let Some(member) = self.members.get_mut(&node) {
             member.durable = member::Image::default();
+            member.writes.clear();
             self.known.elections.forget(node);
         }
     }

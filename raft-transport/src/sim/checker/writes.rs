@@ -48,6 +48,14 @@ impl Knowledge {
             LogWrite::Replace(entries) => {
                 ensure!("leader_append_only", id, !leads_on, "leader n{id} replaces entries of its own log");
                 if let Some(first) = entries.first_index().filter(|first| *first <= run.log.last().index) {
+                    let is_open = first > before.commit;
+                    ensure!(
+                        "committed_is_immutable",
+                        id,
+                        is_open,
+                        "n{id} replaces {first}, committed is {}",
+                        before.commit
+                    );
                     self.check_removal(id, &run.log, after.term, first, entries)?;
                     self.situations.entries_removed(&run.log, first, before);
                     let rolled_back = run.log.truncate_after(first.prev());

@@ -5,6 +5,7 @@ use raft_actor::consensus::{LogIndex, LogPosition, NodeId, Term};
 mod promises;
 mod rules;
 mod safety;
+mod situations;
 mod sound;
 mod world;
 

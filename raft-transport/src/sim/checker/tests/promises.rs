@@ -119,6 +119,10 @@ fn append_entries_of_who_does_not_lead_are_refused() {
     let skips = Entries::from(vec![command(2, 2, "a")]);
     refused(world.says(1, 3, append(2, LogPosition::ZERO, skips, 2)), "log_matching");
     world.says(1, 3, append(2, at(2, 2), Entries::new(), 2)).unwrap();
+    // What a stream finds in a log that has been overwritten since.
+    world.checker.known.written.remember(node(2), &command(3, 3, "a"), at(2, 2)).unwrap();
+    let later = Entries::from(vec![command(3, 3, "a")]);
+    refused(world.says(1, 3, append(2, at(2, 2), later, 2)), "log_matching");
 }
 
 #[test]

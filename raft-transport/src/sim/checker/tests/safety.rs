@@ -94,6 +94,18 @@ fn a_leader_that_lacks_what_is_committed_is_refused() {
 }
 
 #[test]
+fn a_leader_without_an_entry_of_its_own_is_refused() {
+    let mut world = World::of(3);
+    world.elect(1);
+    let run = world.checker.members.get_mut(&node(1)).unwrap().run.as_mut().unwrap();
+    let (before, after) = (run.facts, run.facts);
+    run.leads_in = None;
+    let raft = world.servers[&node(1)].raft.as_ref().unwrap();
+    let verdict = world.checker.known.check_leader(node(1), run, &before, &after, raft, &world.disks);
+    refused(verdict, "leaders_begin_with_an_entry");
+}
+
+#[test]
 fn a_leader_that_replaces_its_own_entries_is_refused() {
     let mut world = World::of(3);
     world.elect(1);
