@@ -34,7 +34,7 @@ pub(super) const SYNC: Pace = Pace { min_us: 80, max_us: 400 };
 /// A simulated cluster of servers with their clients, from one seed.
 ///
 /// Everything that can go wrong is a method here: scripts call them in the order they like; a
-/// [storm](super::SimClusterBuilder::faults) calls them by chance. Whatever happens is checked.
+/// [storm](super::SimCluster::faults) calls them by chance. Whatever happens is checked.
 pub struct Sim<S: StateMachine> {
     pub(super) setup: Setup<S>,
     pub(super) time: WorldTime,
