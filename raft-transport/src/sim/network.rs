@@ -210,7 +210,11 @@ impl Outbound for SimOutbound {
     }
 
     fn forget(&self, peer: NodeId) {
-        self.network.wire().connected.remove(&(self.node, peer));
+        let mut wire = self.network.wire();
+        for link in [(self.node, peer), (peer, self.node)] {
+            wire.connected.remove(&link);
+            wire.connecting.remove(&link);
+        }
     }
 }
 
