@@ -1,8 +1,11 @@
+use std::time::Duration;
+
 use raft_actor::consensus::{LogPosition, NodeId, Term};
 use serde::Deserialize;
 
 use super::*;
 use crate::sim::oracle::{Fate, Kind};
+use crate::sim::{Chance, SimCluster};
 
 /// Adds up what it is given; responds with the sum so far.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -104,6 +107,17 @@ fn what_was_never_answered_can_still_be_applied_if_it_may_happen() {
     assert_eq!(story.replay.asked.len(), 4, "the commands of the log, and nothing else");
 }
 
+#[test]
+fn a_command_whose_client_was_told_that_it_failed_ends_the_replay_without_a_panic() {
+    let mut story = Story::new();
+    story.calls(4, Request::Write(1));
+    let position = LogPosition::new(Term::new(1), LogIndex::new(40));
+    story.oracle.applied(NodeId::from(1), LogIndex::new(30), position, 4, number_of(&420_u64)).unwrap();
+    assert_eq!(story.oracle.returned(4, 40, Fate::Failed).unwrap_err().invariant, "failed_is_not_applied");
+    story.replay.unanswered(4, false);
+    story.replay.follow(&story.oracle).unwrap();
+}
+
 /// As one that keeps its state on a disk.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Durable;
@@ -132,4 +146,39 @@ fn a_machine_that_comes_with_a_state_is_not_replayed() {
     let position = LogPosition::new(Term::new(1), LogIndex::new(8));
     oracle.applied(NodeId::from(1), LogIndex::ZERO, position, 1, 12345).unwrap();
     replay.follow(&oracle).unwrap();
+}
+
+/// Answers every tenth question of a process wrong.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Moody {
+    sum: u64,
+    #[serde(skip)]
+    questions: std::cell::Cell<u64>,
+}
+
+impl StateMachine for Moody {
+    type Command = u64;
+    type Response = ();
+    type Query = ();
+    type Answer = u64;
+
+    fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) {
+        self.sum += add;
+    }
+
+    fn query(&self, (): ()) -> u64 {
+        self.questions.set(self.questions.get() + 1);
+        if self.questions.get().is_multiple_of(10) { 0 } else { self.sum }
+    }
+}
+
+#[test]
+fn a_machine_whose_answers_depend_on_more_than_its_state_is_found_in_a_simulation() {
+    let cluster = SimCluster::<Moody>::of(3).lasting(Duration::from_secs(20));
+    let ask = |_: usize, chance: &mut Chance| match chance.between(0..=1) {
+        0 => Request::Read(()),
+        add => Request::Write(add),
+    };
+    let failure = cluster.run(1, ask).unwrap_err();
+    assert_eq!(failure.violation.invariant, "answer_of_a_replay", "{failure}");
 }
