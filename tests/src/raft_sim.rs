@@ -6,6 +6,7 @@ mod options;
 mod program;
 mod range;
 mod run;
+mod shrink;
 mod totals;
 
 pub use attempt::{Attempt, Failed, attempt};
@@ -14,4 +15,5 @@ pub use options::{Options, Seeds};
 pub use program::main;
 pub use range::run_all;
 pub use run::{Machine, Run};
+pub use shrink::{Shrunk, shrink};
 pub use totals::Totals;

@@ -210,6 +210,7 @@ impl<S: StateMachine> SimCluster<S> {
             founders: self.nodes,
             joiners: self.joiners.unwrap_or(if members_change { 2 } else { 0 }),
             members_change,
+            majority_may_be_lost: self.faults.majority_may_be_lost(),
             settings,
             machine: self.machine,
             saves_alike: self.saves_alike,

@@ -118,22 +118,30 @@ pub enum FaultFamily {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults {
     kinds: BTreeSet<FaultKind>,
+    majority_may_be_lost: bool,
 }
 
 impl Faults {
     /// Nothing goes wrong.
     pub const fn none() -> Self {
-        Self { kinds: BTreeSet::new() }
+        Self { kinds: BTreeSet::new(), majority_may_be_lost: false }
     }
 
     /// Everything goes wrong.
     pub fn all() -> Self {
-        Self { kinds: FaultKind::ALL.iter().copied().collect() }
+        Self::of(FaultKind::ALL.iter().copied())
+    }
+
+    /// Disks are wiped and damaged until all but one of the founders have lost theirs: more than any cluster can bear.
+    /// It may come to a standstill, which is where such a run ends well; it must not answer anything wrong.
+    pub fn lost() -> Self {
+        let kinds = FaultKind::ALL.iter().copied().filter(|kind| kind.costs_a_server());
+        Self { majority_may_be_lost: true, ..Self::of(kinds) }
     }
 
     /// These kinds only.
     pub fn of(kinds: impl IntoIterator<Item = FaultKind>) -> Self {
-        Self { kinds: kinds.into_iter().collect() }
+        Self { kinds: kinds.into_iter().collect(), majority_may_be_lost: false }
     }
 
     /// All kinds of these families.
@@ -153,6 +161,11 @@ impl Faults {
         self.kinds.contains(&kind)
     }
 
+    /// Whether more disks may be lost than a majority can bear.
+    pub const fn majority_may_be_lost(&self) -> bool {
+        self.majority_may_be_lost
+    }
+
     /// The kinds that are to happen.
     pub fn kinds(&self) -> impl Iterator<Item = FaultKind> + '_ {
         self.kinds.iter().copied()
@@ -162,22 +175,26 @@ impl Faults {
 /// As it can be read again.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.kinds.is_empty() {
-            return f.write_str("none");
+        let is_everything = self.kinds.len() == FaultKind::ALL.len();
+        let is_said_by_lost = |kind: &FaultKind| self.majority_may_be_lost && kind.costs_a_server();
+        let mut words: Vec<&str> = match is_everything {
+            true => vec!["all"],
+            false => self.kinds().filter(|kind| !is_said_by_lost(kind)).map(FaultKind::name).collect(),
+        };
+        if self.majority_may_be_lost {
+            words.push("lost");
         }
-        if *self == Self::all() {
-            return f.write_str("all");
-        }
-        for (at, kind) in self.kinds.iter().enumerate() {
-            write!(f, "{}{kind}", if at == 0 { "" } else { "," })?;
-        }
-        Ok(())
+        let joined = words.join(",");
+        f.write_str(if words.is_empty() { "none" } else { &joined })
     }
 }
 
 /// A word that names no faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{word:?} names no faults; say all, none, or some of net, disk, crash, clock, membership, or of: {}", names())]
+#[error(
+    "{word:?} names no faults; say all, none, or some of net, disk, crash, clock, membership, lost, or of: {}",
+    names()
+)]
 pub struct UnknownFault {
     /// The word.
     pub word: String,
@@ -196,6 +213,7 @@ impl FromStr for Faults {
             let added = match word {
                 "none" => Self::none(),
                 "all" => Self::all(),
+                "lost" => Self::lost(),
                 "net" => Self::of_families(&[FaultFamily::Network]),
                 "disk" => Self::of_families(&[FaultFamily::Disk]),
                 "crash" => Self::of_families(&[FaultFamily::Crash]),
@@ -207,6 +225,7 @@ impl FromStr for Faults {
                 }
             };
             faults.kinds.extend(added.kinds);
+            faults.majority_may_be_lost |= added.majority_may_be_lost;
         }
         Ok(faults)
     }
@@ -254,7 +273,7 @@ pub(super) fn plan(seed: u64, faults: &Faults, length_us: u64) -> Vec<Fault> {
         let duration_us = chance.between(DURATION_US);
         let dice = [chance.number(), chance.number(), chance.number()];
         // What costs a server for the rest of the run is not to happen in every one.
-        if kind.costs_a_server() && !chance.happens(80_000) {
+        if kind.costs_a_server() && !chance.happens(if faults.majority_may_be_lost { 400_000 } else { 80_000 }) {
             continue;
         }
         planned.push(Fault { number: planned.len(), kind, at_us, duration_us, dice });
@@ -299,6 +318,10 @@ pub struct Tally {
     pub stops: u64,
     /// Sectors that were written, not synced, and lost with the power.
     pub lost_sectors: u64,
+    /// Disks that were wiped or damaged although the majority could not bear it.
+    pub unbearable_losses: u64,
+    /// Runs at whose end nobody could write any more.
+    pub standstills: u64,
 }
 
 impl Tally {
@@ -328,5 +351,7 @@ impl Tally {
         self.messages_cut += other.messages_cut;
         self.stops += other.stops;
         self.lost_sectors += other.lost_sectors;
+        self.unbearable_losses += other.unbearable_losses;
+        self.standstills += other.standstills;
     }
 }

@@ -9,6 +9,9 @@ use super::checker::Violation;
 use super::cluster::Report;
 use super::world::Sim;
 
+/// After this long everybody who can be elected has been, and everybody who cannot be reached was given up.
+const SETTLES_AFTER: Duration = Duration::from_secs(10);
+
 impl<S: StateMachine> Sim<S> {
     /// Everything is mended; then the clients' last requests have to come back, a leader has to emerge,
     /// every server that can has to serve a fresh write, and all have to agree.
@@ -17,6 +20,9 @@ impl<S: StateMachine> Sim<S> {
     /// If that does not happen within `limit` of virtual time, or anything else does not hold.
     pub fn recover(&mut self, limit: Duration) -> Result<(), Violation> {
         self.mend_all();
+        if self.setup.majority_may_be_lost {
+            return self.see_whether_it_stands_still();
+        }
         let sound = self.sound();
         if sound.len() * 2 <= self.nodes.len() {
             // Too much was lost for anybody to lead. That nobody said anything wrong is all there is to check.
@@ -41,6 +47,15 @@ impl<S: StateMachine> Sim<S> {
                 && seen.windows(2).all(|pair| pair[0].applied == pair[1].applied)
         })?;
         self.judge.nothing_is_lost(&sound)
+    }
+
+    /// Nobody can demand that it goes on after such losses; but what it answers has to be right.
+    fn see_whether_it_stands_still(&mut self) -> Result<(), Violation> {
+        self.run_for(SETTLES_AFTER)?;
+        let before = self.acked_writes;
+        self.run_for(SETTLES_AFTER)?;
+        self.tally.standstills += u64::from(self.acked_writes == before);
+        Ok(())
     }
 
     pub(super) fn check(

@@ -9,7 +9,7 @@ use super::chance::Chance;
 use super::faults::{DELAY_US, Fault, FaultKind};
 use super::network::Link;
 use super::time::Pace;
-use super::world::{Event, SYNC, Sim, place};
+use super::world::{Event, Node, SYNC, Sim, place};
 
 /// What has to be done to mend a fault.
 pub(super) enum Repair {
@@ -266,13 +266,16 @@ impl<S: StateMachine> Sim<S> {
                 Some(Repair::Room(victim))
             }
             FaultKind::BitFlip if self.may_lose_a_server(victim) => {
+                let is_unbearable = !self.can_bear_to_lose(victim);
                 if self.flip_a_bit(victim, how, more) {
                     self.tally.count(fault.kind);
+                    self.tally.unbearable_losses += u64::from(is_unbearable);
                 }
                 None
             }
             FaultKind::WipedDisk if self.may_lose_a_server(victim) => {
                 self.tally.count(fault.kind);
+                self.tally.unbearable_losses += u64::from(!self.can_bear_to_lose(victim));
                 self.wipe(victim);
                 self.plan_start(victim);
                 None
@@ -346,8 +349,17 @@ impl<S: StateMachine> Sim<S> {
         }
     }
 
-    /// Whether the others could go on without this server.
     fn may_lose_a_server(&self, victim: NodeId) -> bool {
+        if !self.setup.majority_may_be_lost {
+            return self.can_bear_to_lose(victim);
+        }
+        // Where nobody is left who knows that there was a cluster, the next start is a first start.
+        let knows = |node: &Node<S>| node.id.get() <= self.setup.founders && node.id != victim && node.is_sound();
+        self.node(victim).is_sound() && self.nodes.iter().any(knows)
+    }
+
+    /// Whether the others could go on without this server.
+    fn can_bear_to_lose(&self, victim: NodeId) -> bool {
         let lost = self.nodes.iter().filter(|node| node.id != victim && !node.is_sound()).count();
         // Where the membership changes, three of the servers may be all the voters there are.
         let voters = if self.setup.members_change { 3 } else { self.nodes.len() };

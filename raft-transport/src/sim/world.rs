@@ -79,6 +79,7 @@ pub(super) struct Setup<S> {
     pub(super) joiners: u64,
     /// Whether the membership is going to change.
     pub(super) members_change: bool,
+    pub(super) majority_may_be_lost: bool,
     pub(super) settings: Settings,
     pub(super) machine: fn() -> S,
     pub(super) saves_alike: bool,

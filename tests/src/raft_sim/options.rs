@@ -27,7 +27,8 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub virtual_seconds: Duration,
     /// What goes wrong: all, none, or some of net, disk, crash, clock, membership, or single kinds (any other word
-    /// makes it list them) [default: all or some, as the seed decides]
+    /// makes it list them); with lost, more disks are lost than a majority can bear, and all there is to ask for is
+    /// that no answer is wrong [default: all or some, as the seed decides]
     #[arg(long, value_name = "KIND,..")]
     pub faults: Option<Faults>,
     /// How many servers [default: the seed decides, mostly 3 or 5]
@@ -42,6 +43,16 @@ pub struct Options {
     /// Prints every event of the run
     #[arg(long, conflicts_with_all = ["seeds", "json"])]
     pub trace: bool,
+    /// If the run fails, looks for a smaller one that fails in the same way, and shows that too. After a range it is
+    /// done for the first seed that failed
+    #[arg(long, conflicts_with_all = ["seeds", "trace"])]
+    pub shrink: bool,
+    /// Does not do so after a range
+    #[arg(long, conflicts_with = "seed")]
+    pub no_shrink: bool,
+    /// How many runs it takes at most to find a smaller one
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    pub shrink_runs_max: u32,
     /// How many runs at a time [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub jobs: Option<u64>,
@@ -57,6 +68,8 @@ const EXAMPLE: &str = "\
 Examples:
   raft-sim --seeds 0..1000
   raft-sim --seeds 0..100 --faults net,clock --nodes 5 --virtual-seconds 300 --json
+  raft-sim --seeds 0..100 --faults all,lost
+  raft-sim --seed 42 --shrink
   raft-sim --seed 42 --trace";
 
 /// Seeds from one to before another.
@@ -114,6 +127,11 @@ impl Options {
             (None, Some(seed)) => seed..seed.saturating_add(1),
             (None, None) => 0..0,
         }
+    }
+
+    /// Whether smaller runs are to be looked for.
+    pub fn shrinks(&self) -> bool {
+        self.shrink || (self.seeds.is_some() && !self.no_shrink)
     }
 
     /// The run of a seed, as far as it is not left to the seed.

@@ -7,12 +7,13 @@ use std::thread;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::attempt::{Attempt, attempt};
+use super::attempt::{Attempt, Failed, attempt};
 use super::effort::Since;
 use super::options::Options;
 use super::range::run_all;
-use super::run::Machine;
-use super::totals::{Totals, failure_to_json};
+use super::run::{Machine, Run};
+use super::shrink::{Shrunk, shrink};
+use super::totals::{Totals, failure_to_json, smallest_to_json};
 
 /// So many of the last events are shown of a failure.
 const LAST_EVENTS: usize = 40;
@@ -27,7 +28,7 @@ pub fn main<S: Machine>(options: &Options, out: &mut dyn Write) -> io::Result<Ex
     let jobs = options.jobs.map_or_else(cores, |jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
     let jobs = jobs.min(usize::try_from(seeds.end - seeds.start).unwrap_or(usize::MAX));
     let since = Since::now();
-    let bar = bar(seeds.end - seeds.start);
+    let bar = bar(seeds.end - seeds.start).with_message("seeds, 0 failed");
     let mut totals = Totals::default();
     let mut written = Ok(());
     let make = |seed| attempt::<S>(&options.run(seed), options.trace);
@@ -37,12 +38,17 @@ pub fn main<S: Machine>(options: &Options, out: &mut dyn Write) -> io::Result<Ex
             written = bar.suspend(|| show(options, &attempt, out));
         }
         totals.add(attempt);
-        bar.set_message(format!("{} failed", totals.failures.len()));
+        bar.set_message(format!("seeds, {} failed", totals.failures.len()));
         written.is_ok() && (totals.failures.len() as u64) < options.failures_max
     });
     bar.finish_and_clear();
     written?;
     let effort = since.effort(jobs);
+    if options.shrinks()
+        && let Some((run, failed)) = totals.failures.values().next()
+    {
+        show_smallest::<S>(options, run, failed, out)?;
+    }
     if options.json {
         writeln!(out, "{}", totals.to_json(&effort))?;
     } else {
@@ -58,9 +64,9 @@ fn cores() -> usize {
 
 /// Draws nothing unless the errors go to a terminal.
 fn bar(length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} seeds, {msg}, {elapsed} so far, {eta} to go");
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {elapsed} so far, {eta} to go");
     let bar = if length == 1 { ProgressBar::hidden() } else { ProgressBar::new(length) };
-    bar.with_style(style.expect("the template is right")).with_message("0 failed")
+    bar.with_style(style.expect("the template is right"))
 }
 
 /// What is said of a single run at once.
@@ -71,10 +77,42 @@ fn show(options: &Options, attempt: &Attempt, out: &mut dyn Write) -> io::Result
     }
     writeln!(out, "seed {} fails: {failed}", attempt.run.seed)?;
     if !options.trace {
-        let last = &failed.trace[failed.trace.len().saturating_sub(LAST_EVENTS)..];
-        last.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+        show_last_events(failed, out)?;
     }
     writeln!(out, "replay it with: {} --trace\n", attempt.run)
+}
+
+fn show_last_events(failed: &Failed, out: &mut dyn Write) -> io::Result<()> {
+    let last = &failed.trace[failed.trace.len().saturating_sub(LAST_EVENTS)..];
+    last.iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+/// Looks for a smaller run that fails in the same way, and shows the smallest.
+fn show_smallest<S: Machine>(options: &Options, run: &Run, failed: &Failed, out: &mut dyn Write) -> io::Result<()> {
+    let bar = bar(u64::from(options.shrink_runs_max)).with_message("runs for a smaller one that fails");
+    let found = shrink(run.clone(), Box::new(failed.clone()), options.shrink_runs_max, |run| {
+        bar.inc(1);
+        attempt::<S>(run, false).failed
+    });
+    bar.finish_and_clear();
+    if options.json {
+        return writeln!(out, "{}", json!({ "smallest": smallest_to_json(&found) }));
+    }
+    let Shrunk { run, failed, attempts } = &found;
+    let planned = run.planned();
+    writeln!(
+        out,
+        "the smallest run of {attempts} that fails like seed {}: {} servers, {} clients, {:.6} virtual seconds, {} faults",
+        run.seed,
+        run.nodes,
+        run.clients,
+        run.lasting.as_secs_f64(),
+        planned.len(),
+    )?;
+    planned.iter().try_for_each(|fault| writeln!(out, "  {fault}"))?;
+    writeln!(out, "{failed}")?;
+    show_last_events(failed, out)?;
+    writeln!(out, "replay it with: {run} --trace\n")
 }
 
 fn conclude(totals: &Totals, wanted: u64, out: &mut dyn Write) -> io::Result<()> {

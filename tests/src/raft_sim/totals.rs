@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use raft_transport::sim::{Situations, Tally};
+use raft_transport::sim::{Fault, Situations, Tally};
 use serde_json::{Value, json};
 
 use super::attempt::{Attempt, Failed};
 use super::effort::Effort;
 use super::run::Run;
+use super::shrink::Shrunk;
 
 /// What many runs were like together.
 #[derive(Debug, Default)]
@@ -89,6 +90,8 @@ impl Totals {
             "stops": self.tally.stops,
             "messages_cut": self.tally.messages_cut,
             "lost_sectors": self.tally.lost_sectors,
+            "unbearable_losses": self.tally.unbearable_losses,
+            "standstills": self.tally.standstills,
             "histories": { "keys": self.keys, "operations": self.operations, "undecided": self.undecided },
             "seconds": effort.took.as_secs_f64(),
             "jobs": effort.jobs,
@@ -120,6 +123,13 @@ impl Totals {
         let Tally { stops, messages_cut, lost_sectors, .. } = tally;
         writeln!(out, "  faults     {stops} stops, {messages_cut} messages cut off, {lost_sectors} sectors lost")?;
         self.faults.iter().try_for_each(|(kind, count)| writeln!(out, "    {kind:<20} {count}"))?;
+        if self.tally.unbearable_losses > 0 {
+            let Tally { unbearable_losses, standstills, .. } = &self.tally;
+            writeln!(
+                out,
+                "  beyond what a majority can bear: {unbearable_losses} disks lost, {standstills} standstills"
+            )?;
+        }
         writeln!(out, "  situations")?;
         self.situations.rows().try_for_each(|(name, count)| writeln!(out, "    {name:<40} {count}"))
     }
@@ -134,4 +144,21 @@ pub(super) fn failure_to_json(run: &Run, failed: &Failed) -> Value {
         "what": failed.what,
         "replay": run.to_string(),
     })
+}
+
+/// The smallest run that fails like another, for programs.
+pub(super) fn smallest_to_json(found: &Shrunk) -> Value {
+    let Shrunk { run, failed, attempts } = found;
+    let faults: Vec<Value> = run.planned().iter().map(fault_to_json).collect();
+    let mut smallest = failure_to_json(run, failed);
+    smallest["faults"] = faults.into();
+    smallest["nodes"] = run.nodes.into();
+    smallest["clients"] = run.clients.into();
+    smallest["runs"] = (*attempts).into();
+    smallest
+}
+
+fn fault_to_json(fault: &Fault) -> Value {
+    let Fault { number, kind, at_us, duration_us, .. } = fault;
+    json!({ "number": number, "kind": kind.name(), "at_us": at_us, "duration_us": duration_us })
 }

@@ -1,0 +1,76 @@
+//! A state machine with a bug: it is found, shown, and reduced to what it takes.
+
+use raft_actor::{ApplyContext, StateMachine, Term};
+use raft_tests::raft_sim::{self, Options};
+use raft_tests::register::{Command, Get, Register, Response, Value};
+use serde::{Deserialize, Serialize};
+
+/// Forgets all keys each time another leader has been elected, once there have been a few.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Forgetful {
+    register: Register,
+    term: Option<Term>,
+}
+
+impl StateMachine for Forgetful {
+    type Command = Command;
+    type Response = Response;
+    type Query = Get;
+    type Answer = Option<Value>;
+
+    fn apply(&mut self, ctx: &mut ApplyContext<'_>, command: Command) -> Response {
+        if self.term.replace(ctx.term()).is_some_and(|before| before != ctx.term()) {
+            self.register = Register::default();
+        }
+        self.register.apply(ctx, command)
+    }
+
+    fn query(&self, query: Get) -> Option<Value> {
+        self.register.query(query)
+    }
+}
+
+/// What the program prints, and whether it ended well.
+fn program(arguments: &[&str]) -> (String, bool) {
+    let arguments = ["raft-sim"].iter().chain(arguments);
+    let options = <Options as clap::Parser>::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}"));
+    let mut out = Vec::new();
+    let code = raft_sim::main::<Forgetful>(&options, &mut out).expect("there is room");
+    (String::from_utf8(out).expect("it prints text"), code == std::process::ExitCode::SUCCESS)
+}
+
+#[test]
+fn a_machine_that_forgets_is_caught_and_its_run_is_shrunk_and_replayed() {
+    let (text, is_well) = program(&["--seeds", "0..20", "--virtual-seconds", "20", "--faults", "crash,net"]);
+    assert!(!is_well, "{text}");
+    assert!(text.contains(" fails: workload at ") && text.contains("is not linearizable"), "{text}");
+    let smallest = text.split("the smallest run of ").nth(1).expect("it was looked for");
+    let size = smallest.lines().next().expect("a line");
+    assert!(size.contains(" 3 servers") || size.contains(" 1 servers"), "{size}");
+    assert!(size.ends_with(" 0 faults") || size.ends_with(" 1 faults"), "{size}");
+
+    let replay = smallest.split("replay it with: raft-sim ").nth(1).expect("it says how");
+    let replay: Vec<&str> =
+        replay.lines().next().expect("a line").split(' ').filter(|word| *word != "--trace").collect();
+    let (again, is_well) = program(&replay);
+    assert!(!is_well, "{again}");
+    let claim = smallest.lines().find(|line| line.contains("workload at ")).expect("what does not hold");
+    assert!(again.contains(claim), "the same at the same time: {claim}\n{again}");
+}
+
+#[test]
+fn failures_are_objects_for_programs() {
+    let arguments = ["--seeds", "0..20", "--virtual-seconds", "20", "--faults", "crash,net", "--json"];
+    let (text, is_well) = program(&[&arguments[..], &["--failures-max", "1", "--no-shrink", "--jobs", "1"]].concat());
+    assert!(!is_well, "{text}");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("an object in each line")).collect();
+    let [failure, summary] = &lines[..] else { panic!("one failure, one summary: {text}") };
+    assert_eq!(summary["violations"].as_array().map(Vec::len), Some(1));
+    assert_eq!(summary["violations"][0], failure["violation"]);
+    assert_eq!(failure["violation"]["invariant"], "workload");
+    for key in ["seed", "virtual_seconds", "what", "replay"] {
+        assert!(!failure["violation"][key].is_null(), "{key} of {failure}");
+    }
+    assert!(summary["seeds"].as_u64() < Some(20), "no others were begun: {summary}");
+}
