@@ -175,19 +175,39 @@ impl Faults {
 /// As it can be read again.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_everything = self.kinds.len() == FaultKind::ALL.len();
-        let is_said_by_lost = |kind: &FaultKind| self.majority_may_be_lost && kind.costs_a_server();
-        let mut words: Vec<&str> = match is_everything {
-            true => vec!["all"],
-            false => self.kinds().filter(|kind| !is_said_by_lost(kind)).map(FaultKind::name).collect(),
-        };
+        let mut words = Vec::new();
+        if self.kinds.len() == FaultKind::ALL.len() {
+            words.push("all");
+        } else {
+            for (word, family) in FAMILIES {
+                if Self::of_families(&[family]).kinds.is_subset(&self.kinds) {
+                    words.push(word);
+                    continue;
+                }
+                // "lost" says itself what it is about.
+                let some = self.kinds().filter(|kind| kind.family() == family);
+                let some = some.filter(|kind| !(self.majority_may_be_lost && kind.costs_a_server()));
+                words.extend(some.map(FaultKind::name));
+            }
+        }
         if self.majority_may_be_lost {
             words.push("lost");
         }
-        let joined = words.join(",");
-        f.write_str(if words.is_empty() { "none" } else { &joined })
+        if words.is_empty() {
+            words.push("none");
+        }
+        f.write_str(&words.join(","))
     }
 }
+
+/// Families by what they are called in lists of faults.
+const FAMILIES: [(&str, FaultFamily); 5] = [
+    ("net", FaultFamily::Network),
+    ("disk", FaultFamily::Disk),
+    ("crash", FaultFamily::Crash),
+    ("clock", FaultFamily::Clock),
+    ("membership", FaultFamily::Membership),
+];
 
 /// A word that names no faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -214,14 +234,13 @@ impl FromStr for Faults {
                 "none" => Self::none(),
                 "all" => Self::all(),
                 "lost" => Self::lost(),
-                "net" => Self::of_families(&[FaultFamily::Network]),
-                "disk" => Self::of_families(&[FaultFamily::Disk]),
-                "crash" => Self::of_families(&[FaultFamily::Crash]),
-                "clock" => Self::of_families(&[FaultFamily::Clock]),
-                "membership" => Self::of_families(&[FaultFamily::Membership]),
                 _ => {
-                    let kind = FaultKind::ALL.iter().find(|kind| kind.name() == word);
-                    Self::of([*kind.ok_or_else(|| UnknownFault { word: word.to_owned() })?])
+                    let family = FAMILIES.iter().find(|(name, _)| *name == word);
+                    let kind = || FaultKind::ALL.iter().find(|kind| kind.name() == word);
+                    match family {
+                        Some((_, family)) => Self::of_families(&[*family]),
+                        None => Self::of([*kind().ok_or_else(|| UnknownFault { word: word.to_owned() })?]),
+                    }
                 }
             };
             faults.kinds.extend(added.kinds);
@@ -262,7 +281,10 @@ const DURATION_US: RangeInclusive<u64> = 50_000..=2_500_000;
 /// All faults of a run of this length.
 pub(super) fn plan(seed: u64, faults: &Faults, length_us: u64) -> Vec<Fault> {
     let mut chance = Chance::of(seed, 1);
-    let kinds: Vec<FaultKind> = faults.kinds().collect();
+    let mut kinds: Vec<FaultKind> = faults.kinds().collect();
+    if faults.majority_may_be_lost {
+        kinds.extend(faults.kinds().filter(|kind| kind.costs_a_server()));
+    }
     let mut planned = Vec::new();
     if kinds.is_empty() {
         return planned;
@@ -273,7 +295,7 @@ pub(super) fn plan(seed: u64, faults: &Faults, length_us: u64) -> Vec<Fault> {
         let duration_us = chance.between(DURATION_US);
         let dice = [chance.number(), chance.number(), chance.number()];
         // What costs a server for the rest of the run is not to happen in every one.
-        if kind.costs_a_server() && !chance.happens(if faults.majority_may_be_lost { 400_000 } else { 80_000 }) {
+        if kind.costs_a_server() && !faults.majority_may_be_lost && !chance.happens(80_000) {
             continue;
         }
         planned.push(Fault { number: planned.len(), kind, at_us, duration_us, dice });
@@ -353,5 +375,22 @@ impl Tally {
         self.lost_sectors += other.lost_sectors;
         self.unbearable_losses += other.unbearable_losses;
         self.standstills += other.standstills;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Faults;
+
+    #[test]
+    fn lists_of_faults_are_shown_as_they_can_be_read() {
+        for text in ["none", "all", "lost", "all,lost", "net,clock", "net,crash,disk_full,lost", "disk,lost"] {
+            let faults: Faults = text.parse().unwrap();
+            assert_eq!(faults.to_string().parse(), Ok(faults.clone()), "{text}");
+            let words = |text: &str| text.split(',').map(ToOwned::to_owned).collect::<std::collections::BTreeSet<_>>();
+            assert_eq!(words(&faults.to_string()), words(text));
+        }
+        let error = "net,worms".parse::<Faults>().unwrap_err().to_string();
+        assert!(error.starts_with("\"worms\" names no faults; say all, none"), "{error}");
     }
 }

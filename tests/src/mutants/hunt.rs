@@ -77,7 +77,7 @@ impl Hunt {
             .arg("--json")
             .arg("--seeds")
             .arg(format!("{}..{}", seeds.start, seeds.end))
-            .args(["--failures-max", "1"])
+            .args(["--failures-max", "1", "--no-shrink"])
             .args(&self.flags)
             .args(flags)
             .stdin(Stdio::null())
