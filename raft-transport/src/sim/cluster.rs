@@ -297,10 +297,10 @@ impl<S: StateMachine> SimCluster<S> {
 
 /// Elections that are quick enough that a minute sees many of them.
 fn draw_settings(chance: &mut Chance) -> Settings {
-    let election_timeout_ms_min = *chance.pick(&[150, 300, 500]);
+    let election_timeout_ms_min = *chance.pick(&[150, 300, 500, 1000]);
     Settings {
         election_timeout_ms_min,
-        heartbeat_ms: election_timeout_ms_min / *chance.pick(&[3, 5, 8]),
+        heartbeat_ms: election_timeout_ms_min / *chance.pick(&[3, 5, 10]),
         inflight_appends_max: *chance.pick(&[1, 2, 8]),
         append_batch_bytes_max: *chance.pick(&[200, 2_000, 1 << 20]),
         ..Settings::default()
