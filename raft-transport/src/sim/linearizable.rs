@@ -18,12 +18,13 @@
 //! once the number of situations grows with the length of the history times the overlaps, no longer with the
 //! unknown ones. So write each value once; and let few writes of a key go unknown if that cannot be.
 //!
-//! Tried before, on 200 operations of 8 clients on one key, written values unique: `todc-utils` 0.1.1 (no
-//! dependencies, no release since 2023) needs 1 ms when every outcome is known, and does not end within a minute, nor
-//! within gigabytes, for one of five good histories with 30 % unknown outcomes and for every bad one;
-//! `stateright` 0.31 (45 crates, no memory of where it has been) needs 130 to 280 ms for the first kind and ends for
-//! none of the others. Here each of them takes about 0.1 ms, and one of 2 000 operations 1 to 5 ms. Neither has a limit
-//! of steps, or tells more than yes or no.
+//! Tried before, on 200 operations of 8 clients on one key, each value written once: `todc-utils` 0.1.1 (no
+//! dependencies, no release since 2023) needs 1 ms when every outcome is known and 10 ms for such a history with a stale
+//! read; with 30 % unknown outcomes it did not end within a minute for one good history of five and for neither of two
+//! with a stale read. `stateright` 0.31 (45 crates, no memory of where it has been) needs 130 to 280 ms for the first kind
+//! and did not end for any other. Here a good history of either kind takes 0.1 ms, one with a stale read 0.1 to 12 ms;
+//! with 2 000 operations, 30 % of them unknown, that is 1 ms and 40 to 70 ms, and two seconds more for the
+//! counterexample. Neither of the others has a limit of steps, or tells more than yes or no.
 //!
 //! The search is bounded in steps; a history for which that is not enough is [`Refused::Undecided`], never accepted.
 
