@@ -18,11 +18,7 @@ pub async fn run(options: Node) -> Result<(), Failure> {
     options.check()?;
     let report = Report::new(options.json);
     let http = listen(options.http, "--http")?;
-    let transport = Tcp::bind(options.listen).map_err(|source| Failure::Port {
-        address: options.listen,
-        option: "--listen",
-        source,
-    })?;
+    let transport = transport(&options)?;
     let id = options.id;
     let host = RaftHost::builder()
         .node(id)
@@ -45,6 +41,18 @@ pub async fn run(options: Node) -> Result<(), Failure> {
     serve(vec![Served { id, raft, listener: http }]).await
 }
 
+/// Listens for the other nodes. They are told the address that this node's own `--peer` option gives, which need not
+/// be the one that is listened on: behind address translation, in a container, on all interfaces.
+fn transport(options: &Node) -> Result<Tcp, Failure> {
+    let Node { listen: address, id, .. } = *options;
+    let failed = |source| Failure::Port { address, option: "--listen", source };
+    let transport = Tcp::bind(address).map_err(failed)?;
+    Ok(match options.peers.iter().find(|peer| peer.id == id) {
+        Some(own) => transport.advertise(&own.address),
+        None => transport,
+    })
+}
+
 impl Timing {
     /// The same for the framework.
     pub(super) fn settings(self) -> Settings {
@@ -53,5 +61,34 @@ impl Timing {
             heartbeat_ms: self.heartbeat_ms,
             ..Settings::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use raft_actor::transport::Transport;
+
+    use super::*;
+    use crate::kv::options::{Command, RaftKv};
+
+    fn address_told(peers: &[&str]) -> String {
+        let line = "raft-kv node --id 2 --cluster c --data-dir d --listen 127.0.0.1:0 --http 127.0.0.1:1";
+        let peers = peers.iter().flat_map(|peer| ["--peer", peer]);
+        let Some(Command::Node(node)) = RaftKv::parse_from(line.split(' ').chain(peers)).command else {
+            panic!("it says node");
+        };
+        transport(&node).expect("a free port").address()
+    }
+
+    #[test]
+    fn a_node_tells_others_the_address_that_its_own_peer_option_gives() {
+        assert_eq!(address_told(&["1=a.example:7101", "2=b.example:7102"]), "b.example:7102");
+    }
+
+    #[test]
+    fn a_node_that_is_not_on_its_own_list_tells_where_it_listens() {
+        let told = address_told(&[]);
+        assert!(told.starts_with("127.0.0.1:") && !told.ends_with(":0"), "{told}");
     }
 }
