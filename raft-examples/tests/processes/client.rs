@@ -59,7 +59,16 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(base: &str) -> Self {
-        let config = Agent::config_builder().timeout_global(Some(Duration::from_secs(30))).http_status_as_error(false);
+        Self::with_patience(base, Duration::from_secs(30))
+    }
+
+    /// The same node, asked by somebody who gives up after that long.
+    pub(crate) fn impatient(&self, patience: Duration) -> Self {
+        Self::with_patience(&self.base, patience)
+    }
+
+    fn with_patience(base: &str, patience: Duration) -> Self {
+        let config = Agent::config_builder().timeout_global(Some(patience)).http_status_as_error(false);
         Self { agent: config.build().new_agent(), base: base.to_owned() }
     }
 
@@ -96,6 +105,10 @@ impl Client {
         self.send("GET", &format!("/kv/{key}?consistency=stale"), b"")
     }
 
+    pub(crate) fn delete(&self, key: &str, timeout_ms: u64) -> Result<Answer, NoAnswer> {
+        self.send("DELETE", &format!("/kv/{key}?timeout_ms={timeout_ms}"), b"")
+    }
+
     pub(crate) fn cas(
         &self,
         key: &str,
@@ -109,6 +122,10 @@ impl Client {
 
     pub(crate) fn status(&self) -> Result<Value, NoAnswer> {
         let answer = self.send("GET", "/raft/status", b"")?;
+        if answer.status == 408 {
+            // The process stood still for so long after it was connected to that it takes the request for late.
+            return Err(NoAnswer::Unknown);
+        }
         assert_eq!(answer.status, 200, "the status is always answered: {answer:?}");
         Ok(answer.json())
     }

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::TcpListener;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use raft_tests::proxy::Mesh;
 use tempfile::TempDir;
 
 use crate::client::{Client, eventually};
@@ -30,12 +32,22 @@ pub(crate) struct Process {
     args: Vec<String>,
     output: PathBuf,
     child: Option<Child>,
+    survives_file_size_limit: bool,
 }
 
 impl Process {
     /// Starts `raft-kv` with these arguments; what it prints goes to `output`.
     pub(crate) fn start(args: Vec<String>, output: &Path) -> Self {
-        let mut process = Self { args, output: output.to_owned(), child: None };
+        Self::start_as(args, output, false)
+    }
+
+    /// The same, but it is not killed by a limit on the size of its files: its writes fail instead.
+    pub(crate) fn start_with_disk_faults(args: Vec<String>, output: &Path) -> Self {
+        Self::start_as(args, output, true)
+    }
+
+    fn start_as(args: Vec<String>, output: &Path, survives_file_size_limit: bool) -> Self {
+        let mut process = Self { args, output: output.to_owned(), child: None, survives_file_size_limit };
         process.restart();
         process
     }
@@ -43,11 +55,29 @@ impl Process {
     /// Starts it again with the same arguments.
     pub(crate) fn restart(&mut self) {
         assert!(self.child.is_none(), "still running");
-        let output = File::options().create(true).append(true).open(&self.output).expect("the temporary directory");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_raft-kv"));
-        command.args(&self.args).env("RUST_LOG", "info").stdin(Stdio::null());
-        command.stderr(output.try_clone().expect("a second descriptor")).stdout(output);
-        self.child = Some(spawn(&mut command));
+        let mut output = File::options().create(true).append(true).open(&self.output).expect("the temporary directory");
+        let program = env!("CARGO_BIN_EXE_raft-kv");
+        if !self.survives_file_size_limit {
+            let stderr = output.try_clone().expect("a second descriptor");
+            self.child = Some(self.spawn(Command::new(program).stderr(stderr).stdout(output)));
+            return;
+        }
+        // An ignored signal stays ignored in the program that takes the shell's place. What it prints goes through a
+        // pipe, which has no size.
+        let (mut printed, stdout) = io::pipe().expect("a pipe");
+        let stderr = stdout.try_clone().expect("a second descriptor");
+        let shell = ["-c", r#"trap '' XFSZ; exec "$0" "$@""#, program];
+        self.child = Some(self.spawn(Command::new("sh").args(shell).stderr(stderr).stdout(stdout)));
+        std::thread::spawn(move || io::copy(&mut printed, &mut output));
+    }
+
+    fn spawn(&self, command: &mut Command) -> Child {
+        spawn(command.args(&self.args).env("RUST_LOG", "info").stdin(Stdio::null()))
+    }
+
+    /// The number that the operating system knows it by.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("running").id()
     }
 
     /// SIGKILL: no warning, no last words.
@@ -75,7 +105,7 @@ impl Process {
     }
 
     fn signal(&self, signal: &str) {
-        let pid = self.child.as_ref().expect("running").id().to_string();
+        let pid = self.id().to_string();
         let sent = Command::new("kill").args([signal, &pid]).status().expect("the kill command");
         assert!(sent.success(), "process {pid} is gone already:\n{}", self.printed());
     }
@@ -125,12 +155,12 @@ pub(crate) struct Ports {
 
 impl Ports {
     /// How many there are.
-    const COUNT: u16 = 9;
+    const COUNT: u16 = 11;
 
     pub(crate) fn reserve() -> Self {
         eventually("free ports are found", || {
             let _no_child_inherits_them = no_fork();
-            let random = RandomState::new().build_hasher().finish() % 2_200;
+            let random = RandomState::new().build_hasher().finish() % 1_800;
             let guard = 10_000 + u16::try_from(random).expect("small") * (Self::COUNT + 1);
             let bind = |port| TcpListener::bind(("127.0.0.1", port));
             let ports = Self { first: guard + 1, _guard: bind(guard).ok()? };
@@ -147,22 +177,25 @@ impl Ports {
         format!("127.0.0.1:{}", self.port(at))
     }
 
-    /// Where node `at` (from 0) is asked; room for four.
+    /// Where node `at` (from 0) is asked; room for five.
     pub(crate) fn http(&self, at: usize) -> String {
         self.address(u16::try_from(at).expect("few nodes"))
     }
 
-    /// Where node `at` (from 0) listens for the others; room for four.
+    /// Where node `at` (from 0) listens for the others; room for five.
     pub(crate) fn raft(&self, at: usize) -> String {
-        self.address(u16::try_from(at).expect("few nodes") + 4)
+        self.address(u16::try_from(at).expect("few nodes") + 5)
     }
 }
 
 /// Nodes of one cluster, each a process of its own.
 pub(crate) struct Cluster {
-    pub(crate) dir: TempDir,
     pub(crate) nodes: Vec<Process>,
+    /// Goes after the nodes, who at the end of a failed test show what they printed into it.
+    pub(crate) dir: TempDir,
     pub(crate) clients: Vec<Client>,
+    /// What lies between the nodes; `None`: nothing does.
+    pub(crate) mesh: Option<Mesh>,
     size: usize,
     ports: Ports,
 }
@@ -171,26 +204,49 @@ impl Cluster {
     /// Starts `size` nodes and waits until they have a leader.
     pub(crate) fn start(size: usize) -> Self {
         let mut cluster = Self::spawn(size);
-        eventually("a leader is elected", || {
-            for node in &mut cluster.nodes {
-                assert!(node.is_running(), "a node did not start:\n{}", node.printed());
-            }
-            cluster.leader()
-        });
+        cluster.has_leader();
+        cluster
+    }
+
+    /// The same with a proxy on the way from each node to each other, and nodes that survive a full disk.
+    pub(crate) fn start_under_fire(size: usize) -> Self {
+        let mut cluster = Self::planned(size);
+        let address = |at| cluster.ports.raft(at).parse().expect("an address");
+        let targets: Vec<SocketAddr> = (0..size).map(address).collect();
+        cluster.mesh = Some(Mesh::start(&targets).expect("ports"));
+        cluster.spawn_all(Process::start_with_disk_faults);
+        cluster.has_leader();
         cluster
     }
 
     /// Starts `size` nodes and waits for nothing.
     pub(crate) fn spawn(size: usize) -> Self {
+        let mut cluster = Self::planned(size);
+        cluster.spawn_all(Process::start);
+        cluster
+    }
+
+    fn planned(size: usize) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let ports = Ports::reserve();
         let clients = (0..size).map(|at| Client::new(&format!("http://{}", ports.http(at)))).collect();
-        let mut cluster = Self { dir, nodes: Vec::new(), clients, size, ports };
-        for at in 0..size {
-            let output = cluster.dir.path().join(format!("node-{}.txt", at + 1));
-            cluster.nodes.push(Process::start(cluster.args(at), &output));
+        Self { dir, nodes: Vec::new(), clients, mesh: None, size, ports }
+    }
+
+    fn spawn_all(&mut self, start: fn(Vec<String>, &Path) -> Process) {
+        for at in 0..self.size {
+            let output = self.dir.path().join(format!("node-{}.txt", at + 1));
+            self.nodes.push(start(self.args(at), &output));
         }
-        cluster
+    }
+
+    fn has_leader(&mut self) {
+        eventually("a leader is elected", || {
+            for node in &mut self.nodes {
+                assert!(node.is_running(), "a node did not start:\n{}", node.printed());
+            }
+            self.leader()
+        });
     }
 
     /// The command line of a node.
@@ -202,7 +258,11 @@ impl Cluster {
         option("--listen", self.ports.raft(at));
         option("--http", self.ports.http(at));
         for peer in 0..self.size {
-            option("--peer", format!("{}={}", peer + 1, self.ports.raft(peer)));
+            let address = match &self.mesh {
+                Some(mesh) if peer != at => mesh.link(at, peer).address().to_string(),
+                Some(_) | None => self.ports.raft(peer),
+            };
+            option("--peer", format!("{}={address}", peer + 1));
         }
         option("--election-timeout-ms", "300".into());
         option("--heartbeat-ms", "30".into());

@@ -10,7 +10,7 @@ fn args(dir: &TempDir, ports: &Ports, nodes: usize) -> Vec<String> {
     let mut option = |name: &str, value: String| args.extend([name.to_owned(), value]);
     option("--nodes", nodes.to_string());
     option("--http-base", ports.port(0).to_string());
-    option("--raft-base", ports.port(4).to_string());
+    option("--raft-base", ports.port(5).to_string());
     option("--data-dir", dir.path().join("data").display().to_string());
     option("--election-timeout-ms", "300".into());
     option("--heartbeat-ms", "30".into());

@@ -11,5 +11,6 @@ mod directories;
 mod examples;
 mod http_surface;
 mod majority;
+mod nemesis;
 mod oracle;
 mod workload;
