@@ -198,6 +198,12 @@ impl Cluster {
         self.known.lock().await.acknowledged()
     }
 
+    /// Waits until somebody who writes has got one more answer.
+    pub(crate) async fn acknowledged_more(&self) {
+        let before = self.acknowledged().await;
+        eventually("a line is acknowledged", async || (self.acknowledged().await > before).then_some(())).await;
+    }
+
     /// Waits until every node has a connection to each of the others.
     pub(crate) async fn connected(&self) {
         eventually("all lines stand", async || {

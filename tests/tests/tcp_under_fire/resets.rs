@@ -63,6 +63,7 @@ async fn all_lines_reset_at_once_again_and_again_elect_nobody() {
             let claim = format!("everybody notices, round {round}");
             eventually(&claim, async || (cluster.sum(Count::Disconnected) >= disconnected + 6).then_some(())).await;
             cluster.connected().await;
+            cluster.acknowledged_more().await;
         }
         stop.store(true, Ordering::Relaxed);
     };
