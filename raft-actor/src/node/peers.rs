@@ -186,7 +186,11 @@ mod tests {
         let mut peers = Peers::new(BTreeMap::new(), LogIndex::ZERO);
         let configurations = [of(&[(1, "a"), (2, "b"), (3, "c")]), of(&[(1, "a"), (2, "b")])];
         peers.follow(&node(&configurations[..1], 1), Time::ZERO, &told);
-        assert_eq!(left(peers.follow(&node(&configurations, 1), Time::ZERO, &told)), [], "it may be rolled back");
+        assert_eq!(
+            left(peers.follow(&node(&configurations, 1), Time::ZERO, &told)),
+            [0_u64; 0],
+            "it may be rolled back"
+        );
         let changed = peers.follow(&node(&configurations, 2), Time::ZERO, &told).expect("a change");
         assert_eq!((changed.committed, changed.members.len()), (LogIndex::new(2), 2));
         assert_eq!(left(Some(changed)), [3]);
@@ -221,7 +225,7 @@ mod tests {
         let configurations = [with.clone(), of(&[(1, "a")]), with];
         let mut peers = Peers::new(BTreeMap::new(), LogIndex::new(3));
         peers.follow(&node(&configurations, 0), Time::ZERO, &told);
-        assert_eq!(left(peers.follow(&node(&configurations, 3), Time::ZERO, &told)), []);
+        assert_eq!(left(peers.follow(&node(&configurations, 3), Time::ZERO, &told)), [0_u64; 0]);
         assert_eq!(told.take(), ["3 at c"]);
     }
 }

@@ -107,7 +107,10 @@ impl Knowledge {
         // A step that commits may also append the next configuration, which then counts for what follows.
         let counted = run.log.configurations().iter().rev().find(|at| !led || at.index <= before.last.index).copied();
         for set in self.written.configuration(counted).voter_sets() {
-            let holders = set.iter().filter(|voter| holds(disks, **voter, newest)).count();
+            // What a server held when its disk was wiped counts: it may have said so just before, and is not asked for
+            // its vote again. Whoever is elected later has to ask the others, and one of them holds the entry.
+            let held = |voter: &NodeId| self.wiped.get(voter).is_some_and(|log| log.contains(newest));
+            let holders = set.iter().filter(|voter| holds(disks, **voter, newest) || held(voter)).count();
             ensure!(
                 "commit_is_durable",
                 id,

@@ -49,6 +49,7 @@ use commits::Commits;
 use elections::Elections;
 use machines::Applied;
 use member::{Cause, Member};
+use shape::LogShape;
 use situations::Watch;
 use step::next_recheck;
 use verdict::ensure;
@@ -75,6 +76,8 @@ struct Knowledge {
     /// Whether it is told what state machines apply.
     watches_machines: bool,
     limits: Settings,
+    /// The logs of servers whose disks were wiped, as they were before.
+    wiped: BTreeMap<NodeId, LogShape>,
     situations: Watch,
 }
 
@@ -107,7 +110,8 @@ impl Checker {
     /// Something was done to a server's disk on purpose: what it held and promised counts no more.
     pub fn wiped(&mut self, node: NodeId) {
         if let Some(member) = self.members.get_mut(&node) {
-            member.durable = member::Image::default();
+            let gone = std::mem::take(&mut member.durable);
+            self.known.wiped.insert(node, gone.log);
             member.writes.clear();
             self.known.elections.forget(node);
         }
