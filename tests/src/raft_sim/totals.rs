@@ -112,7 +112,8 @@ impl Totals {
     /// If `out` takes no more.
     pub fn show(&self, effort: &Effort, out: &mut dyn Write) -> io::Result<()> {
         let (virtual_seconds, seconds) = (self.lasted.as_secs_f64(), effort.took.as_secs_f64());
-        writeln!(out, "{} seeds, {virtual_seconds:.0} virtual seconds in {seconds:.1} s", self.seeds)?;
+        let seeds = if self.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.seeds) };
+        writeln!(out, "{seeds}, {virtual_seconds:.0} virtual seconds in {seconds:.1} s")?;
         writeln!(out, "  events     {}, {} per second and core", self.events, self.per_core(effort))?;
         writeln!(out, "  steps      {}", self.steps)?;
         let per_second = self.acked_writes as f64 / virtual_seconds.max(1e-9);

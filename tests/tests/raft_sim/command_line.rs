@@ -48,7 +48,7 @@ fn one_seed_is_shown_to_people() {
     let output = raft_sim(&["--seed", "1", "--virtual-seconds", "2"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let lines = lines(&output);
-    assert!(lines[0].starts_with("1 seeds, "), "{lines:?}");
+    assert!(lines[0].starts_with("1 seed, "), "{lines:?}");
     assert_eq!(lines.last().map(String::as_str), Some("everything held"));
 }
 
