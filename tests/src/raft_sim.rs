@@ -15,5 +15,5 @@ pub use options::{Options, Seeds};
 pub use program::main;
 pub use range::run_all;
 pub use run::{Machine, Run};
-pub use shrink::{Shrunk, shrink};
+pub use shrink::{Budget, Shrunk, shrink};
 pub use totals::Totals;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::str::FromStr;
+use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
@@ -50,7 +51,7 @@ pub struct Options {
     /// Does not do so after a range
     #[arg(long, conflicts_with = "seed")]
     pub no_shrink: bool,
-    /// How many runs it takes at most to find a smaller one
+    /// How many runs it may take to find a smaller one; short runs count for less
     #[arg(long, value_name = "N", default_value_t = 300)]
     pub shrink_runs_max: u32,
     /// How many runs at a time [default: one for each core]
@@ -127,6 +128,12 @@ impl Options {
             (None, Some(seed)) => seed..seed.saturating_add(1),
             (None, None) => 0..0,
         }
+    }
+
+    /// How many runs are made at a time.
+    pub fn jobs(&self) -> usize {
+        let cores = || thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.map_or_else(cores, |jobs| usize::try_from(jobs).unwrap_or(usize::MAX))
     }
 
     /// Whether smaller runs are to be looked for.

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::thread;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -12,7 +11,7 @@ use super::effort::Since;
 use super::options::Options;
 use super::range::run_all;
 use super::run::{Machine, Run};
-use super::shrink::{Shrunk, shrink};
+use super::shrink::{Budget, Shrunk, shrink};
 use super::totals::{Totals, failure_to_json, smallest_to_json};
 
 /// So many of the last events are shown of a failure.
@@ -25,10 +24,9 @@ const LAST_EVENTS: usize = 40;
 /// If `out` takes no more.
 pub fn main<S: Machine>(options: &Options, out: &mut dyn Write) -> io::Result<ExitCode> {
     let seeds = options.range();
-    let jobs = options.jobs.map_or_else(cores, |jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
-    let jobs = jobs.min(usize::try_from(seeds.end - seeds.start).unwrap_or(usize::MAX));
+    let jobs = options.jobs().min(usize::try_from(seeds.end - seeds.start).unwrap_or(usize::MAX));
     let since = Since::now();
-    let bar = bar(seeds.end - seeds.start).with_message("seeds, 0 failed");
+    let bar = bar(seeds.end - seeds.start).with_message("0 failed");
     let mut totals = Totals::default();
     let mut written = Ok(());
     let make = |seed| attempt::<S>(&options.run(seed), options.trace);
@@ -38,7 +36,7 @@ pub fn main<S: Machine>(options: &Options, out: &mut dyn Write) -> io::Result<Ex
             written = bar.suspend(|| show(options, &attempt, out));
         }
         totals.add(attempt);
-        bar.set_message(format!("seeds, {} failed", totals.failures.len()));
+        bar.set_message(format!("{} failed", totals.failures.len()));
         written.is_ok() && (totals.failures.len() as u64) < options.failures_max
     });
     bar.finish_and_clear();
@@ -58,15 +56,14 @@ pub fn main<S: Machine>(options: &Options, out: &mut dyn Write) -> io::Result<Ex
     Ok(if totals.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
-}
-
 /// Draws nothing unless the errors go to a terminal.
 fn bar(length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {elapsed} so far, {eta} to go");
     let bar = if length == 1 { ProgressBar::hidden() } else { ProgressBar::new(length) };
-    bar.with_style(style.expect("the template is right"))
+    bar.with_style(style("{bar:30} {pos}/{len} seeds, {msg}, {elapsed} so far, {eta} to go"))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is right")
 }
 
 /// What is said of a single run at once.
@@ -89,8 +86,9 @@ fn show_last_events(failed: &Failed, out: &mut dyn Write) -> io::Result<()> {
 
 /// Looks for a smaller run that fails in the same way, and shows the smallest.
 fn show_smallest<S: Machine>(options: &Options, run: &Run, failed: &Failed, out: &mut dyn Write) -> io::Result<()> {
-    let bar = bar(u64::from(options.shrink_runs_max)).with_message("runs for a smaller one that fails");
-    let found = shrink(run.clone(), Box::new(failed.clone()), options.shrink_runs_max, |run| {
+    let bar = bar(u64::MAX).with_style(style("{spinner} {pos} runs for a smaller one that fails, {elapsed} so far"));
+    let budget = Budget { runs: options.shrink_runs_max, jobs: options.jobs() };
+    let found = shrink(run.clone(), Box::new(failed.clone()), budget, |run| {
         bar.inc(1);
         attempt::<S>(run, false).failed
     });
@@ -98,12 +96,12 @@ fn show_smallest<S: Machine>(options: &Options, run: &Run, failed: &Failed, out:
     if options.json {
         return writeln!(out, "{}", json!({ "smallest": smallest_to_json(&found) }));
     }
+    let seed = run.seed;
     let Shrunk { run, failed, attempts } = &found;
     let planned = run.planned();
     writeln!(
         out,
-        "the smallest run of {attempts} that fails like seed {}: {} servers, {} clients, {:.6} virtual seconds, {} faults",
-        run.seed,
+        "the smallest run of {attempts} that fails like seed {seed}: {} servers, {} clients, {:.6} virtual seconds, {} faults",
         run.nodes,
         run.clients,
         run.lasting.as_secs_f64(),
@@ -127,5 +125,5 @@ fn conclude(totals: &Totals, wanted: u64, out: &mut dyn Write) -> io::Result<()>
         return writeln!(out, "everything held");
     }
     let seeds: Vec<String> = totals.failures.keys().map(ToString::to_string).collect();
-    writeln!(out, "{} seeds failed: {}", seeds.len(), seeds.join(", "))
+    writeln!(out, "{} failed: {}", seeds.len(), seeds.join(", "))
 }

@@ -1,6 +1,10 @@
 //! Makes the run of a failure smaller: less time, fewer faults, fewer clients and servers. A run that is smaller is
 //! another run, in which chance falls differently; it counts if the same invariant does not hold.
+//!
+//! What takes a coincidence to fail hardly ever does so when anything is left out. Then a short run of another seed
+//! is found sooner than one that has become short: so those are tried, too.
 
+use std::thread;
 use std::time::Duration;
 
 use super::attempt::Failed;
@@ -17,61 +21,103 @@ pub struct Shrunk {
     /// What does not hold in it.
     pub failed: Box<Failed>,
     /// How many runs it took to find it.
-    pub attempts: u32,
+    pub attempts: u64,
 }
 
-/// Looks for the smallest run that fails as this one does, with at most so many runs. `attempt` makes one and says
-/// what did not hold.
+/// What a search for a smaller run may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// So many runs as long as the first; shorter ones cost less.
+    pub runs: u32,
+    /// So many at a time.
+    pub jobs: usize,
+}
+
+/// Looks for the smallest run that fails as this one does. `attempt` makes one and says what did not hold.
 pub fn shrink(
     run: Run,
     failed: Box<Failed>,
-    attempts_max: u32,
-    attempt: impl FnMut(&Run) -> Option<Box<Failed>>,
+    budget: Budget,
+    attempt: impl Fn(&Run) -> Option<Box<Failed>> + Sync,
 ) -> Shrunk {
-    let mut search = Search { best: Shrunk { run, failed, attempts: 0 }, attempts_max, attempt };
-    search.end_at_the_failure();
-    loop {
-        let before = search.best.run.clone();
-        search.shorter();
-        search.fewer_faults();
-        search.fewer_clients();
-        search.fewer_servers();
-        if search.best.run == before || search.is_over() {
-            return search.best;
-        }
+    let all = cost(&run) * budget.runs;
+    let jobs = budget.jobs.max(1);
+    let best = Shrunk { run, failed, attempts: 0 };
+    let mut search = Search { best, spent: Duration::ZERO, may_spend: all / 4, jobs, attempt };
+    search.smaller();
+    if search.best.run.planned().len() > FEW_FAULTS {
+        search.another_seed(all / 8);
     }
+    search.may_spend = all;
+    search.smaller();
+    search.best
 }
+
+/// With so few faults nobody needs a shorter run.
+const FEW_FAULTS: usize = 4;
+/// How long runs of other seeds are, in seconds of virtual time.
+const SHORT_RUNS: [u64; 4] = [2, 5, 10, 20];
 
 struct Search<A> {
     best: Shrunk,
-    attempts_max: u32,
+    /// In virtual time.
+    spent: Duration,
+    may_spend: Duration,
+    jobs: usize,
     attempt: A,
 }
 
-impl<A: FnMut(&Run) -> Option<Box<Failed>>> Search<A> {
+/// In virtual time: the recovery takes some, too.
+fn cost(run: &Run) -> Duration {
+    run.lasting + Duration::from_secs(2)
+}
+
+impl<A: Fn(&Run) -> Option<Box<Failed>> + Sync> Search<A> {
     fn is_over(&self) -> bool {
-        self.best.attempts >= self.attempts_max
+        self.spent >= self.may_spend
     }
 
-    /// Makes a run; it is the best from now on if it fails, too. Returns whether it does.
-    fn fails(&mut self, run: Run) -> bool {
-        if !self.is_it(run) {
+    /// Whether one of these runs fails, too; the first that does is the best from now on.
+    fn any_fails(&mut self, runs: impl IntoIterator<Item = Run>) -> bool {
+        if !self.finds(runs) {
             return false;
         }
         self.end_at_the_failure();
         true
     }
 
-    fn is_it(&mut self, run: Run) -> bool {
-        if self.is_over() {
-            return false;
+    fn finds(&mut self, runs: impl IntoIterator<Item = Run>) -> bool {
+        let mut runs = runs.into_iter();
+        loop {
+            let some: Vec<Run> = runs.by_ref().take(self.jobs).collect();
+            if some.is_empty() || self.is_over() {
+                return false;
+            }
+            self.best.attempts += some.len() as u64;
+            self.spent += some.iter().map(cost).sum::<Duration>();
+            let failed = make_all(&some, &self.attempt);
+            let is_it = |failed: &Box<Failed>| failed.is_like(&self.best.failed);
+            let found = some.into_iter().zip(failed).find_map(|(run, failed)| Some((run, failed.filter(is_it)?)));
+            if let Some(found) = found {
+                (self.best.run, self.best.failed) = found;
+                return true;
+            }
         }
-        self.best.attempts += 1;
-        let Some(failed) = (self.attempt)(&run).filter(|failed| failed.is_like(&self.best.failed)) else {
-            return false;
-        };
-        (self.best.run, self.best.failed) = (run, failed);
-        true
+    }
+
+    /// Whatever makes the run smaller, until nothing does.
+    fn smaller(&mut self) {
+        self.end_at_the_failure();
+        loop {
+            let before = self.best.run.clone();
+            self.shorter();
+            self.fewer_faults();
+            self.fewer_clients();
+            self.fewer_servers();
+            if self.best.run == before || self.is_over() {
+                return;
+            }
+        }
     }
 
     /// What was planned for later does not matter.
@@ -80,31 +126,29 @@ impl<A: FnMut(&Run) -> Option<Box<Failed>>> Search<A> {
         let lasting = self.best.failed.at + Duration::from_micros(1);
         // A panic has no time of its own.
         if self.best.failed.at > Duration::ZERO && lasting < self.best.run.lasting {
-            self.is_it(Run { lasting, ..self.best.run.clone() });
+            self.finds([Run { lasting, ..self.best.run.clone() }]);
         }
     }
 
     /// Mends everything sooner. A failure that came only when everything was mended may need no more.
     fn shorter(&mut self) {
-        for parts in [0, 1, 2, 4, 6, 7] {
-            if self.fails(Run { lasting: whole_micros(self.best.run.lasting * parts / 8), ..self.best.run.clone() }) {
-                return;
-            }
-        }
+        let run = self.best.run.clone();
+        let sooner = |parts| Run { lasting: whole_micros(run.lasting * parts / 8), ..run.clone() };
+        self.any_fails([0, 1, 2, 4, 6, 7].map(sooner));
     }
 
     /// Leaves out as many faults as possible, first many at a time: Zeller's and Hildebrandt's ddmin.
     fn fewer_faults(&mut self) {
         let mut left = self.faults();
-        if left.is_empty() || self.fails_with(Vec::new()) {
+        if left.is_empty() || self.any_fails([self.with_only(Vec::new())]) {
             return;
         }
         let mut pieces = 2;
-        while left.len() >= 2 {
+        while left.len() >= 2 && !self.is_over() {
             let size = left.len().div_ceil(pieces);
             let without = |start: usize| [&left[..start], &left[(start + size).min(left.len())..]].concat();
-            let is_smaller = (0..left.len()).step_by(size).any(|start| self.fails_with(without(start)));
-            if is_smaller {
+            let smaller: Vec<Run> = (0..left.len()).step_by(size).map(|start| self.with_only(without(start))).collect();
+            if self.any_fails(smaller) {
                 pieces = (pieces - 1).max(2);
                 left = self.faults();
             } else if size == 1 {
@@ -120,25 +164,45 @@ impl<A: FnMut(&Run) -> Option<Box<Failed>>> Search<A> {
         self.best.run.planned().iter().map(|fault| fault.number).collect()
     }
 
-    fn fails_with(&mut self, faults: Vec<usize>) -> bool {
-        self.fails(Run { only_faults: Some(faults), ..self.best.run.clone() })
+    fn with_only(&self, faults: Vec<usize>) -> Run {
+        Run { only_faults: Some(faults), ..self.best.run.clone() }
     }
 
     fn fewer_clients(&mut self) {
-        for clients in 0..self.best.run.clients {
-            if self.fails(Run { clients, ..self.best.run.clone() }) {
-                return;
-            }
-        }
+        let run = self.best.run.clone();
+        self.any_fails((0..run.clients).map(|clients| Run { clients, ..run.clone() }));
     }
 
     fn fewer_servers(&mut self) {
-        for nodes in [1, 3, 5] {
-            if nodes < self.best.run.nodes && self.fails(Run { nodes, ..self.best.run.clone() }) {
+        let run = self.best.run.clone();
+        let fewer = [1, 3, 5].into_iter().filter(|nodes| *nodes < run.nodes);
+        self.any_fails(fewer.map(|nodes| Run { nodes, ..run.clone() }));
+    }
+
+    /// Looks for a short run of another seed, spending so much on each length.
+    fn another_seed(&mut self, spend: Duration) {
+        let run = Run { only_faults: None, ..self.best.run.clone() };
+        for lasting in SHORT_RUNS.map(Duration::from_secs) {
+            if lasting * 2 > run.lasting {
+                return;
+            }
+            self.may_spend = self.spent + spend;
+            let seeds = (1..u64::MAX).map(|more| run.seed.wrapping_add(more));
+            // The largest number is no seed on a command line.
+            let seeds = seeds.filter(|seed| *seed != u64::MAX);
+            if self.any_fails(seeds.map(|seed| Run { seed, lasting, ..run.clone() })) {
                 return;
             }
         }
     }
+}
+
+/// What comes of these runs, made at the same time.
+fn make_all(runs: &[Run], attempt: &(impl Fn(&Run) -> Option<Box<Failed>> + Sync)) -> Vec<Option<Box<Failed>>> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = runs.iter().map(|run| scope.spawn(move || attempt(run))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a panic of a run is what did not hold in it")).collect()
+    })
 }
 
 fn whole_micros(duration: Duration) -> Duration {

@@ -1,8 +1,9 @@
+use std::sync::Mutex;
 use std::time::Duration;
 
 use raft_transport::sim::Faults;
 
-use super::{Shrunk, shrink};
+use super::{Budget, Shrunk, cost, shrink};
 use crate::raft_sim::{Failed, Run};
 
 fn big() -> Run {
@@ -24,9 +25,9 @@ fn time_of(run: &Run, number: usize) -> Duration {
     Duration::from_micros(fault.at_us)
 }
 
-fn shrunk(attempts_max: u32, attempt: impl Fn(&Run) -> Option<Box<Failed>>) -> Shrunk {
+fn shrunk(runs: u32, attempt: impl Fn(&Run) -> Option<Box<Failed>> + Sync) -> Shrunk {
     let whole = attempt(&big()).expect("the whole run fails");
-    shrink(big(), whole, attempts_max, attempt)
+    shrink(big(), whole, Budget { runs, jobs: 2 }, attempt)
 }
 
 #[test]
@@ -61,8 +62,24 @@ fn another_failure_does_not_count() {
 }
 
 #[test]
-fn the_number_of_runs_is_bounded() {
-    let found = shrunk(10, |run| (has(run, 3) && has(run, 17)).then(|| failed(time_of(run, 17))));
-    assert_eq!(found.attempts, 10);
+fn a_coincidence_is_looked_for_in_short_runs_of_other_seeds() {
+    // Nothing can be left out, and few seeds fail.
+    let found = shrunk(300, |run| {
+        let at = Duration::from_secs(if run.seed == 1 { 40 } else { 3 });
+        let is_whole = run.only_faults.is_none() && run.nodes == 7 && run.clients == 8;
+        (is_whole && run.seed % 37 == 1 && run.lasting > at).then(|| failed(at))
+    });
+    assert_eq!((found.run.seed, found.run.lasting), (38, Duration::from_micros(3_000_001)));
+}
+
+#[test]
+fn what_it_costs_is_bounded() {
+    let spent = Mutex::new(Duration::ZERO);
+    let found = shrunk(10, |run| {
+        *spent.lock().unwrap() += cost(run);
+        (has(run, 3) && has(run, 17)).then(|| failed(time_of(run, 17)))
+    });
+    // The first run was made to see whether it fails, and whoever is the last may end too late.
+    assert!(*spent.lock().unwrap() <= cost(&big()) * (10 + 1 + 2), "{spent:?}");
     assert!(has(&found.run, 3) && has(&found.run, 17), "it is one that fails");
 }
