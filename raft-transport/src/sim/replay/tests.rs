@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::sim::oracle::{Fate, Kind};
-use crate::sim::{Chance, SimCluster};
+use crate::sim::{Chance, FaultKind, Faults, SimCluster};
 
 /// Adds up what it is given; responds with the sum so far.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -174,7 +174,9 @@ impl StateMachine for Moody {
 
 #[test]
 fn a_machine_whose_answers_depend_on_more_than_its_state_is_found_in_a_simulation() {
-    let cluster = SimCluster::<Moody>::of(3).lasting(Duration::from_secs(20));
+    // A process that starts anew counts anew; the machine of the replay never does.
+    let faults = Faults::of([FaultKind::Crash, FaultKind::RestartStorm]);
+    let cluster = SimCluster::<Moody>::of(3).faults(faults).lasting(Duration::from_secs(20));
     let ask = |_: usize, chance: &mut Chance| match chance.between(0..=1) {
         0 => Request::Read(()),
         add => Request::Write(add),
