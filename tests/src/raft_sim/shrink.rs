@@ -96,8 +96,11 @@ impl<A: Fn(&Run) -> Option<Box<Failed>> + Sync> Search<A> {
             self.best.attempts += some.len() as u64;
             self.spent += some.iter().map(cost).sum::<Duration>();
             let failed = make_all(&some, &self.attempt);
-            let is_it = |failed: &Box<Failed>| failed.is_like(&self.best.failed);
-            let found = some.into_iter().zip(failed).find_map(|(run, failed)| Some((run, failed.filter(is_it)?)));
+            let is_it = |failed: &Failed| failed.is_like(&self.best.failed);
+            let found = some
+                .into_iter()
+                .zip(failed)
+                .find_map(|(run, failed)| Some((run, failed.filter(|failed| is_it(failed))?)));
             if let Some(found) = found {
                 (self.best.run, self.best.failed) = found;
                 return true;
