@@ -148,9 +148,9 @@ impl<S: StateMachine> Sim<S> {
         };
         self.judge.returned(request, fate);
         let replay = &mut self.replay;
-        self.judge.with_log(|log| match told {
-            Outcome::Applied(_) => replay.follow(log),
-            Outcome::Answered(answer) => replay.follow(log).and_then(|()| replay.answered(request, at, answer)),
+        self.judge.with_log(|log, words| match told {
+            Outcome::Applied(_) => replay.follow(log, words),
+            Outcome::Answered(answer) => replay.follow(log, words).and_then(|()| replay.answered(request, at, answer)),
             Outcome::Failed => {
                 replay.unanswered(request, false);
                 Ok(())

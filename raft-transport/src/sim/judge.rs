@@ -10,11 +10,14 @@ use raft_actor::consensus::{Effect, GroupId, Input, LogIndex, LogPosition, NodeI
 use raft_actor::envelope::Envelope;
 use raft_actor::log_storage::sim_disk::SimDisk;
 use raft_actor::observer::Observer;
+use serde::Serialize;
 
 use super::checker::{Checker, Disks, Durable, Situations, Verdict, Violation};
 use super::durable::{DurableReader, RecordPlace};
+use super::hash::number_of;
 use super::oracle::{Fate, Kind, Oracle};
 use super::trace::{Trace, Travel};
+use super::words::{ADVICE, Words};
 
 /// Where a server's log is on its disk.
 pub(super) const WAL_DIRECTORY: &str = "/data/wal";
@@ -38,6 +41,7 @@ struct State {
     disks: DiskReaders,
     checker: Checker,
     oracle: Oracle,
+    words: Words,
     /// The last command that each running machine has applied.
     machines: BTreeMap<NodeId, LogIndex>,
     trace: Trace,
@@ -70,6 +74,7 @@ impl Default for State {
             disks: DiskReaders::default(),
             checker: Checker::new(),
             oracle: Oracle::default(),
+            words: Words::default(),
             machines: BTreeMap::new(),
             trace: Trace::keeping(0),
             states: BTreeMap::new(),
@@ -261,9 +266,9 @@ impl Judge {
     }
 
     /// Has somebody look at the log as the clients' judge knows it.
-    pub(super) fn with_log(&self, look: impl FnOnce(&Oracle) -> Verdict) {
+    pub(super) fn with_log(&self, look: impl FnOnce(&Oracle, &Words) -> Verdict) {
         let state = &mut *self.state_of_things();
-        let verdict = look(&state.oracle);
+        let verdict = look(&state.oracle, &state.words);
         state.rule(verdict);
     }
 
@@ -275,10 +280,19 @@ impl Judge {
     }
 
     /// A machine has applied a command upon the state after `after`.
-    pub(super) fn applied(&self, node: NodeId, after: LogIndex, position: LogPosition, request: u64, response: u64) {
+    pub(super) fn applied<R: Serialize>(
+        &self,
+        node: NodeId,
+        after: LogIndex,
+        position: LogPosition,
+        request: u64,
+        value: &R,
+    ) {
         let state = &mut *self.state_of_things();
+        let response = number_of(value);
+        state.words.says(node, position.index, || rmp_serde::to_vec_named(value).ok());
         let verdict = state.checker.applied(node, position, request, response);
-        state.rule(verdict);
+        state.rule(verdict.map_err(|violation| state.words.explain(violation, position, value)));
         let verdict = state.oracle.applied(node, after, position, request, response);
         state.rule(verdict);
         state.machines.insert(node, position.index);
@@ -291,8 +305,7 @@ impl Judge {
         let (first, known) = *state.states.entry(index).or_insert((node, fingerprint));
         if known != fingerprint {
             let what = format!(
-                "after entry {index} the state machines of n{first} and n{node} are saved as different bytes: apply must \
-                 depend on the state and the command alone. If the states are equal and only their order differs, as that \
+                "after entry {index} the state machines of n{first} and n{node} are saved as different bytes: {ADVICE}. If the states are equal and only their order differs, as that \
                  of a HashMap does, use a BTreeMap, or switch compare_states off"
             );
             state.rule(Err(Violation { invariant: "equal_states", node: Some(node), what }));

@@ -7,7 +7,7 @@ use raft_actor::consensus::{LogIndex, LogPosition, NodeId};
 use raft_actor::{ApplyContext, Snapshot, StateMachine};
 use serde::{Deserialize, Serialize};
 
-use super::hash::{HashWriter, number_of};
+use super::hash::HashWriter;
 use super::judge::Judge;
 
 /// A command of the user's machine with the number of the request that it belongs to.
@@ -61,7 +61,7 @@ impl<S: StateMachine> StateMachine for Watched<S> {
         let value = self.machine.apply(ctx, command);
         let after = std::mem::replace(&mut self.applied, ctx.index());
         let position = LogPosition::new(ctx.term(), ctx.index());
-        self.judge.applied(self.node, after, position, request, number_of(&value));
+        self.judge.applied(self.node, after, position, request, &value);
         if self.saves_alike && self.applied.get().is_multiple_of(LOOK_EVERY) {
             match self.fingerprint() {
                 Ok(state) => self.judge.state(self.node, self.applied, state),

@@ -9,7 +9,7 @@ use super::world::{Event, Sim};
 
 /// What becomes of a message that is sent; see [`Sim::intercept`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum Transit {
     /// It arrives, as ever.
     Arrives,
     /// It is lost, and nobody is told.
@@ -20,7 +20,7 @@ pub enum Fate {
     Copied,
 }
 
-type Rule = Box<dyn FnMut(&Envelope) -> Fate>;
+type Rule = Box<dyn FnMut(&Envelope) -> Transit>;
 
 /// Whoever decides about messages on behalf of a script, and what they hold back.
 #[derive(Default)]
@@ -33,7 +33,7 @@ pub(super) struct Interception {
 impl<S: StateMachine> Sim<S> {
     /// From now on `rule` decides what becomes of each message as it is sent, unless a [cut](Self::cut) link swallows
     /// it. It takes the place of the rule before.
-    pub fn intercept(&mut self, rule: impl FnMut(&Envelope) -> Fate + 'static) {
+    pub fn intercept(&mut self, rule: impl FnMut(&Envelope) -> Transit + 'static) {
         self.interception.rule = Some(Box::new(rule));
     }
 
@@ -49,7 +49,13 @@ impl<S: StateMachine> Sim<S> {
 
     /// Puts what is held on the wire, where it takes as long as any message.
     pub fn let_go(&mut self) {
-        for envelope in std::mem::take(&mut self.interception.held) {
+        self.let_go_if(|_| true);
+    }
+
+    /// Puts those of what is held on the wire that are `wanted`.
+    pub fn let_go_if(&mut self, mut wanted: impl FnMut(&Envelope) -> bool) {
+        let released: Vec<Envelope> = self.interception.held.extract_if(.., |envelope| wanted(envelope)).collect();
+        for envelope in released {
             self.put_on_the_wire(Box::new(envelope));
         }
     }
@@ -70,18 +76,18 @@ impl<S: StateMachine> Sim<S> {
     pub(super) fn pass_interception(&mut self, envelope: Box<Envelope>) -> Option<Box<Envelope>> {
         let Some(rule) = &mut self.interception.rule else { return Some(envelope) };
         match rule(&envelope) {
-            Fate::Arrives => Some(envelope),
-            Fate::Lost => {
+            Transit::Arrives => Some(envelope),
+            Transit::Lost => {
                 self.tally.count(FaultKind::Loss);
                 self.judge.is_lost(&envelope);
                 None
             }
-            Fate::Held => {
+            Transit::Held => {
                 self.tally.count(FaultKind::Delay);
                 self.interception.held.push(*envelope);
                 None
             }
-            Fate::Copied => {
+            Transit::Copied => {
                 self.interception.held.push((*envelope).clone());
                 Some(envelope)
             }

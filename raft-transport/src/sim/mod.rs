@@ -26,6 +26,7 @@ mod script;
 mod servers;
 mod storm;
 mod time;
+pub mod words;
 mod workload;
 mod world;
 
@@ -35,8 +36,13 @@ pub use clients::{Outcome, Request};
 pub use cluster::{Failure, Report, SimCluster};
 pub use faults::{Fault, FaultFamily, FaultKind, Faults, Tally, UnknownFault};
 pub use judge::Seen;
-pub use messages::Fate;
+pub use messages::Transit;
 pub use raft_actor::log_storage::sim_disk::{Happened, Keep};
 pub use script::Ticket;
 pub use workload::{Call, Return, Workload};
 pub use world::Sim;
+
+/// The programs of the page for users.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/SIMULATION.md")]
+struct PageForUsers;

@@ -15,6 +15,7 @@ use super::checker::{Verdict, Violation};
 use super::clients::Request;
 use super::hash::number_of;
 use super::oracle::{Applied, Oracle};
+use super::words::{ADVICE, Words, readable, shown};
 
 #[cfg(test)]
 mod tests;
@@ -63,22 +64,24 @@ impl<S: StateMachine> Replay<S> {
         }
     }
 
-    /// Gives the machine what has been applied since the last time.
+    /// Gives the machine what has been applied since the last time. `words` tells what was responded, if it has to be told.
     ///
     /// # Errors
     /// If its response is another one.
-    pub fn follow(&mut self, oracle: &Oracle) -> Verdict {
+    pub fn follow(&mut self, oracle: &Oracle, words: &Words) -> Verdict {
         if !self.is_possible {
             return Ok(());
         }
         for applied in oracle.commands_after(self.applied) {
             let Some(response) = give(&mut self.machine, &self.asked, applied) else { return Ok(()) };
             self.applied = applied.position.index;
-            if response != applied.response {
-                let Applied { request, position, response: told, .. } = applied;
+            if number_of(&response) != applied.response {
+                let Applied { request, position, .. } = applied;
+                let command = self.asked.get(request).map(|command| readable(command)).unwrap_or_default();
+                let (first, second) = (words.first(position.index), shown(&response));
                 let what = format!(
-                    "the response to request {request} at {position} is {told:x}; a fresh machine that is given the same \
-                     log responds {response:x}: apply must depend on the state and the command alone"
+                    "{first} to {command}, request {request} at {position}; a fresh machine that is given the same commands \
+                     responds {second}: {ADVICE}"
                 );
                 return Err(Violation { invariant: "response_of_a_replay", node: None, what });
             }
@@ -136,23 +139,24 @@ impl Answered {
         let Self { request, query, answer: told } = self;
         // One that was answered where it was asked need not be able to travel.
         let Some(query) = decode(query) else { return Ok(()) };
-        let answer = number_of(&machine.query(query));
-        if answer == *told {
+        let answer = machine.query(query);
+        if number_of(&answer) == *told {
             return Ok(());
         }
+        let (query, answer) = (readable(&self.query), shown(&answer));
         let what = format!(
-            "the answer to request {request} is {told:x} and claims to be that of the state at {index}; \
-             a fresh machine that is given the log through there answers {answer:x}"
+            "request {request} asked for {query} and was answered from the state after entry {index}, but a fresh \
+             machine that is given the same commands through there answers {answer}: {ADVICE}; and query on the state"
         );
         Err(Violation { invariant: "answer_of_a_replay", node: None, what })
     }
 }
 
-/// Gives a machine the next command. Returns the number of its response; `None` if its client was told that it will
-/// not happen, of which the oracle has spoken already.
-fn give<S: StateMachine>(machine: &mut S, asked: &BTreeMap<u64, Vec<u8>>, next: &Applied) -> Option<u64> {
+/// Gives a machine the next command, and gives back its response; `None` if its client was told that it will not happen,
+/// of which the oracle has spoken already.
+fn give<S: StateMachine>(machine: &mut S, asked: &BTreeMap<u64, Vec<u8>>, next: &Applied) -> Option<S::Response> {
     let command = decode(asked.get(&next.request)?).expect("it was applied, so it can be decoded");
-    Some(number_of(&machine.apply(&mut ApplyContext::at(next.position), command)))
+    Some(machine.apply(&mut ApplyContext::at(next.position), command))
 }
 
 fn encode(value: &impl Serialize) -> Option<Vec<u8>> {

@@ -108,7 +108,7 @@ fn a_server_whose_log_is_damaged_before_its_end_refuses_to_start_and_says_where(
         sim.require(words.contains("/data/wal/") && words.contains("at byte"), &format!("it says where: {words}"))?;
         sim.start(3);
         sim.run_for(Duration::from_secs(5))?;
-        sim.require(!sim.is_up(3), "and does not come back by itself")?;
+        sim.require(!sim.is_up(3), "it does not come back by itself")?;
         write(sim, 1, "without 3")?;
         let lines = read(sim, 2)?;
         sim.require(lines.len() == 11, "the others have everything")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use raft_actor::consensus::{AppendOutcome, LogIndex};
-use raft_transport::sim::{Fate, Keep, Outcome};
+use raft_transport::sim::{Keep, Outcome, Transit};
 
 use crate::support::{
     all_agree, append, append_reply, begin_write, durable_terms, elect, is_applied, is_on, ms, play, read,
@@ -80,18 +80,18 @@ fn the_sync_of_what_was_overwritten_confirms_nothing_of_what_took_its_place() {
         // takes the place of the line.
         sim.mend_network();
         sim.intercept(|sent| match append(sent) {
-            Some(_) if is_on(sent, 2, 1) => Fate::Held,
-            Some(_) if is_on(sent, 1, 2) || is_on(sent, 1, 3) => Fate::Lost,
-            _ => Fate::Arrives,
+            Some(_) if is_on(sent, 2, 1) => Transit::Held,
+            Some(_) if is_on(sent, 1, 2) || is_on(sent, 1, 3) => Transit::Lost,
+            _ => Transit::Arrives,
         });
         elect(sim, 2)?;
         let term = sim.seen(2).expect("it runs").term;
         sim.expect("1 knows the term", |sim| sim.seen(1).is_some_and(|seen| seen.term == term))?;
         sim.expect("the second sync is under way", |sim| durable_terms(sim, 1).len() as u64 == before.get() + 1)?;
         sim.require(durable_terms(sim, 1).last() < Some(&term.get()), "the first brought the line to the disk")?;
-        sim.intercept(
-            |sent| if is_on(sent, 1, 2) && append_reply(sent).is_some() { Fate::Copied } else { Fate::Arrives },
-        );
+        sim.intercept(|sent| {
+            if is_on(sent, 1, 2) && append_reply(sent).is_some() { Transit::Copied } else { Transit::Arrives }
+        });
         sim.let_go();
 
         let acknowledges = |sim: &crate::support::Script| {
@@ -162,14 +162,14 @@ fn a_leader_whose_sync_fails_is_replaced_and_nothing_acknowledged_is_lost() {
         sim.fail_next_sync(1);
         let ticket = begin_write(sim, 1, "while the sync fails");
         sim.expect("it comes back", |sim| sim.is_back(ticket))?;
-        sim.require(!matches!(sim.outcome(ticket), Some(Outcome::Failed)), "it may well happen")?;
+        sim.require(!matches!(sim.outcome(ticket), Some(Outcome::Failed)), "it is not called failed")?;
         sim.await_leader()?;
         write(sim, 2, "after")?;
         sim.expect("1 is back", |sim| sim.is_up(1) && sim.seen(1).is_some())?;
         all_agree(sim)?;
         let lines = read(sim, 1)?;
         sim.require(lines.first().is_some_and(|line| line == "before"), "nothing acknowledged is lost")?;
-        sim.require(lines.last().is_some_and(|line| line == "after"), "before or after")?;
-        sim.require(lines.len() <= 3, "and nothing happened twice")
+        sim.require(lines.last().is_some_and(|line| line == "after"), "what was acknowledged last is there")?;
+        sim.require(lines.len() <= 3, "nothing happened twice")
     });
 }

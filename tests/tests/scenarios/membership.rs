@@ -2,7 +2,7 @@
 
 use raft_actor::Membership;
 use raft_actor::consensus::{NodeId, Role};
-use raft_transport::sim::{Fate, SimCluster};
+use raft_transport::sim::{SimCluster, Transit};
 
 use crate::support::{
     Script, TIMEOUT, all_agree, append, begin_write, elect, is_applied, is_on, ms, play_on, read, settings,
@@ -38,8 +38,8 @@ fn a_new_leader_changes_no_membership_before_an_entry_of_its_own_term_is_committ
         sim.mend_network();
         // The second removes 1. Nothing of its term is committed.
         sim.intercept(move |sent| match append(sent) {
-            Some(message) if message.entries.iter().any(|entry| entry.position.term > first_term) => Fate::Held,
-            _ => Fate::Arrives,
+            Some(message) if message.entries.iter().any(|entry| entry.position.term > first_term) => Transit::Held,
+            _ => Transit::Arrives,
         });
         elect(sim, 2)?;
         let log = sim.seen(2).expect("it runs").last;
@@ -47,7 +47,7 @@ fn a_new_leader_changes_no_membership_before_an_entry_of_its_own_term_is_committ
         sim.run_for(TIMEOUT)?;
         sim.require(sim.leader() == Some(2.into()), "2 leads and is in contact")?;
         sim.require(sim.seen(2).expect("it runs").last == log, "nothing is appended")?;
-        sim.require(voters_at(sim, 2) == [1, 2, 3, 4], "and nothing else counts")?;
+        sim.require(voters_at(sim, 2) == [1, 2, 3, 4], "the former membership counts")?;
         sim.intercept_nothing();
         sim.let_go();
         sim.expect("as soon as its no-op is committed the change goes on", |sim| voters_at(sim, 2) == [2, 3, 4])?;
@@ -68,15 +68,15 @@ fn a_configuration_counts_from_when_it_is_appended() {
         })?;
         let joint = sim.seen(1).expect("it runs").last.next();
         sim.intercept(move |sent| match append(sent) {
-            Some(message) if message.entries.iter().any(|entry| entry.position.index > joint) => Fate::Lost,
-            _ => Fate::Arrives,
+            Some(message) if message.entries.iter().any(|entry| entry.position.index > joint) => Transit::Lost,
+            _ => Transit::Arrives,
         });
         sim.change_membership(1, of_voters(&[1, 2]));
         sim.expect("1 has it in its log", |sim| voters_at(sim, 1) == [1, 2])?;
         let ticket = begin_write(sim, 1, "by both or not at all");
         sim.run_for(ms(200))?;
         sim.require(sim.seen(1).expect("it runs").role == Role::Leader, "1 leads")?;
-        sim.require(!is_applied(sim, ticket), "and does not decide alone any more")?;
+        sim.require(!is_applied(sim, ticket), "it does not decide alone any more")?;
         sim.intercept_nothing();
         sim.expect("with 2 it does", |sim| is_applied(sim, ticket))
     });
@@ -107,7 +107,7 @@ fn a_configuration_that_was_overwritten_does_not_come_back_with_a_restart() {
         sim.start(1);
         sim.expect("1 is back", |sim| sim.status(1).is_some_and(|status| !status.voters.is_empty()))?;
         let status = sim.status(1).expect("it runs");
-        sim.require(status.learners.is_empty() && voters_at(sim, 1) == [1, 2, 3], "nor after a restart")
+        sim.require(status.learners.is_empty() && voters_at(sim, 1) == [1, 2, 3], "it does not count after a restart")
     });
 }
 
@@ -128,7 +128,10 @@ fn a_server_that_was_removed_without_hearing_so_costs_no_term() {
             write(sim, 2, &format!("line {number}"))?;
             sim.require(sim.leader() == Some(1.into()), "1 leads on")?;
         }
-        sim.require([1, 2, 3].into_iter().all(|id| sim.seen(id).is_some_and(|seen| seen.term == term)), "in one term")
+        sim.require(
+            [1, 2, 3].into_iter().all(|id| sim.seen(id).is_some_and(|seen| seen.term == term)),
+            "the term stays the same",
+        )
     });
 }
 
@@ -146,25 +149,25 @@ fn a_server_that_takes_itself_for_a_learner_votes_when_it_is_asked() {
         sim.intercept(move |sent| match append(sent) {
             Some(message) if sent.to == 4.into() => {
                 let is_news = message.entries.iter().any(|entry| entry.position.index > learned);
-                if is_news { Fate::Lost } else { Fate::Arrives }
+                if is_news { Transit::Lost } else { Transit::Arrives }
             }
-            _ => Fate::Arrives,
+            _ => Transit::Arrives,
         });
         sim.change_membership(1, of_voters(&[1, 2, 3, 4]));
         sim.expect("it is a voter", |sim| [1, 2, 3].into_iter().all(|id| voters_at(sim, id) == [1, 2, 3, 4]))?;
         all_agree_of(sim, &[1, 2, 3])?;
-        sim.require(sim.seen(4).expect("it runs").role == Role::Learner, "and does not know")?;
+        sim.require(sim.seen(4).expect("it runs").role == Role::Learner, "4 does not know")?;
 
         // Three of four are needed.
         sim.crash(1);
         sim.intercept(move |sent| match append(sent) {
-            Some(message) if sent.to == 4.into() && !message.entries.is_empty() => Fate::Held,
-            _ if vote(sent).is_some() && sent.from == 4.into() => Fate::Copied,
-            _ => Fate::Arrives,
+            Some(message) if sent.to == 4.into() && !message.entries.is_empty() => Transit::Held,
+            _ if vote(sent).is_some() && sent.from == 4.into() => Transit::Copied,
+            _ => Transit::Arrives,
         });
         let leader = sim.await_leader()?;
         sim.require(sim.held().any(|sent| vote(sent).is_some() && sent.to == leader), "it voted for whoever leads")?;
-        sim.require(sim.seen(4).expect("it runs").role == Role::Learner, "as a learner, as far as it knows")?;
+        sim.require(sim.seen(4).expect("it runs").role == Role::Learner, "4 takes itself for a learner")?;
         sim.intercept_nothing();
         write(sim, 2, "with the vote of 4")
     });
@@ -190,7 +193,7 @@ fn a_server_that_has_not_caught_up_is_needed_by_nobody() {
             "it has",
         )?;
         let lines = read(sim, 4)?;
-        sim.require(lines == ["before", "by 1 and 2"], "and serves")
+        sim.require(lines == ["before", "by 1 and 2"], "4 serves")
     });
 }
 
@@ -216,7 +219,7 @@ fn of_two_memberships_that_two_leaders_began_one_comes_to_be_everywhere() {
         sim.require([2, 3, 5].into_iter().all(|id| voters_at(sim, id) == [2, 3, 5]), "it stays in force")?;
         sim.require(sim.leader().is_some_and(|leader| [2, 3, 5].contains(&leader.get())), "one of its voters leads")?;
         let from_first = |sent: &raft_actor::envelope::Envelope| is_on(sent, 1, 4) && append(sent).is_some();
-        sim.intercept(move |sent| if from_first(sent) { Fate::Copied } else { Fate::Arrives });
+        sim.intercept(move |sent| if from_first(sent) { Transit::Copied } else { Transit::Arrives });
         sim.run_for(TIMEOUT * 10)?;
         sim.require(sim.held().next().is_none(), "1 leads nobody any more")?;
         write(sim, 3, "still in the second")

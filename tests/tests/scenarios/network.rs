@@ -1,7 +1,7 @@
 //! Links that swallow, and strangers.
 
 use raft_actor::transport::Refusal;
-use raft_transport::sim::Fate;
+use raft_transport::sim::Transit;
 
 use crate::support::{
     all_agree, append, append_reply, begin_write, is_applied, is_on, ms, play, read, settle_under, write,
@@ -38,7 +38,9 @@ fn a_server_of_another_cluster_is_not_heard_and_told_why() {
         write(sim, 1, "ours")?;
         let term = sim.seen(1).expect("it runs").term;
         sim.wipe(3);
-        sim.intercept(|sent| if sent.from == 3.into() || sent.to == 3.into() { Fate::Copied } else { Fate::Arrives });
+        sim.intercept(
+            |sent| if sent.from == 3.into() || sent.to == 3.into() { Transit::Copied } else { Transit::Arrives },
+        );
         sim.start_in(3, "another");
         sim.expect("it has started", |sim| sim.status(3).is_some())?;
         for _ in 0..20 {
@@ -62,7 +64,7 @@ fn what_a_leader_of_the_past_has_sent_changes_nothing_when_it_comes() {
         settle_under(sim, 1)?;
         sim.intercept(|sent| {
             let is_late = is_on(sent, 1, 3) && (append(sent).is_some() || append_reply(sent).is_some());
-            if is_late { Fate::Held } else { Fate::Arrives }
+            if is_late { Transit::Held } else { Transit::Arrives }
         });
         begin_write(sim, 1, "of the past");
         sim.run_for(ms(100))?;

@@ -155,6 +155,11 @@ pub(crate) fn append_reply(envelope: &Envelope) -> Option<&AppendEntriesReply> {
     }
 }
 
+/// Whether somebody asks for a vote.
+pub(crate) fn is_request(envelope: &Envelope) -> bool {
+    matches!(envelope.body, Body::Raft(Message::RequestVote(_)))
+}
+
 /// A vote that is given.
 pub(crate) fn vote(envelope: &Envelope) -> Option<&RequestVoteReply> {
     match &envelope.body {

@@ -53,7 +53,7 @@ impl Story {
         let position = LogPosition::new(Term::new(1), LogIndex::new(10 * request));
         let end = self.oracle.end();
         self.oracle.applied(NodeId::from(1), end, position, request, number_of(&response)).unwrap();
-        self.replay.follow(&self.oracle)
+        self.replay.follow(&self.oracle, &Words::default())
     }
 
     fn reads(&mut self, request: u64, times: u64, index: u64, answer: u64) -> Verdict {
@@ -103,7 +103,7 @@ fn what_was_never_answered_can_still_be_applied_if_it_may_happen() {
     story.replay.unanswered(5, false);
     let position = LogPosition::new(Term::new(2), LogIndex::new(50));
     story.oracle.applied(NodeId::from(2), LogIndex::new(30), position, 4, number_of(&430_u64)).unwrap();
-    story.replay.follow(&story.oracle).unwrap();
+    story.replay.follow(&story.oracle, &Words::default()).unwrap();
     assert_eq!(story.replay.asked.len(), 4, "the commands of the log, and nothing else");
 }
 
@@ -115,7 +115,7 @@ fn a_command_whose_client_was_told_that_it_failed_ends_the_replay_without_a_pani
     story.oracle.applied(NodeId::from(1), LogIndex::new(30), position, 4, number_of(&420_u64)).unwrap();
     assert_eq!(story.oracle.returned(4, 40, Fate::Failed).unwrap_err().invariant, "failed_is_not_applied");
     story.replay.unanswered(4, false);
-    story.replay.follow(&story.oracle).unwrap();
+    story.replay.follow(&story.oracle, &Words::default()).unwrap();
 }
 
 /// As one that keeps its state on a disk.
@@ -145,7 +145,7 @@ fn a_machine_that_comes_with_a_state_is_not_replayed() {
     replay.called(1, &Request::Write(()));
     let position = LogPosition::new(Term::new(1), LogIndex::new(8));
     oracle.applied(NodeId::from(1), LogIndex::ZERO, position, 1, 12345).unwrap();
-    replay.follow(&oracle).unwrap();
+    replay.follow(&oracle, &Words::default()).unwrap();
 }
 
 /// Answers every tenth question of a process wrong.
