@@ -69,6 +69,15 @@ fn the_embedded_worker_moves_with_the_leadership() {
 }
 
 #[test]
+fn a_simulation_finds_a_planted_bug_and_nothing_when_it_is_mended() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let printed = Example::start("simulate", &[], &dir).finish();
+    let verdict = printed.lines().find(|line| line.contains("apply must depend on the state and the command alone"));
+    assert!(verdict.is_some_and(|verdict| verdict.contains("responded")), "{printed}");
+    assert!(printed.contains("20 seeds") && printed.contains("nothing found"), "{printed}");
+}
+
+#[test]
 fn the_chat_shows_every_line_at_every_node() {
     let (dir, ports) = (TempDir::new().expect("a temporary directory"), Ports::reserve());
     let addresses = [0, 1, 2].map(|at| ports.raft(at));
