@@ -12,7 +12,7 @@ fn every_mutation_still_applies_exactly_once() {
     for mutation in mutations(&workspace).expect("the list can be read") {
         let mut texts = BTreeMap::new();
         for each in beside.iter().chain([&mutation]) {
-            if let Err(misfit) = each.apply(&workspace, &mut texts) {
+            if let Err(misfit) = each.apply(|file| std::fs::read_to_string(workspace.join(file)), &mut texts) {
                 misfits.push(format!("{}: {misfit}", each.name));
             }
         }

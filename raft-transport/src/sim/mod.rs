@@ -19,6 +19,7 @@ mod machine;
 mod members;
 mod messages;
 mod network;
+mod offices;
 mod process;
 mod recovery;
 mod schedule;

@@ -13,8 +13,9 @@ use super::world::Sim;
 const SETTLES_AFTER: Duration = Duration::from_secs(10);
 
 impl<S: StateMachine> Sim<S> {
-    /// Everything is mended; then the clients' last requests have to come back, a leader has to emerge,
-    /// every server that can has to serve a fresh write, and all have to agree.
+    /// Everything is mended; then a leader has to emerge, every server that can has to serve a fresh write, the leader
+    /// has to stay in office, and to be replaced when it dies, the clients' last requests have to come back, and all
+    /// servers have to agree.
     ///
     /// # Errors
     /// If that does not happen within `limit` of virtual time, or anything else does not hold.
@@ -36,6 +37,8 @@ impl<S: StateMachine> Sim<S> {
         self.check(limit, "every server serves fresh writes after the faults", |sim| {
             sim.clients.count() == 0 || sound.iter().all(|id| sim.acked_at.contains(id))
         })?;
+        self.leads_in_peace(limit)?;
+        self.replaces_a_dead_leader()?;
         self.quiet_clients();
         self.check(limit, "every request comes back after the faults", |sim| {
             (0..sim.clients.count()).all(|client| sim.clients.is_idle(client))

@@ -195,17 +195,21 @@ impl Replacement {
 }
 
 impl Mutation {
-    /// The files that it changes, with their new texts; `changed` has those that others have changed before.
+    /// Adds the files that it changes, with their new texts, to those that others have `changed` before; `read` knows
+    /// how they were.
     ///
     /// # Errors
     /// If it does not apply any more.
-    pub fn apply(&self, workspace: &Path, changed: &mut BTreeMap<String, String>) -> Result<(), Misfit> {
+    pub fn apply(
+        &self,
+        read: impl Fn(&str) -> io::Result<String>,
+        changed: &mut BTreeMap<String, String>,
+    ) -> Result<(), Misfit> {
         for replacement in &self.replacements {
             let file = &replacement.file;
             let text = match changed.get(file) {
                 Some(text) => text.clone(),
-                None => fs::read_to_string(workspace.join(file))
-                    .map_err(|source| Misfit::Unreadable { file: file.clone(), source })?,
+                None => read(file).map_err(|source| Misfit::Unreadable { file: file.clone(), source })?,
             };
             changed.insert(file.clone(), replacement.apply(&text)?);
         }

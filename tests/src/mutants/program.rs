@@ -63,7 +63,7 @@ pub fn main(options: &Options, out: &mut dyn Write) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     let beside = if options.second_opinion { Vec::new() } else { without_second_opinion(&workspace())? };
-    let mut workshop = Workshop::open(workspace(), options.workshop.clone())?;
+    let mut workshop = Workshop::open(&workspace(), options.workshop.clone())?;
     let hunt = hunt(options);
     if !options.skip_baseline {
         eprintln!("building raft-sim without a mutation, and running {BASELINE_SEEDS} seeds");
@@ -111,7 +111,9 @@ fn hunt(options: &Options) -> Hunt {
 fn check_baseline(workshop: &mut Workshop, hunt: &Hunt, beside: &[Mutation]) -> Result<(), Error> {
     let mut texts = BTreeMap::new();
     for mutation in beside {
-        mutation.apply(&workspace(), &mut texts).map_err(|misfit| Error::NoBaseline(misfit.to_string()))?;
+        mutation
+            .apply(|file| workshop.original(file), &mut texts)
+            .map_err(|misfit| Error::NoBaseline(misfit.to_string()))?;
     }
     workshop.change(&texts)?;
     let program = workshop.build()?;
@@ -132,7 +134,8 @@ fn try_out(mutation: Mutation, beside: &[Mutation], workshop: &mut Workshop, hun
 fn outcome(mutation: &Mutation, beside: &[Mutation], workshop: &mut Workshop, hunt: &Hunt) -> Result<Outcome, String> {
     let mut texts = BTreeMap::new();
     for each in beside.iter().chain([mutation]) {
-        each.apply(&workspace(), &mut texts).map_err(|misfit| format!("it does not apply any more: {misfit}"))?;
+        each.apply(|file| workshop.original(file), &mut texts)
+            .map_err(|misfit| format!("it does not apply any more: {misfit}"))?;
     }
     workshop.change(&texts).map_err(|error| error.to_string())?;
     let program = workshop.build().map_err(|error| error.to_string())?;

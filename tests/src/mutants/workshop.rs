@@ -14,11 +14,10 @@ const COMPLAINT_LINES: usize = 30;
 /// built again.
 #[derive(Debug)]
 pub struct Workshop {
-    workspace: PathBuf,
     source: PathBuf,
     target: PathBuf,
-    /// The files that differ from the workspace's now.
-    changed: BTreeSet<String>,
+    /// The files that are changed now, as they were.
+    originals: BTreeMap<String, String>,
     /// Removes it all in the end, unless it is to be kept.
     _temporary: Option<TempDir>,
 }
@@ -59,11 +58,11 @@ fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Workshop
 }
 
 impl Workshop {
-    /// A copy of the workspace's tracked files, in `place`, which is kept, or in a temporary directory.
+    /// A copy of the tracked files of `workspace`, in `place`, which is kept, or in a temporary directory.
     ///
     /// # Errors
     /// If git does not know the files, or one cannot be copied.
-    pub fn open(workspace: PathBuf, place: Option<PathBuf>) -> Result<Self, WorkshopError> {
+    pub fn open(workspace: &Path, place: Option<PathBuf>) -> Result<Self, WorkshopError> {
         let (place, temporary) = match place {
             Some(place) => (place, None),
             None => {
@@ -76,31 +75,41 @@ impl Workshop {
         // Cargo is run elsewhere: a relative path would mean another place there.
         let place = place.canonicalize().map_err(file("find", &place))?;
         let (source, target) = (place.join("source"), place.join("target"));
-        let tracked = tracked(&workspace)?;
+        let tracked = tracked(workspace)?;
         for name in &tracked {
             let (from, to) = (workspace.join(name), source.join(name));
             let content = fs::read(&from).map_err(file("read", &from))?;
             write_if_other(&to, &content)?;
         }
         remove_others(&source, &source, &tracked)?;
-        Ok(Self { workspace, source, target, changed: BTreeSet::new(), _temporary: temporary })
+        Ok(Self { source, target, originals: BTreeMap::new(), _temporary: temporary })
     }
 
-    /// Lets these files have these texts, and all others those of the workspace.
+    /// A file as it was when the copy was made, whatever has been done to it since.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn original(&self, name: &str) -> io::Result<String> {
+        self.originals.get(name).map_or_else(|| fs::read_to_string(self.source.join(name)), |text| Ok(text.clone()))
+    }
+
+    /// Lets these files have these texts, and all others their own.
     ///
     /// # Errors
     /// If one cannot be written.
     pub fn change(&mut self, texts: &BTreeMap<String, String>) -> Result<(), WorkshopError> {
-        for name in std::mem::take(&mut self.changed) {
+        let mut originals = BTreeMap::new();
+        for name in texts.keys() {
+            let original = self.original(name).map_err(file("read", &self.source.join(name)))?;
+            originals.insert(name.clone(), original);
+        }
+        for (name, original) in std::mem::replace(&mut self.originals, originals) {
             if !texts.contains_key(&name) {
-                let from = self.workspace.join(&name);
-                let content = fs::read(&from).map_err(file("read", &from))?;
-                write_if_other(&self.source.join(&name), &content)?;
+                write_if_other(&self.source.join(&name), original.as_bytes())?;
             }
         }
         for (name, text) in texts {
             write_if_other(&self.source.join(name), text.as_bytes())?;
-            self.changed.insert(name.clone());
         }
         Ok(())
     }
@@ -177,17 +186,18 @@ mod tests {
     fn what_was_changed_is_as_it_was_when_something_else_is() {
         let place = tempfile::tempdir().expect("a directory");
         let workspace = super::super::workspace();
-        let mut workshop = Workshop::open(workspace.clone(), Some(place.path().to_owned())).expect("a copy");
+        let mut workshop = Workshop::open(&workspace, Some(place.path().to_owned())).expect("a copy");
         let text = |name: &str| fs::read_to_string(place.path().join("source").join(name)).expect("it was copied");
         let change = |name: &str| BTreeMap::from([(name.to_owned(), "changed".to_owned())]);
         workshop.change(&change("Cargo.toml")).expect("written");
         assert_eq!(text("Cargo.toml"), "changed");
+        assert_ne!(workshop.original("Cargo.toml").expect("it was kept"), "changed");
         workshop.change(&change("README.md")).expect("written");
         assert_eq!(text("Cargo.toml"), fs::read_to_string(workspace.join("Cargo.toml")).expect("it is there"));
         assert_eq!(text("README.md"), "changed");
         // The same place again, with something in it that does not belong there.
         fs::write(place.path().join("source/left.rs"), "").expect("written");
-        Workshop::open(workspace, Some(place.path().to_owned())).expect("a copy");
+        Workshop::open(&workspace, Some(place.path().to_owned())).expect("a copy");
         assert_ne!(text("README.md"), "changed");
         assert!(!place.path().join("source/left.rs").exists());
     }

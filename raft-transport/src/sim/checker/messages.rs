@@ -37,6 +37,11 @@ impl Knowledge {
             durable.term >= spoken,
             "n{from} says {message:?}, its disk holds {durable:?}"
         );
+        if let Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) = message {
+            let own = members.get(&from).and_then(|member| member.run.as_ref()).map(|run| run.facts.term);
+            let is_passed = own.is_some_and(|own| own > term);
+            ensure!("promises_end_with_their_term", from, !is_passed, "n{from} says {message:?}, its term is {own:?}");
+        }
         match message {
             Message::RequestVote(request) => self.check_request(members, from, request, durable),
             Message::RequestVoteReply(reply) if reply.granted => self.check_told_vote(from, term, to, durable),
@@ -135,6 +140,8 @@ impl Knowledge {
             "n{from} claims {claimed} durable, its disk ends at {}",
             disk.last()
         );
+        let is_older = here.is_none_or(|here| here.term <= term);
+        ensure!("match_is_the_leaders", from, is_older, "n{from} claims in term {term} to match at {here:?}");
         let leader = self.elections.leader_of(term);
         let run = leader.and_then(|id| members.get(&id)).and_then(|member| member.run.as_ref());
         if let (Some(run), Some(here)) = (run.filter(|run| run.facts.leads() && run.facts.term == term), here) {

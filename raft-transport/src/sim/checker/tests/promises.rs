@@ -101,6 +101,17 @@ fn a_match_that_is_none_is_refused() {
 }
 
 #[test]
+fn a_promise_of_a_passed_term_is_refused() {
+    let mut world = World::of(3);
+    world.elect(1);
+    world.settle().unwrap();
+    world.says(2, 1, matched(2, 2)).unwrap();
+    refused(world.says(2, 1, matched(1, 1)), "promises_end_with_their_term");
+    world.checker.crashed(node(2));
+    refused(world.says(2, 1, matched(1, 2)), "match_is_the_leaders");
+}
+
+#[test]
 fn a_candidate_that_tells_another_log_than_its_own_is_refused() {
     let mut world = World::of(3);
     world.stores(1, 2, Some(1)).unwrap();

@@ -1,0 +1,66 @@
+//! After the recovery: a leader that nothing disturbs stays in office, and one that dies is soon replaced.
+
+use std::time::Duration;
+
+use raft_actor::StateMachine;
+use raft_actor::consensus::{NodeId, Role, Term};
+
+use super::checker::Violation;
+use super::world::Sim;
+
+/// So many of the longest election timeouts have to pass in peace.
+const TIMEOUTS_IN_PEACE: u32 = 3;
+/// So many of the longest election timeouts may pass without a leader. Of as many elections some may be split,
+/// but not one after the other: that is what the timeouts are random for (§5.2).
+const TIMEOUTS_TO_ELECT: u32 = 6;
+
+impl<S: StateMachine> Sim<S> {
+    /// Heartbeats keep a leader in office: nobody campaigns against one that is heard (§5.2).
+    pub(super) fn leads_in_peace(&mut self, limit: Duration) -> Result<(), Violation> {
+        self.check(limit, "everybody follows one leader after the faults", |sim| sim.office().is_some())?;
+        let office = self.office();
+        let peace = self.election_timeout_max() * TIMEOUTS_IN_PEACE;
+        if self.run_until(peace, |sim| sim.office() != office)? {
+            let state: Vec<String> = self.running().iter().map(ToString::to_string).collect();
+            let what = format!("{office:?} is disturbed although nothing is broken: {}", state.join("; "));
+            return Err(Violation { invariant: "leads_in_peace", node: None, what });
+        }
+        Ok(())
+    }
+
+    /// A leader that dies is replaced before long. It comes back then.
+    pub(super) fn replaces_a_dead_leader(&mut self) -> Result<(), Violation> {
+        let Some(leader) = self.leader() else { return Ok(()) };
+        let voters = self.voters();
+        let others = self.sound().iter().filter(|id| **id != leader && voters.contains(*id)).count();
+        if others * 2 <= voters.len() {
+            return Ok(());
+        }
+        self.crash(leader);
+        let limit = self.election_timeout_max() * TIMEOUTS_TO_ELECT;
+        let is_replaced = self.run_until(limit, |sim| sim.leader().is_some())?;
+        if !is_replaced {
+            let state: Vec<String> = self.running().iter().map(ToString::to_string).collect();
+            let what = format!("nobody leads {}s after n{leader} died: {}", limit.as_secs_f64(), state.join("; "));
+            return Err(Violation { invariant: "replaces_a_dead_leader", node: None, what });
+        }
+        self.start(leader);
+        Ok(())
+    }
+
+    /// Who leads in which term, if all who can are in that term and nobody campaigns.
+    fn office(&self) -> Option<(Term, NodeId)> {
+        let sound = self.sound();
+        let leader = self.leader()?;
+        let seen: Vec<_> = self.running().into_iter().filter(|seen| sound.contains(&seen.node)).collect();
+        let term = seen.iter().find(|seen| seen.node == leader)?.term;
+        let follows = |role: Role| matches!(role, Role::Follower | Role::Learner);
+        let is_whole = seen.len() == sound.len();
+        let is_calm = seen.iter().all(|seen| seen.term == term && (seen.node == leader || follows(seen.role)));
+        (is_whole && is_calm).then_some((term, leader))
+    }
+
+    fn election_timeout_max(&self) -> Duration {
+        self.setup.settings.election_timeout_min() * 2
+    }
+}
