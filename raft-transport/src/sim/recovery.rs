@@ -29,13 +29,14 @@ impl<S: StateMachine> Sim<S> {
             // Too much was lost for anybody to lead. That nobody said anything wrong is all there is to check.
             return Ok(());
         }
+        self.let_syncs_end()?;
         self.check(limit, "a server leads after the faults", |sim| {
             sim.leader().is_some_and(|leader| sim.is_sound(leader))
         })?;
         self.unite(limit)?;
         self.acked_at.clear();
         self.check(limit, "every server serves fresh writes after the faults", |sim| {
-            sim.clients.count() == 0 || sound.iter().all(|id| sim.acked_at.contains(id))
+            sim.clients_are_quiet || sim.clients.count() == 0 || sound.iter().all(|id| sim.acked_at.contains(id))
         })?;
         self.leads_in_peace(limit)?;
         self.replaces_a_dead_leader()?;
@@ -50,6 +51,13 @@ impl<S: StateMachine> Sim<S> {
                 && seen.windows(2).all(|pair| pair[0].applied == pair[1].applied)
         })?;
         self.judge.nothing_is_lost(&sound)
+    }
+
+    /// A sync that stalls goes on stalling when its disk is mended. Until it ends the server is no use to anybody,
+    /// and too few others may be left.
+    fn let_syncs_end(&mut self) -> Result<(), Violation> {
+        let longest = self.nodes.iter().map(|node| node.clock.syncs_for()).max();
+        self.run_for(longest.unwrap_or_default())
     }
 
     /// Nobody can demand that it goes on after such losses; but what it answers has to be right.

@@ -48,6 +48,8 @@ struct State {
     sleepers_ever: u64,
     sync: Pace,
     apply: Pace,
+    /// When the latest sync ends, or has ended.
+    synced_at: Time,
     chance: ChaCha8Rng,
 }
 
@@ -89,6 +91,7 @@ impl NodeClock {
             sleepers_ever: 0,
             sync,
             apply: Pace::INSTANT,
+            synced_at: Time::ZERO,
             chance: ChaCha8Rng::seed_from_u64(seed),
         };
         Self { world, state: Mutex::new(state) }
@@ -148,8 +151,17 @@ impl NodeClock {
 
     /// The process that slept is gone.
     pub(super) fn forget_sleepers(&self) {
-        let gone = std::mem::take(&mut self.state().sleepers);
+        let mut state = self.state();
+        state.synced_at = Time::ZERO;
+        let gone = std::mem::take(&mut state.sleepers);
+        drop(state);
         drop(gone);
+    }
+
+    /// How long the sync that is under way still takes.
+    pub(super) fn syncs_for(&self) -> Duration {
+        let state = self.state();
+        state.synced_at.since(Time::from_micros(state.at(self.world.now())))
     }
 }
 
@@ -174,7 +186,11 @@ impl TimeSource for NodeClock {
     fn duration_of(&self, work: Work) -> Duration {
         let state = &mut *self.state();
         match work {
-            Work::Sync => state.sync.draw(&mut state.chance),
+            Work::Sync => {
+                let duration = state.sync.draw(&mut state.chance);
+                state.synced_at = Time::from_micros(state.at(self.world.now())).after(duration);
+                duration
+            }
             Work::Apply { entries } => {
                 state.apply.draw(&mut state.chance) * u32::try_from(entries.min(1000)).expect("a thousand at most")
             }

@@ -39,6 +39,20 @@ fn followers_with_slow_disks_keep_their_leader() {
     });
 }
 
+/// A sync that stalls when everything is mended goes on stalling (seed 1268): with one more server gone, the only
+/// majority there is has to wait for it, and nobody may be blamed for that.
+#[test]
+fn the_recovery_waits_for_a_sync_that_stalled_when_the_faults_ended() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        sim.slow_disk(3, Duration::from_secs(20));
+        begin_write(sim, 1, "which 3 is busy with");
+        sim.run_for(ms(50))?;
+        sim.quiet_clients();
+        sim.recover(Duration::from_secs(30))
+    });
+}
+
 /// The disk is full in the middle of a record (etcd #2819): nothing of it counts, and nothing before it is lost.
 #[test]
 fn a_disk_that_is_full_in_the_middle_of_a_record_loses_that_record_only() {
