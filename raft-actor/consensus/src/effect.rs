@@ -2,7 +2,7 @@
 
 use crate::{
     Entries, HardState, LogIndex, LogPosition, MembershipRefusal, Message, NodeId, ProposalId, ReadId, Role, Round,
-    Term, WriteSeq,
+    SnapshotMeta, Term, WriteSeq,
 };
 
 /// Something `Raft::step` wants done. Effects are carried out in the order in which they come.
@@ -35,6 +35,23 @@ pub enum Effect {
     Apply {
         /// The last index to apply.
         through: LogIndex,
+    },
+    /// Take a snapshot of the state machine as it is now, make it durable, then say
+    /// [`Input::SnapshotTaken`](crate::Input::SnapshotTaken), or [`Input::SnapshotFailed`](crate::Input::SnapshotFailed).
+    /// Applying goes on meanwhile.
+    TakeSnapshot,
+    /// Send a peer the newest snapshot.
+    SendSnapshot(SnapshotOrder),
+    /// Give the snapshot that was received and covers this its final name, durably, and let the state machine
+    /// load it, behind everything it was told to apply before; then say
+    /// [`Input::SnapshotInstalled`](crate::Input::SnapshotInstalled). Nothing is applied meanwhile, and only one
+    /// snapshot is installed at a time. A member that cannot carry this out has to stop.
+    InstallSnapshot(SnapshotMeta),
+    /// The snapshot of a [`Message::InstallSnapshot`] that covers the log through here is not wanted: what was
+    /// received may be deleted. (Not this member's own snapshot of the same position, nor one that is being installed.)
+    DropSnapshot {
+        /// The last entry that it covers.
+        position: LogPosition,
     },
     /// Answers [`Input::Propose`](crate::Input::Propose).
     Proposed {
@@ -144,6 +161,24 @@ pub struct ReplicationOrder {
     pub commit: LogIndex,
     /// The round this sending is.
     pub round: Round,
+}
+
+/// Tells a replication stream to send the newest snapshot, chunk by chunk.
+///
+/// Nothing but heartbeats goes to the peer until it acknowledges the log through where the snapshot reaches
+/// ([`AppendOutcome::Matched`](crate::AppendOutcome::Matched), in answer to anything), or the stream gives up with
+/// [`Input::Unreachable`](crate::Input::Unreachable). At the receiver `term` and `round` come with the snapshot in
+/// [`InstallSnapshot`](crate::InstallSnapshot).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotOrder {
+    /// The receiver.
+    pub peer: NodeId,
+    /// The leader's term.
+    pub term: Term,
+    /// The round this sending is.
+    pub round: Round,
+    /// What the newest snapshot covers. A newer one will do as well.
+    pub position: LogPosition,
 }
 
 /// Collects the effects of one step, in order. Reuse one to save allocations.

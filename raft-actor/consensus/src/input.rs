@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{LogIndex, Membership, Message, NodeId, ProposalId, ReadId, WriteSeq};
+use crate::{LogIndex, LogPosition, Membership, Message, NodeId, ProposalId, ReadId, SnapshotMeta, WriteSeq};
 
 /// Everything that can happen to a member; the argument of `Raft::step`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,19 @@ pub enum Input {
     Persisted(WriteSeq),
     /// The state machine has applied everything up to and including this index.
     Applied(LogIndex),
-    /// A [`ReplicationOrder`](crate::ReplicationOrder) could not be carried out, or the connection broke.
+    /// Somebody wants a snapshot now, whatever the settings say. If one is being taken already, or nothing was
+    /// applied since the last one, nothing is ordered ([`Raft::is_taking_snapshot`](crate::Raft::is_taking_snapshot)
+    /// tells which). Otherwise the answer to [`Effect::TakeSnapshot`](crate::Effect::TakeSnapshot) is the answer.
+    TakeSnapshot,
+    /// A snapshot of this member's own state machine is on stable storage, under its final name.
+    SnapshotTaken(SnapshotMeta),
+    /// The snapshot that was ordered could not be taken; another will be ordered after the usual interval.
+    SnapshotFailed,
+    /// The snapshot of [`Effect::InstallSnapshot`](crate::Effect::InstallSnapshot) that covers the log through here is
+    /// on stable storage under its final name, *and* the state machine has loaded it.
+    SnapshotInstalled(LogPosition),
+    /// A [`ReplicationOrder`](crate::ReplicationOrder) or a [`SnapshotOrder`](crate::SnapshotOrder) could not be
+    /// carried out, or the connection broke.
     Unreachable(NodeId),
     /// Every peer has confirmed this directory: from now on this member votes and campaigns.
     SuffrageGranted,

@@ -183,6 +183,10 @@ fn check_effects(now: &Facts, effects: &[Effect]) -> Result<(), String> {
                 ensure!(*through <= now.commit.index && *through <= now.durable, effect, now);
             }
             Effect::Persist { .. }
+            | Effect::TakeSnapshot
+            | Effect::SendSnapshot(_)
+            | Effect::InstallSnapshot(_)
+            | Effect::DropSnapshot { .. }
             | Effect::Proposed { .. }
             | Effect::MembershipChange { .. }
             | Effect::ReadReady { .. }
@@ -205,6 +209,8 @@ fn check_message(now: &Facts, to: NodeId, message: &Message) -> Result<(), Strin
             ensure!(m.term == durable.term && (!m.granted || durable.vote == Some(to)), message, now);
         }
         Message::AppendEntries(m) => ensure!(m.term == durable.term && m.commit <= now.commit.index, message, now),
+        // Only snapshots travel from leader to follower, the message about them is made at the receiver.
+        Message::InstallSnapshot(_) => ensure!(false, message, now),
         Message::AppendEntriesReply(m) => {
             ensure!(m.term == durable.term, message, now);
             match m.outcome {

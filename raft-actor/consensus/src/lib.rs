@@ -107,12 +107,13 @@ mod read_index;
 mod role;
 mod settings;
 mod shared;
+mod snapshot;
 mod status;
 #[cfg(test)]
 mod testing;
 
 pub use configuration::{Configuration, Wish};
-pub use effect::{Effect, Effects, LogWrite, ProposalOutcome, ReplicationOrder};
+pub use effect::{Effect, Effects, LogWrite, ProposalOutcome, ReplicationOrder, SnapshotOrder};
 pub use entries::Entries;
 pub use entry::{Entry, HardState, Payload};
 pub use ids::{GroupId, LogIndex, LogPosition, NodeId, ProposalId, ReadId, Round, Term, Time, WriteSeq};
@@ -121,8 +122,10 @@ pub use input::Input;
 pub use log::Log;
 pub use membership::{ChangeState, InvalidMembership, Membership, MembershipRefusal};
 pub use message::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Message, PreVote, PreVoteReply, RequestVote, RequestVoteReply,
+    AppendEntries, AppendEntriesReply, AppendOutcome, InstallSnapshot, Message, PreVote, PreVoteReply, RequestVote,
+    RequestVoteReply,
 };
 pub use raft::{Raft, Start, TERM_JUMP_MAX};
 pub use settings::Settings;
+pub use snapshot::{LogAtStart, SnapshotMeta};
 pub use status::{PeerState, PeerStatus, Role, Status};

@@ -1,8 +1,8 @@
-//! What servers say to each other (Figure 2; pre-vote from dissertation 9.6).
+//! What servers say to each other (Figures 2 and 13; pre-vote from dissertation 9.6).
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Entries, LogIndex, LogPosition, Round, Term};
+use crate::{Entries, LogIndex, LogPosition, Round, SnapshotMeta, Term};
 
 /// A message between two members of a group. Who sent it travels beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +17,10 @@ pub enum Message {
     RequestVoteReply(RequestVoteReply),
     /// New entries, or none: the heartbeat.
     AppendEntries(AppendEntries),
-    /// Answer to [`AppendEntries`].
+    /// Answer to [`AppendEntries`] and to [`InstallSnapshot`].
     AppendEntriesReply(AppendEntriesReply),
+    /// A snapshot of the leader, for a member that needs what the leader has purged.
+    InstallSnapshot(InstallSnapshot),
 }
 
 /// Asks whether an election could be won, before anybody's term is disturbed (dissertation 9.6).
@@ -76,12 +78,27 @@ pub struct AppendEntries {
     pub round: Round,
 }
 
-/// Answers an [`AppendEntries`].
+/// The leader's snapshot has arrived (Figure 13, §7).
+///
+/// The chunks of the paper are carried beside the core: no core sends this message. The receiver's node hands it to
+/// its own core once the whole snapshot is on its disk and its checksum is right, with the term and the round of the
+/// [`SnapshotOrder`](crate::SnapshotOrder) by which the leader sent it. The answer is an [`AppendEntriesReply`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallSnapshot {
+    /// The leader's term.
+    pub term: Term,
+    /// Number of the sending; the reply echoes it.
+    pub round: Round,
+    /// What it covers.
+    pub snapshot: SnapshotMeta,
+}
+
+/// Answers an [`AppendEntries`] or an [`InstallSnapshot`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppendEntriesReply {
     /// The replier's term.
     pub term: Term,
-    /// The round of the AppendEntries that this answers.
+    /// The round of what this answers.
     pub round: Round,
     /// What came of it.
     pub outcome: AppendOutcome,
@@ -117,6 +134,7 @@ impl Message {
             Self::RequestVoteReply(m) => m.term,
             Self::AppendEntries(m) => m.term,
             Self::AppendEntriesReply(m) => m.term,
+            Self::InstallSnapshot(m) => m.term,
         }
     }
 
@@ -129,6 +147,7 @@ impl Message {
             Self::RequestVoteReply(_) => "RequestVoteReply",
             Self::AppendEntries(_) => "AppendEntries",
             Self::AppendEntriesReply(_) => "AppendEntriesReply",
+            Self::InstallSnapshot(_) => "InstallSnapshot",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     AppendOutcome, Configuration, Effect, Entries, Entry, HardState, LogIndex, LogWrite, MembershipRefusal, Message,
-    NodeId, Payload, ProposalOutcome, Raft, ReplicationOrder, Role, Status, Term,
+    NodeId, Payload, ProposalOutcome, Raft, ReplicationOrder, Role, SnapshotMeta, Status, Term,
 };
 
 /// What lines tell of a member before or after a step; cheap to take, unlike a [`Status`].
@@ -77,6 +77,7 @@ pub fn message(own: Term, message: &Message) -> String {
             AppendOutcome::Conflict { refused, hint } => format!(" conflict at={refused} hint={hint} {}", m.round),
             AppendOutcome::Stale => format!(" stale {}", m.round),
         },
+        Message::InstallSnapshot(m) => format!(" through={} {} {}", m.snapshot.position, members(&m.snapshot), m.round),
     };
     format!("{}{other_term}{details}", message.name())
 }
@@ -130,10 +131,23 @@ pub fn effect(before: &Moment, after: &Moment, effect: &Effect) -> Option<String
             let from = if *term == before.term { String::new() } else { format!(" (from term {})", before.term) };
             Some(format!("n{}@{term} {} => {}{known}{noop}{from}", after.id, role(before.role), role(*new)))
         }
+        Effect::TakeSnapshot => Some(format!("{who} orders a snapshot")),
+        Effect::SendSnapshot(order) => {
+            Some(format!("{who} orders its snapshot through {} for n{} {}", order.position, order.peer, order.round))
+        }
+        Effect::InstallSnapshot(snapshot) => {
+            Some(format!("{who} installs the snapshot through {} {}", snapshot.position, members(snapshot)))
+        }
+        Effect::DropSnapshot { position } => Some(format!("{who} drops the snapshot through {position}")),
         Effect::Halt { violation } => Some(format!("{who} halts: {violation}")),
         // Seen as the AppendEntries that it becomes, and as the entries that are applied.
         Effect::Replicate(_) | Effect::Apply { .. } => None,
     }
+}
+
+/// The members that a snapshot knows, and where they were made so: `(n1,n2 of 4@2)`.
+fn members(snapshot: &SnapshotMeta) -> String {
+    format!("({} of {})", members_of(&snapshot.configuration, ","), snapshot.configured_at)
 }
 
 /// The line of a commit index that moved.

@@ -6,8 +6,8 @@ use crate::role::{Candidate, Follower, Leader, RoleState, Transition};
 use crate::shared::Shared;
 use crate::{
     AppendOutcome, ChangeState, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log, LogIndex, LogPosition,
-    Membership, MembershipRefusal, Message, NodeId, ProposalOutcome, RequestVoteReply, Role, Settings, Status, Term,
-    Time, membership,
+    Membership, MembershipRefusal, Message, NodeId, ProposalOutcome, RequestVoteReply, Role, Settings, SnapshotMeta,
+    Status, Term, Time, membership,
 };
 
 /// How much later than ours a term may be. A message with a term further ahead
@@ -41,7 +41,9 @@ pub struct Start {
     pub hard_state: HardState,
     /// The shape of the log as it was read.
     pub log: Log,
-    /// What the snapshot or the state machine itself durably covers; the commit index begins here.
+    /// The newest durable snapshot. The log continues it ([`LogAtStart`](crate::LogAtStart)).
+    pub snapshot: Option<SnapshotMeta>,
+    /// What the snapshot or the state machine itself durably covers, the larger of the two; the commit index begins here.
     pub applied: LogIndex,
     /// Whether this member may vote and campaign. If not, it waits for [`Input::SuffrageGranted`].
     pub suffrage: bool,
@@ -156,6 +158,7 @@ impl Raft {
                 }
                 shared.applied = shared.applied.max(index);
             }
+            Input::TakeSnapshot | Input::SnapshotTaken(_) | Input::SnapshotFailed | Input::SnapshotInstalled(_) => {}
             Input::Unreachable(peer) => match &mut self.role {
                 RoleState::Leader(leader) => leader.unreachable(peer),
                 // Left over from an office that has ended.
@@ -189,7 +192,8 @@ impl Raft {
                 | Message::RequestVote(_)
                 | Message::RequestVoteReply(_)
                 | Message::AppendEntries(_)
-                | Message::AppendEntriesReply(_) => {
+                | Message::AppendEntriesReply(_)
+                | Message::InstallSnapshot(_) => {
                     self.change_role(Transition::BecomeFollowerIn(theirs), effects);
                 }
             }
@@ -204,6 +208,9 @@ impl Raft {
                 }
                 Message::AppendEntries(append) => {
                     return self.shared.reply_append(from, append.round, AppendOutcome::Stale, effects);
+                }
+                Message::InstallSnapshot(install) => {
+                    return self.shared.reply_append(from, install.round, AppendOutcome::Stale, effects);
                 }
                 Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) => {
                     return self.shared.ignore(Ignored::StaleReply);
@@ -228,6 +235,7 @@ impl Raft {
             Message::PreVote(m) => (m.last.term < m.term, false),
             Message::RequestVote(m) => (m.last.term < m.term, false),
             Message::AppendEntries(m) => (is_well_formed(m), false),
+            Message::InstallSnapshot(m) => (m.snapshot.is_sound() && m.snapshot.position.term <= m.term, false),
             Message::PreVoteReply(_) | Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) => (true, true),
         };
         if !is_sound {
@@ -251,7 +259,8 @@ impl Raft {
             | Message::RequestVote(_)
             | Message::RequestVoteReply(_)
             | Message::AppendEntries(_)
-            | Message::AppendEntriesReply(_) => Ok(()),
+            | Message::AppendEntriesReply(_)
+            | Message::InstallSnapshot(_) => Ok(()),
         }
     }
 
@@ -266,7 +275,6 @@ impl Raft {
             }
             Transition::Follow(leader, message) => {
                 self.become_follower(effects);
-                let message = Message::AppendEntries(message);
                 let next = self.role.dispatch(&mut self.shared, leader, message, effects);
                 debug_assert!(matches!(next, Transition::Stay), "a follower stays one on AppendEntries");
             }
@@ -364,6 +372,11 @@ impl Raft {
         self.shared.log()
     }
 
+    /// The newest durable snapshot of this member.
+    pub fn snapshot(&self) -> Option<&SnapshotMeta> {
+        self.shared.snapshot.as_ref()
+    }
+
     /// What has become of the change to `wanted` that began at `first`, as
     /// [`Effect::MembershipChange`] said, here or at another member.
     pub fn change_state(&self, first: LogPosition, wanted: &Membership) -> ChangeState {
@@ -401,6 +414,7 @@ impl Raft {
             last: self.log().last(),
             durable: self.durable(),
             base: self.log().base(),
+            snapshot: self.snapshot().map_or(LogPosition::ZERO, |snapshot| snapshot.position),
             configuration: self.log().configuration().clone(),
             peers,
         }

@@ -20,6 +20,15 @@ pub struct Settings {
     pub storage_stall_ms_max: Option<u64>,
     /// Most bytes of proposals that are appended but not yet committed; above it a leader refuses further batches.
     pub uncommitted_bytes_max: u64,
+    /// A snapshot is taken when this many entries were applied since the last one (§7). 0: never by this count.
+    pub snapshot_entries: u64,
+    /// A snapshot is taken when entries of this many bytes were applied since the last one. 0: never by this count.
+    pub snapshot_bytes: u64,
+    /// How many entries behind the newest snapshot the log keeps, so that a follower that lags a little
+    /// needs no snapshot. One that follows keeps more, as far as it needs.
+    pub log_tail_entries: u64,
+    /// Most bytes of entries behind the newest snapshot that the log keeps, whoever needs them.
+    pub log_tail_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -32,6 +41,10 @@ impl Default for Settings {
             inflight_bytes_max: 8 << 20,
             storage_stall_ms_max: None,
             uncommitted_bytes_max: 64 << 20,
+            snapshot_entries: 0,
+            snapshot_bytes: 0,
+            log_tail_entries: 1_000,
+            log_tail_bytes_max: 64 << 20,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::outbox::Outbox;
 use crate::quorum::Quorum;
 use crate::{
     AppendEntriesReply, AppendOutcome, Effects, Entries, HardState, Ignored, IgnoredCounts, Log, LogIndex, LogWrite,
-    Message, NodeId, Round, Settings, Start, Term, Time, commit,
+    Message, NodeId, Round, Settings, SnapshotMeta, Start, Term, Time, commit,
 };
 
 /// The state of a member that outlives its roles.
@@ -30,6 +30,7 @@ pub(crate) struct Shared {
     /// Highest index that the state machine has applied.
     pub(crate) applied: LogIndex,
     log: Log,
+    pub(crate) snapshot: Option<SnapshotMeta>,
     commit: LogIndex,
     /// Who leads the current term as far as this member saw; kept also while it
     /// campaigns, so that a second leader of one term is noticed.
@@ -59,6 +60,7 @@ impl Shared {
             apply_ordered: commit,
             applied: commit,
             log: start.log,
+            snapshot: start.snapshot,
             commit,
             leader_of_term: None,
             verified: LogIndex::ZERO,

@@ -36,8 +36,10 @@ pub struct Status {
     pub last: LogPosition,
     /// Highest index of the log that is durable here.
     pub durable: LogIndex,
-    /// Last entry that the snapshot covers; the log begins after it.
+    /// Last entry that was purged from the log, which begins after it; at or below `snapshot`.
     pub base: LogPosition,
+    /// Last entry that the newest durable snapshot covers; [`LogPosition::ZERO`] without one.
+    pub snapshot: LogPosition,
     /// The latest configuration in the log.
     pub configuration: Configuration,
     /// A leader's view of the others; empty otherwise.

@@ -38,6 +38,7 @@ pub(crate) fn start(n: u64, voters: impl IntoIterator<Item = u64>, terms: &[u64]
         settings: Settings { election_timeout_ms_min: 100, heartbeat_ms: 10, ..Settings::default() },
         hard_state: HardState { term, vote: None },
         log,
+        snapshot: None,
         applied: LogIndex::ZERO,
         suffrage: true,
         seed: n,

@@ -34,7 +34,8 @@ impl Envelope {
                 | Message::PreVoteReply(_)
                 | Message::RequestVote(_)
                 | Message::RequestVoteReply(_)
-                | Message::AppendEntriesReply(_),
+                | Message::AppendEntriesReply(_)
+                | Message::InstallSnapshot(_),
             ) => 0,
             Body::Forward(message) => message.requests.len() * size_of::<Bytes>(),
             Body::ForwardReply(message) => message.outcomes.len() * size_of::<Bytes>(),

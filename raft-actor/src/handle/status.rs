@@ -78,7 +78,7 @@ impl Status {
             last_applied: core.applied,
             last_log_index: core.last.index,
             durable_index: core.durable,
-            snapshot_index: core.base.index,
+            snapshot_index: core.snapshot.index,
             first_log_index: core.base.index.next(),
             voters: voters.collect(),
             learners: configuration.learners.iter().copied().collect(),

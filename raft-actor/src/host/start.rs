@@ -155,6 +155,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
         settings,
         hard_state: recovered.hard_state,
         log: recovered.log,
+        snapshot: None,
         applied,
         suffrage: inbound.gate.has_suffrage(),
         seed: kit.seed,

@@ -215,6 +215,11 @@ impl RaftNode {
                 self.feed.allow(through);
                 self.feed_machine(ctx);
             }
+            // No snapshots are taken or sent yet (`Settings::snapshot_entries` and `snapshot_bytes` are 0).
+            Effect::TakeSnapshot
+            | Effect::SendSnapshot(_)
+            | Effect::InstallSnapshot(_)
+            | Effect::DropSnapshot { .. } => {}
             Effect::Proposed { id: _, outcome } => self.proposed(outcome),
             Effect::MembershipChange { id: _, outcome } => self.change_answered(outcome),
             Effect::ReadReady { id, index } => {

@@ -154,6 +154,7 @@ mod tests {
             settings: Settings::default(),
             hard_state: HardState { term: Term::new(1), vote: None },
             log,
+            snapshot: None,
             applied: LogIndex::new(commit),
             suffrage: true,
             seed: 1,

@@ -128,6 +128,10 @@ impl Trace {
                 Effect::Send { .. } | Effect::Replicate(_) => continue,
                 Effect::Apply { .. } => self.commits(at, after, from.take()),
                 Effect::Persist { .. }
+                | Effect::TakeSnapshot
+                | Effect::SendSnapshot(_)
+                | Effect::InstallSnapshot(_)
+                | Effect::DropSnapshot { .. }
                 | Effect::Proposed { .. }
                 | Effect::MembershipChange { .. }
                 | Effect::ReadReady { .. }

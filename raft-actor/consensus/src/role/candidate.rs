@@ -7,8 +7,8 @@ use super::{Handle, Transition, answer_pre_vote, answer_request_vote};
 use crate::quorum::VoteResult;
 use crate::shared::Shared;
 use crate::{
-    AppendEntries, AppendEntriesReply, Effects, Ignored, Message, NodeId, PreVote, PreVoteReply, RequestVote,
-    RequestVoteReply,
+    AppendEntries, AppendEntriesReply, Effects, Ignored, InstallSnapshot, Message, NodeId, PreVote, PreVoteReply,
+    RequestVote, RequestVoteReply,
 };
 
 /// A candidate.
@@ -35,7 +35,7 @@ pub(crate) enum Next {
     /// The vote is lost, or given to another.
     BecomeFollower,
     /// A leader of our term speaks: follow it.
-    Follow(NodeId, AppendEntries),
+    Follow(NodeId, Message),
     /// Try again, from the pre-vote on.
     BecomeCandidate,
     BecomeLeader,
@@ -184,7 +184,20 @@ impl Handle<AppendEntries> for Candidate {
             return Next::Stay;
         }
         // Another server established itself as leader of this term (§5.2).
-        Next::Follow(from, message)
+        Next::Follow(from, Message::AppendEntries(message))
+    }
+}
+
+impl Handle<InstallSnapshot> for Candidate {
+    type Next = Next;
+
+    fn handle(&mut self, shared: &mut Shared, from: NodeId, message: InstallSnapshot, _: &mut Effects) -> Next {
+        if shared.leader_of_term().is_some_and(|leader| leader != from) {
+            shared.ignore(Ignored::SecondLeader);
+            return Next::Stay;
+        }
+        // As with AppendEntries: only a leader of this term says so (§5.2).
+        Next::Follow(from, Message::InstallSnapshot(message))
     }
 }
 

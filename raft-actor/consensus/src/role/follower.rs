@@ -4,8 +4,8 @@ use super::{Handle, Transition, answer_pre_vote, answer_request_vote};
 use crate::append::{self, Change, Fit};
 use crate::shared::Shared;
 use crate::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Effects, Ignored, NodeId, PreVote, PreVoteReply, RequestVote,
-    RequestVoteReply, commit,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Effect, Effects, Ignored, InstallSnapshot, NodeId, PreVote,
+    PreVoteReply, RequestVote, RequestVoteReply, commit,
 };
 
 /// A follower, of a leader or (so far) of nobody.
@@ -114,6 +114,15 @@ impl Handle<AppendEntries> for Follower {
                 }
             }
         }
+        Next::Stay
+    }
+}
+
+impl Handle<InstallSnapshot> for Follower {
+    type Next = Next;
+
+    fn handle(&mut self, _: &mut Shared, _: NodeId, message: InstallSnapshot, effects: &mut Effects) -> Next {
+        effects.push(Effect::DropSnapshot { position: message.snapshot.position });
         Next::Stay
     }
 }

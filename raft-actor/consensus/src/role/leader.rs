@@ -8,9 +8,9 @@ use crate::progress::{Batch, Progress, Refusal};
 use crate::read_index::ReadIndex;
 use crate::shared::Shared;
 use crate::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Effect, Effects, Entries, Entry, Ignored, LogIndex, LogPosition,
-    Message, NodeId, Payload, PreVote, PreVoteReply, ProposalId, ProposalOutcome, ReadId, ReplicationOrder,
-    RequestVote, RequestVoteReply, Round, Time, commit,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Effect, Effects, Entries, Entry, Ignored, InstallSnapshot,
+    LogIndex, LogPosition, Message, NodeId, Payload, PreVote, PreVoteReply, ProposalId, ProposalOutcome, ReadId,
+    ReplicationOrder, RequestVote, RequestVoteReply, Round, Time, commit,
 };
 
 mod membership;
@@ -370,6 +370,16 @@ impl Handle<AppendEntries> for Leader {
     type Next = Next;
 
     fn handle(&mut self, shared: &mut Shared, _: NodeId, _: AppendEntries, _: &mut Effects) -> Next {
+        // A term has one leader (Election Safety, §5.2), and this is it.
+        shared.ignore(Ignored::SecondLeader);
+        Next::Stay
+    }
+}
+
+impl Handle<InstallSnapshot> for Leader {
+    type Next = Next;
+
+    fn handle(&mut self, shared: &mut Shared, _: NodeId, _: InstallSnapshot, _: &mut Effects) -> Next {
         // A term has one leader (Election Safety, §5.2), and this is it.
         shared.ignore(Ignored::SecondLeader);
         Next::Stay

@@ -16,8 +16,8 @@
 //! One move is not theirs: a higher term makes a follower of anybody, in [`Raft::step`](crate::Raft::step).
 
 use crate::{
-    AppendEntries, AppendEntriesReply, Effects, Message, NodeId, PreVote, PreVoteReply, RequestVote, RequestVoteReply,
-    Term, election, shared::Shared,
+    AppendEntries, AppendEntriesReply, Effects, InstallSnapshot, Message, NodeId, PreVote, PreVoteReply, RequestVote,
+    RequestVoteReply, Term, election, shared::Shared,
 };
 
 mod candidate;
@@ -53,7 +53,7 @@ pub(crate) enum Transition {
     /// A later term was seen; no role's own move, see `Raft::receive`.
     BecomeFollowerIn(Term),
     /// Become a follower of the sender and answer its message as such (§5.2).
-    Follow(NodeId, AppendEntries),
+    Follow(NodeId, Message),
     BecomeCandidate,
     BecomeLeader,
 }
@@ -72,7 +72,8 @@ where
         + Handle<RequestVote>
         + Handle<RequestVoteReply>
         + Handle<AppendEntries>
-        + Handle<AppendEntriesReply>,
+        + Handle<AppendEntriesReply>
+        + Handle<InstallSnapshot>,
 {
     match message {
         Message::PreVote(m) => role.handle(shared, from, m, effects).into(),
@@ -81,6 +82,7 @@ where
         Message::RequestVoteReply(m) => role.handle(shared, from, m, effects).into(),
         Message::AppendEntries(m) => role.handle(shared, from, m, effects).into(),
         Message::AppendEntriesReply(m) => role.handle(shared, from, m, effects).into(),
+        Message::InstallSnapshot(m) => role.handle(shared, from, m, effects).into(),
     }
 }
 

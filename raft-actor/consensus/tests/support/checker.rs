@@ -156,7 +156,11 @@ impl Checker {
                 self.reads.remove(read).ok_or("a read was answered twice")?;
                 Ok(())
             }
-            Effect::Proposed { .. }
+            Effect::TakeSnapshot
+            | Effect::SendSnapshot(_)
+            | Effect::InstallSnapshot(_)
+            | Effect::DropSnapshot { .. }
+            | Effect::Proposed { .. }
             | Effect::MembershipChange { .. }
             | Effect::RoleChanged { .. }
             | Effect::Halt { .. } => Ok(()),
@@ -214,7 +218,8 @@ impl Checker {
             | Message::RequestVote(_)
             | Message::RequestVoteReply(_)
             | Message::AppendEntries(_)
-            | Message::AppendEntriesReply(_) => term,
+            | Message::AppendEntriesReply(_)
+            | Message::InstallSnapshot(_) => term,
         };
         ensure!(durable.hard_state.term >= spoken, "n{from} says {message:?}, and term {term} is not durable");
         match message {
@@ -228,6 +233,7 @@ impl Checker {
                 ensure!(self.leaders.get(&term) == Some(&from), "n{from} sends AppendEntries in term {term}");
                 Ok(())
             }
+            Message::InstallSnapshot(_) => Err(format!("n{from} sends InstallSnapshot, which no core does")),
             Message::PreVote(_) | Message::PreVoteReply(_) | Message::RequestVoteReply(_) => Ok(()),
         }
     }

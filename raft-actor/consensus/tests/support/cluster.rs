@@ -160,6 +160,10 @@ impl Cluster {
                     assert!(self.reads.insert(id, ReadOutcome::Refused).is_none(), "two answers");
                 }
                 Effect::Persist { .. }
+                | Effect::TakeSnapshot
+                | Effect::SendSnapshot(_)
+                | Effect::InstallSnapshot(_)
+                | Effect::DropSnapshot { .. }
                 | Effect::Replicate(_)
                 | Effect::Apply { .. }
                 | Effect::RoleChanged { .. }

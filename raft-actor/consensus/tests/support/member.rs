@@ -61,6 +61,7 @@ impl Member {
             settings: self.settings.clone(),
             hard_state: self.disk.durable().hard_state,
             log: self.disk.log(&self.first_configuration),
+            snapshot: None,
             applied: self.machine.applied(),
             suffrage: self.suffrage,
             seed: self.seed,
@@ -128,6 +129,10 @@ impl Member {
                 Effect::Replicate(order) => self.orders.push_back(*order),
                 Effect::Halt { violation } => panic!("n{} halts: {violation}", self.id),
                 Effect::Send { .. }
+                | Effect::TakeSnapshot
+                | Effect::SendSnapshot(_)
+                | Effect::InstallSnapshot(_)
+                | Effect::DropSnapshot { .. }
                 | Effect::Proposed { .. }
                 | Effect::MembershipChange { .. }
                 | Effect::ReadReady { .. }

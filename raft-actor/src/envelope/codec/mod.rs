@@ -101,6 +101,9 @@ pub enum EncodeError {
         /// The entry that does not follow it.
         found: LogPosition,
     },
+    /// An InstallSnapshot: a snapshot travels in chunks, of which the receiver makes this message.
+    #[error("an InstallSnapshot is made by its receiver and never sent")]
+    NotForTheWire,
 }
 
 /// Why received bytes are not a message.
@@ -173,6 +176,7 @@ pub fn encode(envelope: &Envelope, frame_bytes_max: u32, out: &mut Vec<u8>) -> R
         Body::Raft(Message::RequestVoteReply(message)) => writer.write(Kind::RequestVoteReply, message),
         Body::Raft(Message::AppendEntries(message)) => writer.write_append_entries(message),
         Body::Raft(Message::AppendEntriesReply(message)) => writer.write(Kind::AppendEntriesReply, message),
+        Body::Raft(Message::InstallSnapshot(_)) => Err(EncodeError::NotForTheWire),
         Body::Forward(message) => writer.write_forward(message),
         Body::ForwardReply(message) => writer.write_forward_reply(message),
     }

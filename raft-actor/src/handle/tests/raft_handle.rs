@@ -72,6 +72,7 @@ fn core_status(role: Role) -> raft_consensus::Status {
         last: position(12, 4),
         durable: LogIndex::new(11),
         base: position(5, 3),
+        snapshot: position(7, 3),
         configuration: Configuration {
             learners: [3.into()].into(),
             ..Configuration::of_voters([(1.into(), "a"), (2.into(), "b")])

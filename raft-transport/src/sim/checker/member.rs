@@ -140,7 +140,13 @@ impl Cause {
                 AppendOutcome::Conflict { .. } => Self::Refused { peer: *peer },
                 AppendOutcome::Stale => Self::Other,
             },
-            Input::Received { .. } | Input::ChangeMembership { .. } | Input::SuffrageGranted => Self::Other,
+            Input::Received { .. }
+            | Input::ChangeMembership { .. }
+            | Input::SuffrageGranted
+            | Input::TakeSnapshot
+            | Input::SnapshotTaken(_)
+            | Input::SnapshotFailed
+            | Input::SnapshotInstalled(_) => Self::Other,
         }
     }
 }

@@ -29,7 +29,8 @@ impl Knowledge {
             | Message::RequestVote(_)
             | Message::RequestVoteReply(_)
             | Message::AppendEntries(_)
-            | Message::AppendEntriesReply(_) => term,
+            | Message::AppendEntriesReply(_)
+            | Message::InstallSnapshot(_) => term,
         };
         ensure!(
             "term_is_durable",
@@ -54,7 +55,8 @@ impl Knowledge {
                 self.situations.pre_vote(members, from, request.term);
                 Ok(())
             }
-            Message::PreVoteReply(_) | Message::RequestVoteReply(_) => Ok(()),
+            // It leaves nobody: a snapshot travels in chunks, and the receiver makes this of them.
+            Message::PreVoteReply(_) | Message::RequestVoteReply(_) | Message::InstallSnapshot(_) => Ok(()),
         }
     }
 

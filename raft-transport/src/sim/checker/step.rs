@@ -113,6 +113,10 @@ impl Knowledge {
             // Seen where they are taken in, or where they leave.
             Effect::Persist { .. }
             | Effect::Send { .. }
+            | Effect::TakeSnapshot
+            | Effect::SendSnapshot(_)
+            | Effect::InstallSnapshot(_)
+            | Effect::DropSnapshot { .. }
             | Effect::Proposed { .. }
             | Effect::MembershipChange { .. } => Ok(()),
         }

@@ -78,6 +78,10 @@ fn take_message(hash: &mut StableHasher, message: &Message) {
                 AppendOutcome::Stale => hash.write_u64(u64::MAX),
             }
         }
+        Message::InstallSnapshot(m) => {
+            hash.write_u64(m.round.get());
+            take_position(hash, m.snapshot.position);
+        }
     }
 }
 
@@ -99,6 +103,13 @@ pub(super) fn take_effect(hash: &mut StableHasher, after: &Moment, effect: &Effe
         // Seen as the messages that they become.
         Effect::Send { .. } | Effect::Replicate(_) => {}
         Effect::Apply { through } => hash.write_u64(through.get()),
+        Effect::TakeSnapshot => hash.write_u64(0),
+        Effect::SendSnapshot(order) => {
+            numbers(hash, [order.peer.get(), order.round.get()]);
+            take_position(hash, order.position);
+        }
+        Effect::InstallSnapshot(snapshot) => take_position(hash, snapshot.position),
+        Effect::DropSnapshot { position } => take_position(hash, *position),
         Effect::Proposed { id, outcome } => {
             hash.write_u64(id.0);
             match outcome {

@@ -171,6 +171,7 @@ impl World {
             settings: self.settings.clone(),
             hard_state: disk.hard_state,
             log,
+            snapshot: None,
             applied: LogIndex::ZERO,
             suffrage: true,
             seed: n * 1000 + self.steps,
@@ -230,7 +231,11 @@ impl World {
                 }
                 Effect::Replicate(order) => server.orders.push_back(order),
                 Effect::Apply { through } => server.apply = through,
-                Effect::Proposed { .. }
+                Effect::TakeSnapshot
+                | Effect::SendSnapshot(_)
+                | Effect::InstallSnapshot(_)
+                | Effect::DropSnapshot { .. }
+                | Effect::Proposed { .. }
                 | Effect::MembershipChange { .. }
                 | Effect::ReadReady { .. }
                 | Effect::ReadRefused { .. }
