@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 mod actor;
 mod requests;
 mod snapshot;
+#[allow(dead_code, unused_imports, reason = "the node does not take snapshots yet")]
+pub(crate) mod snapshots;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ mod tests;
 pub(crate) use actor::{Applied, Apply, Feedback, Query, StateMachineActor, StateMachineStopped};
 pub(crate) use requests::{Reads, Writes};
 pub use snapshot::Snapshot;
+pub use snapshots::SnapshotError;
 
 /// A deterministic machine that the cluster keeps identical on all members.
 ///
