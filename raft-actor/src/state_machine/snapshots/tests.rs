@@ -28,7 +28,7 @@ fn open(disk: &SimDisk) -> Result<SnapshotStore, SnapshotError> {
 fn meta(index: u64) -> SnapshotMeta {
     let members = (1..=3).map(|id| (NodeId::from(id), format!("host-{id}:7000")));
     let position = LogPosition::new(Term::new(3), LogIndex::new(index));
-    SnapshotMeta { position, configuration: Configuration::of_voters(members) }
+    SnapshotMeta { position, configuration: Configuration::of_voters(members), configured_at: LogPosition::ZERO }
 }
 
 /// The state as of an index: of several blocks, and unlike that of any other.

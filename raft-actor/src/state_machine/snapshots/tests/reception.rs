@@ -31,10 +31,11 @@ fn pieces_make_a_whole_that_is_adopted_and_found_again() {
     assert_eq!(store.newest().unwrap().meta(), &meta(3), "not before it is adopted");
     store.adopt(received).unwrap();
     disk.crash_machine_keeping(Keep::Nothing);
-    let found = open(&disk).unwrap().newest().unwrap();
+    let process = disk.process();
+    let found = SnapshotStore::open(Arc::clone(&process), &directory(), GROUP).unwrap().newest().unwrap();
     assert_eq!((found.id(), found.meta()), (file.id(), &meta(9)));
     assert!(body(&found).unwrap() == state(9, LENGTH));
-    assert_eq!(disk.files(), [directory().join(file.id().whole_name())]);
+    assert_eq!(names(process.as_ref()), [file.id().whole_name()]);
 }
 
 #[test]
