@@ -5,7 +5,7 @@ use std::time::Duration;
 use raft_actor::consensus::Role;
 use raft_transport::sim::{Keep, Outcome};
 
-use crate::support::{all_agree, begin_write, ms, play, read, settle_under, write};
+use crate::support::{Script, all_agree, begin_write, is_applied, ms, play, read, settle_under, write};
 
 /// A leader whose disk hangs still sends heartbeats, if nobody stops it: then nothing is written any more
 /// (etcd #13527, hashicorp/raft #503).
@@ -154,5 +154,35 @@ fn a_server_that_comes_back_with_an_empty_disk_gets_no_vote() {
         sim.await_leader()?;
         let lines = read(sim, 2)?;
         sim.require(lines == ["on 1 and 3"], "what was acknowledged is there")
+    });
+}
+
+/// A server acknowledges an entry, loses its disk, and only then the leader, whose own disk was slower, counts what it
+/// said (seed 2441): sound, for
+/// whoever comes back with an empty disk has no vote, and all others who can be elected hold the entry.
+#[test]
+fn what_a_server_acknowledged_before_its_disk_was_wiped_counts() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        sim.cut(1, 2);
+        // The disk of the leader is the last to answer.
+        sim.slow_disk(1, ms(200));
+        let ticket = begin_write(sim, 1, "on 1, and for a moment on 3");
+        let position = |sim: &Script| sim.durable(3).expect("the log is whole").state(1.into()).last();
+        let before = position(sim);
+        sim.expect("it is on the disk of 3", |sim| position(sim) != before)?;
+        sim.run_for(ms(5))?;
+        sim.wipe(3);
+        sim.require(!is_applied(sim, ticket), "it is not counted yet")?;
+        sim.expect("it is counted", |sim| is_applied(sim, ticket))?;
+        sim.mend_disk(1);
+        sim.mend_network();
+        sim.start(3);
+        sim.crash(1);
+        sim.run_for(Duration::from_secs(5))?;
+        sim.require(sim.leader().is_none(), "2 alone decides nothing")?;
+        sim.start(1);
+        let lines = read(sim, 2)?;
+        sim.require(lines == ["on 1, and for a moment on 3"], "what was acknowledged is there")
     });
 }

@@ -1,5 +1,7 @@
 //! Who belongs to the cluster, while that changes.
 
+use std::time::Duration;
+
 use raft_actor::Membership;
 use raft_actor::consensus::{NodeId, Role};
 use raft_transport::sim::{SimCluster, Transit};
@@ -234,4 +236,26 @@ fn all_agree_of(sim: &mut Script, ids: &[u64]) -> crate::support::Played {
                 .iter()
                 .all(|one| (one.last, one.applied) == (one.commit, one.commit) && one.commit == seen[0].commit)
     })
+}
+
+/// A server that is removed and added again has to introduce itself anew, or nobody records which disk it has
+/// (seed 906): then it could come back with another one and vote.
+#[test]
+fn a_server_that_was_added_again_is_known_by_its_disk() {
+    play_on(&cluster(4, 0), |sim| {
+        settle_under(sim, 1)?;
+        sim.change_membership(1, of_voters(&[1, 2, 3]));
+        sim.expect("4 is removed", |sim| (1..=3).all(|id| voters_at(sim, id) == [1, 2, 3]))?;
+        sim.run_for(Duration::from_secs(2))?;
+        sim.change_membership(1, of_voters(&[1, 2, 3, 4]));
+        sim.expect("4 is back", |sim| (1..=4).all(|id| voters_at(sim, id) == [1, 2, 3, 4]))?;
+        write(sim, 4, "through 4")?;
+        all_agree(sim)?;
+        sim.wipe(4);
+        sim.start(4);
+        sim.run_for(Duration::from_secs(2))?;
+        let why = sim.refusal(4, 1).map(|why| why.to_string()).unwrap_or_default();
+        sim.require(why.contains("wiped"), &format!("the leader does not let it in: {why:?}"))?;
+        write(sim, 2, "without 4")
+    });
 }
