@@ -23,5 +23,7 @@ pub use handle::{
 pub use host::{HostBuilder, NodeThread, Placement, RaftHost, StartError};
 pub use local_cluster::{LocalCluster, LocalClusterBuilder};
 pub use raft_consensus as consensus;
-pub use raft_consensus::{GroupId, InvalidMembership, LogIndex, LogPosition, Membership, NodeId, Role, Settings, Term};
+pub use raft_consensus::{
+    ELECTION_PRIORITY_MAX, GroupId, InvalidMembership, LogIndex, LogPosition, Membership, NodeId, Role, Settings, Term,
+};
 pub use state_machine::{ApplyContext, Snapshot, StateMachine};

@@ -2,7 +2,7 @@
 
 use crate::{
     Entries, HardState, LogIndex, LogPosition, MembershipRefusal, Message, NodeId, ProposalId, ReadId, Role, Round,
-    SnapshotMeta, Term, WriteSeq,
+    SnapshotMeta, Term, TransferOutcome, WriteSeq,
 };
 
 /// Something `Raft::step` wants done. Effects are carried out in the order in which they come.
@@ -74,6 +74,13 @@ pub enum Effect {
         /// Where the first configuration of the change stands, or why nothing was appended.
         outcome: Result<LogPosition, MembershipRefusal>,
     },
+    /// Answers [`Input::TransferLeadership`](crate::Input::TransferLeadership), within a minimum election timeout.
+    Transfer {
+        /// The id of the request.
+        id: ProposalId,
+        /// What came of it.
+        outcome: TransferOutcome,
+    },
     /// Answers [`Input::Read`](crate::Input::Read): serve it as soon as the state machine has applied `index`.
     ReadReady {
         /// The id of the read.
@@ -141,6 +148,9 @@ pub enum ProposalOutcome {
     /// Nothing was appended: too many bytes are appended and not yet committed
     /// ([`Settings::uncommitted_bytes_max`](crate::Settings::uncommitted_bytes_max)). Trying again later can succeed.
     Overloaded,
+    /// Nothing was appended: this leader is handing over its office (dissertation 3.10). Within a minimum election
+    /// timeout either another member leads or this one takes commands again.
+    HandingOver,
 }
 
 /// Tells a replication stream to read `prev+1 ..= through` and to send it as one AppendEntries.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{LogPosition, NodeId, PreVote, RequestVote, Term, Time};
+use crate::{LogPosition, NodeId, PreVote, RequestVote, Settings, Term, Time};
 
 /// What decides how a server votes.
 #[derive(Debug, Clone, Copy)]
@@ -48,17 +48,24 @@ pub(crate) fn grants_pre_vote(voter: &Voter, request: &PreVote) -> bool {
 }
 
 /// The randomised election timeout (§5.2): drawn from `[min, 2 * min)` for each election.
+///
+/// A member of a lower election priority waits longer, by whole minimum timeouts: those of a higher one campaign
+/// first. That is all a priority does. If it decided votes, a member that can be elected could be refused by those
+/// that cannot, for ever.
 #[derive(Debug, Clone)]
 pub(crate) struct ElectionTimer {
     rng: ChaCha8Rng,
     min: Duration,
+    /// Added to each timeout.
+    delay: Duration,
     timeout: Duration,
     deadline: Time,
 }
 
 impl ElectionTimer {
-    pub(crate) fn new(seed: u64, min: Duration, now: Time) -> Self {
-        let mut timer = Self { rng: ChaCha8Rng::seed_from_u64(seed), min, timeout: min, deadline: now };
+    pub(crate) fn new(seed: u64, settings: &Settings, now: Time) -> Self {
+        let (min, delay) = (settings.election_timeout_min(), settings.election_delay());
+        let mut timer = Self { rng: ChaCha8Rng::seed_from_u64(seed), min, delay, timeout: min, deadline: now };
         timer.redraw();
         timer.restart(now);
         timer
@@ -75,7 +82,7 @@ impl ElectionTimer {
     /// Chooses a new timeout, so that two servers that split a vote do not do so again (§5.2).
     pub(crate) fn redraw(&mut self) {
         let min_us = u64::try_from(self.min.as_micros()).unwrap_or(u64::MAX / 2).clamp(1, u64::MAX / 2);
-        self.timeout = Duration::from_micros(self.rng.random_range(min_us..2 * min_us));
+        self.timeout = Duration::from_micros(self.rng.random_range(min_us..2 * min_us)).saturating_add(self.delay);
     }
 
     /// Waits a whole timeout from `now`.
@@ -140,10 +147,28 @@ mod tests {
         assert!(!grants_pre_vote(&Voter { leader_alive: true, ..voter() }, &asked(4, at(2, 5))));
     }
 
+    fn timer(seed: u64) -> ElectionTimer {
+        let settings = Settings { election_timeout_ms_min: 100, ..Settings::default() };
+        ElectionTimer::new(seed, &settings, Time::ZERO)
+    }
+
+    #[test]
+    fn a_lower_priority_waits_longer_than_every_higher_one_and_never_for_ever() {
+        for seed in 0..200 {
+            let deadlines = [3, 2, 1, 0].map(|election_priority| {
+                let settings = Settings { election_timeout_ms_min: 100, election_priority, ..Settings::default() };
+                ElectionTimer::new(seed + u64::from(election_priority), &settings, Time::ZERO).deadline()
+            });
+            assert!(deadlines.is_sorted_by(|higher, lower| higher < lower), "{deadlines:?}");
+            assert!(deadlines[3] < Time::from_millis(500), "{deadlines:?}");
+        }
+        let beyond = Settings { election_priority: 200, ..Settings::default() };
+        assert_eq!(beyond.election_delay(), Duration::ZERO, "more than the highest is the highest");
+    }
+
     #[test]
     fn timeouts_are_spread_over_the_minimum_and_twice_the_minimum() {
-        let min = Duration::from_millis(100);
-        let mut timer = ElectionTimer::new(7, min, Time::ZERO);
+        let mut timer = timer(7);
         let mut quarters = [0; 4];
         for _ in 0..1000 {
             timer.redraw();
@@ -157,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_draws_the_same_timeouts() {
-        let draw = |seed| ElectionTimer::new(seed, Duration::from_millis(100), Time::ZERO).deadline();
+        let draw = |seed| timer(seed).deadline();
         assert_eq!(draw(5), draw(5));
         assert_ne!(draw(5), draw(6));
     }

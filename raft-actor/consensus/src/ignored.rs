@@ -30,11 +30,14 @@ pub enum Ignored {
     StaleReply,
     /// A reply that comes too late or twice: nobody waits for it any more.
     UnexpectedReply,
+    /// A TimeoutNow to one that may not campaign, campaigns or leads already, or does not follow its sender: it comes
+    /// late or twice.
+    UntimelyTimeoutNow,
 }
 
 impl Ignored {
     /// All reasons.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::FromSelf,
         Self::Malformed,
         Self::ImplausibleTerm,
@@ -46,6 +49,7 @@ impl Ignored {
         Self::LeaderAlive,
         Self::StaleReply,
         Self::UnexpectedReply,
+        Self::UntimelyTimeoutNow,
     ];
 
     /// A name for metrics.
@@ -62,6 +66,7 @@ impl Ignored {
             Self::LeaderAlive => "leader_alive",
             Self::StaleReply => "stale_reply",
             Self::UnexpectedReply => "unexpected_reply",
+            Self::UntimelyTimeoutNow => "untimely_timeout_now",
         }
     }
 }
@@ -105,6 +110,6 @@ mod tests {
             counts.add(reason);
             assert_eq!(counts.count(reason), 1, "{}", reason.name());
         }
-        assert_eq!(counts.total(), 11);
+        assert_eq!(counts.total(), 12);
     }
 }

@@ -36,6 +36,13 @@ pub enum Input {
         /// Who shall belong to it.
         membership: Membership,
     },
+    /// Another voter shall lead (dissertation 3.10); see [`Effect::Transfer`](crate::Effect::Transfer).
+    TransferLeadership {
+        /// Comes back in the answer.
+        id: ProposalId,
+        /// Who. If nobody is named, the voter that has most of the log.
+        to: Option<NodeId>,
+    },
     /// The storage has made durable every write up to and including this one.
     Persisted(WriteSeq),
     /// The state machine has applied everything up to and including this index.

@@ -37,6 +37,8 @@ pub(crate) struct Facts {
     configuration: LogPosition,
     /// Whether this member has a vote in it.
     is_voter: bool,
+    /// To whom a leader hands over its office, if it does.
+    hands_over_to: Option<NodeId>,
 }
 
 impl Facts {
@@ -60,6 +62,7 @@ impl Facts {
             last: log.last(),
             configuration: LogPosition::new(configuration_term, configured_at),
             is_voter: configuration.is_voter(shared.id),
+            hands_over_to: raft.hands_over_to(),
         }
     }
 }
@@ -81,6 +84,7 @@ pub(crate) fn check(before: &Facts, raft: &Raft, effects: &[Effect]) -> Result<(
     check_state(&after)?;
     check_step(before, &after, raft)?;
     check_effects(&after, effects)?;
+    check_handover(&after, raft, effects)?;
     if cfg!(debug_assertions) {
         check_again_from_scratch(before, &after, raft)?;
     }
@@ -132,6 +136,9 @@ fn check_step(before: &Facts, after: &Facts, raft: &Raft) -> Result<(), String> 
     if before.role == Role::Leader && is_same_term {
         // Leader Append-Only (Figure 3).
         ensure!(log.term_at(before.last.index) == Some(before.last.term), before, after);
+        // A leader that hands over its office appends nothing more (dissertation 3.10).
+        let hands_over = before.hands_over_to.is_some() && after.hands_over_to.is_some();
+        ensure!(!hands_over || after.last == before.last, before, after);
         // Only entries of its own term commit by counting (§5.4.2).
         let is_own = after.commit.term == after.hard_state.term;
         ensure!(after.commit.index == before.commit.index || is_own, before, after);
@@ -189,6 +196,7 @@ fn check_effects(now: &Facts, effects: &[Effect]) -> Result<(), String> {
             | Effect::DropSnapshot { .. }
             | Effect::Proposed { .. }
             | Effect::MembershipChange { .. }
+            | Effect::Transfer { .. }
             | Effect::ReadReady { .. }
             | Effect::ReadRefused { .. }
             | Effect::RoleChanged { .. }
@@ -219,6 +227,21 @@ fn check_message(now: &Facts, to: NodeId, message: &Message) -> Result<(), Strin
                 AppendOutcome::Stale => {}
             }
         }
+        Message::TimeoutNow(m) => {
+            ensure!(m.term == durable.term && now.hands_over_to == Some(to), message, now);
+        }
+    }
+    Ok(())
+}
+
+/// Only a voter whose durable log equals the leader's is told to campaign (dissertation 3.10).
+fn check_handover(now: &Facts, raft: &Raft, effects: &[Effect]) -> Result<(), String> {
+    for effect in effects {
+        let Effect::Send { to, message: Message::TimeoutNow(_) } = effect else { continue };
+        let RoleState::Leader(leader) = &raft.role else { return Err(format!("{effect:?} by {now:?}")) };
+        let matched = leader.peers().find(|(peer, _)| peer == to).map(|(_, progress)| progress.matched());
+        ensure!(matched == Some(now.last.index), effect, matched, now);
+        ensure!(raft.log().configuration().voters.contains(to), effect, raft.log().configuration());
     }
     Ok(())
 }

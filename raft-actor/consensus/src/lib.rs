@@ -42,6 +42,7 @@
 //! | when an entry is committed | `commit`, over the majorities of `quorum` |
 //! | reads without a log entry | `read_index` |
 //! | whether a leader still has its quorum | `check_quorum` |
+//! | how a leader hands its office to another voter | `transfer`, `role/leader/transfer` |
 //! | who belongs to the cluster, and how that changes | `configuration`, `membership`, `role/leader/membership` |
 //! | persist before reply | `outbox` |
 //! | the state that outlives a role | `shared`, with the [`Log`]'s terms, sizes and configurations |
@@ -60,6 +61,7 @@
 //! | [`PreVote`] | would I vote for you? unless a leader was heard lately | the same | the same, unless in contact with its quorum |
 //! | [`RequestVote`] | one vote a term, to a log as up-to-date | the same; following if the vote was still free | refuses: it voted for itself |
 //! | [`AppendEntries`] | checks, appends, acknowledges what is durable | follows the sender, and answers as its follower | drops: a term has one leader |
+//! | [`TimeoutNow`] | campaigns at once, if the leader it follows says so | drops: it campaigns already | drops: it leads |
 //! | [`PreVoteReply`] | drops: too late | counts; with a quorum, campaigns | drops: the election is over |
 //! | [`RequestVoteReply`] | drops: too late | counts; with a quorum, leads | drops: the election is over |
 //! | [`AppendEntriesReply`] | drops: it leads no more | drops: it leads no more | match, hint, round; commits, answers reads, sends more |
@@ -111,6 +113,7 @@ mod snapshot;
 mod status;
 #[cfg(test)]
 mod testing;
+mod transfer;
 
 pub use configuration::{Configuration, Wish};
 pub use effect::{Effect, Effects, LogWrite, ProposalOutcome, ReplicationOrder, SnapshotOrder};
@@ -123,9 +126,10 @@ pub use log::Log;
 pub use membership::{ChangeState, InvalidMembership, Membership, MembershipRefusal};
 pub use message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, InstallSnapshot, Message, PreVote, PreVoteReply, RequestVote,
-    RequestVoteReply,
+    RequestVoteReply, TimeoutNow,
 };
 pub use raft::{Raft, Start, TERM_JUMP_MAX};
-pub use settings::Settings;
+pub use settings::{ELECTION_PRIORITY_MAX, Settings};
 pub use snapshot::{LogAtStart, SnapshotMeta};
 pub use status::{PeerState, PeerStatus, Role, Status};
+pub use transfer::{TransferOutcome, TransferRefusal};

@@ -107,6 +107,10 @@ pub enum MembershipRefusal {
     /// Another change cannot be withdrawn any more: its configuration is not committed, or it is joint. Wait for it.
     #[error("another change of the membership is under way")]
     InProgress,
+    /// The leader is handing over its office. Within a minimum election timeout either another member leads or this
+    /// one changes the membership again.
+    #[error("the leader is handing over its office")]
+    HandingOver,
     /// What was asked for can never be.
     #[error(transparent)]
     Invalid(#[from] InvalidMembership),

@@ -1,4 +1,4 @@
-//! What servers say to each other (Figures 2 and 13; pre-vote from dissertation 9.6).
+//! What servers say to each other (Figures 2 and 13; pre-vote from dissertation 9.6, TimeoutNow from 3.10).
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,8 @@ pub enum Message {
     AppendEntriesReply(AppendEntriesReply),
     /// A snapshot of the leader, for a member that needs what the leader has purged.
     InstallSnapshot(InstallSnapshot),
+    /// Campaign at once: the leader wants you to lead.
+    TimeoutNow(TimeoutNow),
 }
 
 /// Asks whether an election could be won, before anybody's term is disturbed (dissertation 9.6).
@@ -104,6 +106,15 @@ pub struct AppendEntriesReply {
     pub outcome: AppendOutcome,
 }
 
+/// The leader tells a voter to campaign at once, without waiting for an election timeout (dissertation 3.10).
+///
+/// There is no answer: what comes back is the term of the candidate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeoutNow {
+    /// The leader's term.
+    pub term: Term,
+}
+
 /// What came of an AppendEntries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AppendOutcome {
@@ -135,6 +146,7 @@ impl Message {
             Self::AppendEntries(m) => m.term,
             Self::AppendEntriesReply(m) => m.term,
             Self::InstallSnapshot(m) => m.term,
+            Self::TimeoutNow(m) => m.term,
         }
     }
 
@@ -148,6 +160,7 @@ impl Message {
             Self::AppendEntries(_) => "AppendEntries",
             Self::AppendEntriesReply(_) => "AppendEntriesReply",
             Self::InstallSnapshot(_) => "InstallSnapshot",
+            Self::TimeoutNow(_) => "TimeoutNow",
         }
     }
 }

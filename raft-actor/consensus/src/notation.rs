@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use crate::{
     AppendOutcome, Configuration, Effect, Entries, Entry, HardState, LogIndex, LogWrite, MembershipRefusal, Message,
-    NodeId, Payload, ProposalOutcome, Raft, ReplicationOrder, Role, SnapshotMeta, Status, Term,
+    NodeId, Payload, ProposalOutcome, Raft, ReplicationOrder, Role, SnapshotMeta, Status, Term, TransferOutcome,
+    TransferRefusal,
 };
 
 /// What lines tell of a member before or after a step; cheap to take, unlike a [`Status`].
@@ -78,6 +79,7 @@ pub fn message(own: Term, message: &Message) -> String {
             AppendOutcome::Stale => format!(" stale {}", m.round),
         },
         Message::InstallSnapshot(m) => format!(" through={} {} {}", m.snapshot.position, members(&m.snapshot), m.round),
+        Message::TimeoutNow(_) => String::new(),
     };
     format!("{}{other_term}{details}", message.name())
 }
@@ -112,6 +114,7 @@ pub fn effect(before: &Moment, after: &Moment, effect: &Effect) -> Option<String
                 format!("{who} proposal {} refused, {}", id.0, leader(*known))
             }
             ProposalOutcome::Overloaded => format!("{who} proposal {} refused, overloaded", id.0),
+            ProposalOutcome::HandingOver => format!("{who} proposal {} refused, handing over", id.0),
         }),
         Effect::MembershipChange { id, outcome } => Some(match outcome {
             Ok(at) => format!("{who} change {} appended at {at}", id.0),
@@ -119,6 +122,19 @@ pub fn effect(before: &Moment, after: &Moment, effect: &Effect) -> Option<String
                 format!("{who} change {} refused, {}", id.0, leader(*known))
             }
             Err(refusal) => format!("{who} change {} refused, {refusal}", id.0),
+        }),
+        Effect::Transfer { id, outcome } => Some(match outcome {
+            TransferOutcome::Done { leader, term } => {
+                format!("{who} transfer {} done, n{leader} leads term {term}", id.0)
+            }
+            TransferOutcome::Superseded { leader, term } => {
+                format!("{who} transfer {} superseded, n{leader} leads term {term}", id.0)
+            }
+            TransferOutcome::TimedOut => format!("{who} transfer {} timed out", id.0),
+            TransferOutcome::Refused(TransferRefusal::NotLeader { leader: known }) => {
+                format!("{who} transfer {} refused, {}", id.0, leader(*known))
+            }
+            TransferOutcome::Refused(refusal) => format!("{who} transfer {} refused, {refusal}", id.0),
         }),
         Effect::ReadReady { id, index } => Some(format!("{who} read {} may be served at {index}", id.0)),
         Effect::ReadRefused { id, leader: known } => Some(format!("{who} read {} refused, {}", id.0, leader(*known))),

@@ -7,7 +7,7 @@ use crate::shared::Shared;
 use crate::{
     AppendOutcome, ChangeState, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log, LogIndex, LogPosition,
     Membership, MembershipRefusal, Message, NodeId, ProposalOutcome, RequestVoteReply, Role, Settings, SnapshotMeta,
-    Status, Term, Time, membership,
+    Status, Term, Time, TransferOutcome, TransferRefusal, membership,
 };
 
 /// How much later than ours a term may be. A message with a term further ahead
@@ -104,10 +104,13 @@ impl Raft {
     /// When to call `step` with [`Input::Deadline`] if nothing else happens.
     /// Each step can move it, in both directions; to come early is harmless.
     pub fn next_deadline(&self) -> Time {
+        let transfer_until = self.shared.transfer.as_ref().map_or(Time::NEVER, |transfer| transfer.until);
         match &self.role {
             _ if self.is_halted => Time::NEVER,
-            RoleState::Follower(_) | RoleState::Candidate(_) => self.shared.election_timer.deadline(),
-            RoleState::Leader(leader) => leader.deadline(&self.shared),
+            RoleState::Follower(_) | RoleState::Candidate(_) => {
+                self.shared.election_timer.deadline().min(transfer_until)
+            }
+            RoleState::Leader(leader) => leader.deadline(&self.shared).min(transfer_until),
         }
     }
 
@@ -116,6 +119,7 @@ impl Raft {
         let shared = &mut self.shared;
         match input {
             Input::Deadline => {
+                shared.expire_transfer(effects);
                 let transition = match &mut self.role {
                     RoleState::Follower(follower) => follower.on_deadline(shared).into(),
                     RoleState::Candidate(candidate) => candidate.on_deadline(shared).into(),
@@ -136,6 +140,13 @@ impl Raft {
                 RoleState::Follower(_) | RoleState::Candidate(_) => {
                     let refusal = MembershipRefusal::NotLeader { leader: self.leader() };
                     effects.push(Effect::MembershipChange { id, outcome: Err(refusal) });
+                }
+            },
+            Input::TransferLeadership { id, to } => match &mut self.role {
+                RoleState::Leader(leader) => leader.transfer_leadership(shared, id, to, effects),
+                RoleState::Follower(_) | RoleState::Candidate(_) => {
+                    let refusal = TransferRefusal::NotLeader { leader: self.leader() };
+                    effects.push(Effect::Transfer { id, outcome: TransferOutcome::Refused(refusal) });
                 }
             },
             Input::Read { id } => match &mut self.role {
@@ -193,7 +204,8 @@ impl Raft {
                 | Message::RequestVoteReply(_)
                 | Message::AppendEntries(_)
                 | Message::AppendEntriesReply(_)
-                | Message::InstallSnapshot(_) => {
+                | Message::InstallSnapshot(_)
+                | Message::TimeoutNow(_) => {
                     self.change_role(Transition::BecomeFollowerIn(theirs), effects);
                 }
             }
@@ -215,6 +227,8 @@ impl Raft {
                 Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) => {
                     return self.shared.ignore(Ignored::StaleReply);
                 }
+                // Its sender has been replaced, perhaps by this very word.
+                Message::TimeoutNow(_) => return self.shared.ignore(Ignored::UntimelyTimeoutNow),
             }
         }
         let transition = self.role.dispatch(&mut self.shared, from, message, effects);
@@ -236,6 +250,7 @@ impl Raft {
             Message::RequestVote(m) => (m.last.term < m.term, false),
             Message::AppendEntries(m) => (is_well_formed(m), false),
             Message::InstallSnapshot(m) => (m.snapshot.is_sound() && m.snapshot.position.term <= m.term, false),
+            Message::TimeoutNow(_) => (true, false),
             Message::PreVoteReply(_) | Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) => (true, true),
         };
         if !is_sound {
@@ -260,7 +275,8 @@ impl Raft {
             | Message::RequestVoteReply(_)
             | Message::AppendEntries(_)
             | Message::AppendEntriesReply(_)
-            | Message::InstallSnapshot(_) => Ok(()),
+            | Message::InstallSnapshot(_)
+            | Message::TimeoutNow(_) => Ok(()),
         }
     }
 
@@ -279,7 +295,12 @@ impl Raft {
                 debug_assert!(matches!(next, Transition::Stay), "a follower stays one on AppendEntries");
             }
             Transition::BecomeCandidate => self.role = RoleState::Candidate(Candidate::start(shared, effects)),
-            Transition::BecomeLeader => self.role = RoleState::Leader(Box::new(Leader::elected(shared, effects))),
+            Transition::TakeOver => self.role = RoleState::Candidate(Candidate::take_over(shared, effects)),
+            Transition::BecomeLeader => {
+                // A transfer that an earlier office of ours has left over is decided: we lead again.
+                shared.settle_transfer(Some(shared.id), effects);
+                self.role = RoleState::Leader(Box::new(Leader::elected(shared, effects)));
+            }
         }
     }
 
@@ -299,6 +320,8 @@ impl Raft {
             let transition = leader.finish(&mut self.shared, effects).into();
             self.change_role(transition, effects);
         }
+        let leader = self.leader();
+        self.shared.settle_transfer(leader, effects);
         if let Some(through) = self.shared.take_applicable() {
             effects.push(Effect::Apply { through });
         }
@@ -350,6 +373,12 @@ impl Raft {
             RoleState::Follower(follower) => follower.leader(),
             RoleState::Candidate(_) => None,
         }
+    }
+
+    /// To whom this leader is handing over its office (dissertation 3.10); it appends nothing while it does.
+    pub fn hands_over_to(&self) -> Option<NodeId> {
+        let transfer = self.shared.transfer.as_ref();
+        transfer.filter(|_| matches!(self.role, RoleState::Leader(_))).map(|transfer| transfer.target)
     }
 
     /// Highest index known to be committed.

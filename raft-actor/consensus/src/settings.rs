@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
+/// The highest [`Settings::election_priority`].
+pub const ELECTION_PRIORITY_MAX: u8 = 3;
+
 /// Times and limits of a member. The defaults suit a local network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// A follower that hears nothing for a random time in `[min, 2 * min)` milliseconds campaigns (§5.2). At least 1.
     pub election_timeout_ms_min: u64,
+    /// How soon this member campaigns, compared with others: 0 to [`ELECTION_PRIORITY_MAX`], which is the default.
+    /// Each step below adds one minimum election timeout to its own timeouts, so that members of a higher priority
+    /// that can be elected are, before it asks. It neither changes votes nor keeps it from leading: if no other can be
+    /// elected, it is, only later.
+    pub election_priority: u8,
     /// A leader speaks at least this often. Well below the election timeout; at least 1.
     pub heartbeat_ms: u64,
     /// Most bytes of entries in one AppendEntries; a single larger entry travels alone.
@@ -33,26 +41,36 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            election_timeout_ms_min: 1000,
-            heartbeat_ms: 100,
-            append_batch_bytes_max: 1 << 20,
-            inflight_appends_max: 8,
-            inflight_bytes_max: 8 << 20,
-            storage_stall_ms_max: None,
-            uncommitted_bytes_max: 64 << 20,
-            snapshot_entries: 0,
-            snapshot_bytes: 0,
-            log_tail_entries: 1_000,
-            log_tail_bytes_max: 64 << 20,
-        }
+        Self::DEFAULT
     }
 }
 
 impl Settings {
+    /// The default, for constants.
+    pub const DEFAULT: Self = Self {
+        election_timeout_ms_min: 1000,
+        election_priority: ELECTION_PRIORITY_MAX,
+        heartbeat_ms: 100,
+        append_batch_bytes_max: 1 << 20,
+        inflight_appends_max: 8,
+        inflight_bytes_max: 8 << 20,
+        storage_stall_ms_max: None,
+        uncommitted_bytes_max: 64 << 20,
+        snapshot_entries: 0,
+        snapshot_bytes: 0,
+        log_tail_entries: 1_000,
+        log_tail_bytes_max: 64 << 20,
+    };
+
     /// The shortest election timeout.
     pub fn election_timeout_min(&self) -> Duration {
         Duration::from_millis(self.election_timeout_ms_min.max(1))
+    }
+
+    /// By how much this member's election timeouts are longer than those of a member of the highest priority.
+    pub fn election_delay(&self) -> Duration {
+        let below = ELECTION_PRIORITY_MAX.saturating_sub(self.election_priority);
+        self.election_timeout_min() * u32::from(below)
     }
 
     /// The time between heartbeats.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::election::{ElectionTimer, Voter};
 use crate::outbox::Outbox;
 use crate::quorum::Quorum;
+use crate::transfer::Transfer;
 use crate::{
     AppendEntriesReply, AppendOutcome, Effects, Entries, HardState, Ignored, IgnoredCounts, Log, LogIndex, LogWrite,
-    Message, NodeId, Round, Settings, SnapshotMeta, Start, Term, Time, commit,
+    Message, NodeId, Round, Settings, SnapshotMeta, Start, Term, Time, TransferOutcome, commit,
 };
 
 /// The state of a member that outlives its roles.
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) apply_ordered: LogIndex,
     /// Highest index that the state machine has applied.
     pub(crate) applied: LogIndex,
+    /// The leadership that is being handed over, or was and is not known to have arrived.
+    pub(crate) transfer: Option<Transfer>,
     log: Log,
     pub(crate) snapshot: Option<SnapshotMeta>,
     commit: LogIndex,
@@ -45,7 +48,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(start: Start) -> Self {
         let quorum = Quorum::of(start.log.configuration());
-        let election_timer = ElectionTimer::new(start.seed, start.settings.election_timeout_min(), start.now);
+        let election_timer = ElectionTimer::new(start.seed, &start.settings, start.now);
         // What a snapshot covers was committed.
         let commit = start.applied.max(start.log.base().index);
         let mut shared = Self {
@@ -59,6 +62,7 @@ impl Shared {
             outbox: Outbox::new(start.hard_state, start.log.last().index),
             apply_ordered: commit,
             applied: commit,
+            transfer: None,
             log: start.log,
             snapshot: start.snapshot,
             commit,
@@ -208,6 +212,25 @@ impl Shared {
             self.apply_ordered = through;
             through
         })
+    }
+
+    /// Answers a transfer of leadership that has led to another term, or that failed to: `leader` leads now.
+    pub(crate) fn settle_transfer(&mut self, leader: Option<NodeId>, effects: &mut Effects) {
+        let term = self.term();
+        if let Some(leader) = leader
+            && let Some(transfer) = self.transfer.take_if(|transfer| transfer.term < term)
+        {
+            let outcome = transfer.outcome_under(leader, term);
+            transfer.end(outcome, effects);
+        }
+    }
+
+    /// Gives up a transfer of leadership whose time is over (dissertation 3.10).
+    pub(crate) fn expire_transfer(&mut self, effects: &mut Effects) {
+        let now = self.now;
+        if let Some(transfer) = self.transfer.take_if(|transfer| now >= transfer.until) {
+            transfer.end(TransferOutcome::TimedOut, effects);
+        }
     }
 
     pub(crate) fn send(&mut self, to: NodeId, message: Message, effects: &mut Effects) {

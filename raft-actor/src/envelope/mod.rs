@@ -35,7 +35,8 @@ impl Envelope {
                 | Message::RequestVote(_)
                 | Message::RequestVoteReply(_)
                 | Message::AppendEntriesReply(_)
-                | Message::InstallSnapshot(_),
+                | Message::InstallSnapshot(_)
+                | Message::TimeoutNow(_),
             ) => 0,
             Body::Forward(message) => message.requests.len() * size_of::<Bytes>(),
             Body::ForwardReply(message) => message.outcomes.len() * size_of::<Bytes>(),

@@ -50,9 +50,17 @@ impl StreamHandler<ClientBatch> for RaftNode {
 
 impl RaftNode {
     /// Brings a request to where it can be served now.
-    fn dispatch(&mut self, request: Request, ctx: &mut Context<Self>) {
+    fn dispatch(&mut self, mut request: Request, ctx: &mut Context<Self>) {
         match (self.raft.role(), self.raft.leader()) {
+            (Role::Leader, _) if request.kind() == ForwardKind::Write && self.raft.hands_over_to().is_some() => {
+                // Held until it is known who leads (dissertation 3.10), for a minimum election timeout at most.
+                self.requests.park(request);
+            }
             (Role::Leader, _) => self.serve(request, ctx),
+            // Never forwarded twice: their own node tries again.
+            (Role::Follower | Role::Candidate | Role::Learner, leader) if request.waiting().is_remote() => {
+                request.into_waiting().fail(Failure::NoLeader { leader });
+            }
             (Role::Follower | Role::Candidate | Role::Learner, Some(leader)) => self.forward(leader, request),
             (Role::Follower | Role::Candidate | Role::Learner, None) => self.requests.park(request),
         }
@@ -81,6 +89,8 @@ impl RaftNode {
         let Some(waiting) = self.proposing.take() else { return };
         match outcome {
             ProposalOutcome::Appended { first } => self.requests.propose(first, waiting),
+            // Writes are held back before they come this far; nothing was appended.
+            ProposalOutcome::HandingOver => waiting.fail(Failure::NoLeader { leader: None }),
             ProposalOutcome::NotLeader { leader } => waiting.fail(Failure::NoLeader { leader }),
             ProposalOutcome::Overloaded => waiting.fail(Failure::Overloaded),
         }
@@ -146,10 +156,10 @@ impl RaftNode {
         let outlet = self.outlet(origin);
         let batch = self.front.accept_forward(forward, self.clock.now(), outlet);
         if let Some(WriteBatch { commands, waiting }) = batch.writes {
-            self.serve(Request::Write { commands, waiting }, ctx);
+            self.dispatch(Request::Write { commands, waiting }, ctx);
         }
         if let Some(waiting) = batch.reads {
-            self.serve(Request::Read { waiting }, ctx);
+            self.dispatch(Request::Read { waiting }, ctx);
         }
     }
 

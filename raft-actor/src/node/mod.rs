@@ -222,6 +222,8 @@ impl RaftNode {
             | Effect::DropSnapshot { .. } => {}
             Effect::Proposed { id: _, outcome } => self.proposed(outcome),
             Effect::MembershipChange { id: _, outcome } => self.change_answered(outcome),
+            // Nobody here asks for it.
+            Effect::Transfer { .. } => {}
             Effect::ReadReady { id, index } => {
                 self.requests.confirm(id, index);
                 self.serve_reads();

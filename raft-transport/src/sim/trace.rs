@@ -134,6 +134,7 @@ impl Trace {
                 | Effect::DropSnapshot { .. }
                 | Effect::Proposed { .. }
                 | Effect::MembershipChange { .. }
+                | Effect::Transfer { .. }
                 | Effect::ReadReady { .. }
                 | Effect::ReadRefused { .. }
                 | Effect::RoleChanged { .. }

@@ -35,8 +35,7 @@ const fn settings(election_timeout_ms_min: u64, heartbeat_ms: u64) -> Settings {
         append_batch_bytes_max: 64 << 10,
         inflight_appends_max: 8,
         inflight_bytes_max: WINDOW_BYTES,
-        storage_stall_ms_max: None,
-        uncommitted_bytes_max: 64 << 20,
+        ..Settings::DEFAULT
     }
 }
 

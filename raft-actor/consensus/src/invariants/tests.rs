@@ -19,6 +19,7 @@ fn facts() -> Facts {
         last: at(2, 6),
         configuration: at(1, 1),
         is_voter: true,
+        hands_over_to: None,
     }
 }
 
@@ -60,6 +61,9 @@ fn what_is_not_durable_must_not_be_said() {
     let vote = |term| Message::RequestVoteReply(RequestVoteReply { term: Term::new(term), granted: true });
     assert!(!check(&send(vote(2))), "its durable vote is its own");
     assert!(!check(&send(vote(3))), "term 3 is not durable");
+    let timeout_now = send(Message::TimeoutNow(TimeoutNow { term: Term::new(2) }));
+    assert!(!check(&timeout_now), "it hands over nothing");
+    assert!(check_effects(&Facts { hands_over_to: Some(id(2)), ..facts() }, &timeout_now).is_ok());
     assert!(!check(&[Effect::Apply { through: LogIndex::new(5) }]), "neither committed nor durable");
 }
 

@@ -112,7 +112,10 @@ fn a_leader_with_a_stuck_disk_steps_down_and_neither_campaigns_nor_votes_until_i
         Message::RequestVoteReply(reply) => *from == id(1) && reply.granted,
         Message::PreVoteReply(reply) => *from == id(1) && reply.granted,
         Message::RequestVote(_) | Message::PreVote(_) => *from == id(1) && message.term() > Term::new(1),
-        Message::AppendEntries(_) | Message::AppendEntriesReply(_) | Message::InstallSnapshot(_) => false,
+        Message::AppendEntries(_)
+        | Message::AppendEntriesReply(_)
+        | Message::InstallSnapshot(_)
+        | Message::TimeoutNow(_) => false,
     });
     assert_eq!(votes.count(), 0);
     cluster.release_disk(1);

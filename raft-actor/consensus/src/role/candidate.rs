@@ -8,7 +8,7 @@ use crate::quorum::VoteResult;
 use crate::shared::Shared;
 use crate::{
     AppendEntries, AppendEntriesReply, Effects, Ignored, InstallSnapshot, Message, NodeId, PreVote, PreVoteReply,
-    RequestVote, RequestVoteReply,
+    RequestVote, RequestVoteReply, TimeoutNow,
 };
 
 /// A candidate.
@@ -26,6 +26,15 @@ pub(crate) enum Phase {
     PreVote,
     /// Asks for votes in a term of its own.
     Election,
+}
+
+/// Why a candidate campaigns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// It heard from no leader (§5.2), and a quorum did not either.
+    Timeout,
+    /// The leader told it to (dissertation 3.10).
+    TimeoutNow,
 }
 
 /// What a candidate can become.
@@ -62,20 +71,28 @@ impl Candidate {
         ask_voters(shared, &Message::PreVote(request), effects);
         let mut candidate = Self { phase: Phase::PreVote, votes: BTreeMap::from([(shared.id, true)]) };
         if candidate.result(shared) == VoteResult::Won {
-            candidate.begin_election(shared, effects);
+            candidate.begin_election(Cause::Timeout, shared, effects);
         }
         candidate
     }
 
+    /// Campaigns at the leader's word: without a pre-vote, which would be refused for the leader's sake (dissertation 3.10).
+    pub(crate) fn take_over(shared: &mut Shared, effects: &mut Effects) -> Self {
+        let mut candidate = Self { phase: Phase::Election, votes: BTreeMap::new() };
+        candidate.begin_election(Cause::TimeoutNow, shared, effects);
+        candidate
+    }
+
     /// Begins an election: a new term, a vote for itself, RequestVote to all others (§5.2).
-    fn begin_election(&mut self, shared: &mut Shared, effects: &mut Effects) {
+    fn begin_election(&mut self, cause: Cause, shared: &mut Shared, effects: &mut Effects) {
         self.phase = Phase::Election;
         // Its own vote counts once it is durable: see `on_persisted`.
         self.votes.clear();
         shared.enter_term(shared.term().next());
         shared.vote_for(shared.id);
         shared.election_timer.restart(shared.now);
-        let request = RequestVote { term: shared.term(), last: shared.log().last(), leadership_transfer: false };
+        let leadership_transfer = cause == Cause::TimeoutNow;
+        let request = RequestVote { term: shared.term(), last: shared.log().last(), leadership_transfer };
         ask_voters(shared, &Message::RequestVote(request), effects);
     }
 
@@ -144,7 +161,7 @@ impl Handle<PreVoteReply> for Candidate {
         // A voter answers once; whatever comes twice changes nothing.
         self.votes.entry(from).or_insert(message.granted);
         match self.result(shared) {
-            VoteResult::Won => self.begin_election(shared, effects),
+            VoteResult::Won => self.begin_election(Cause::Timeout, shared, effects),
             VoteResult::Pending => {}
             VoteResult::Lost => return Next::BecomeFollower,
         }
@@ -207,6 +224,16 @@ impl Handle<AppendEntriesReply> for Candidate {
     fn handle(&mut self, shared: &mut Shared, _: NodeId, _: AppendEntriesReply, _: &mut Effects) -> Next {
         // In the pre-vote phase: from when we led this term, before we lost our quorum.
         shared.ignore(Ignored::UnexpectedReply);
+        Next::Stay
+    }
+}
+
+impl Handle<TimeoutNow> for Candidate {
+    type Next = Next;
+
+    fn handle(&mut self, shared: &mut Shared, _: NodeId, _: TimeoutNow, _: &mut Effects) -> Next {
+        // It has given up on that leader already.
+        shared.ignore(Ignored::UntimelyTimeoutNow);
         Next::Stay
     }
 }

@@ -5,7 +5,7 @@ use crate::append::{self, Change, Fit};
 use crate::shared::Shared;
 use crate::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Effect, Effects, Ignored, InstallSnapshot, NodeId, PreVote,
-    PreVoteReply, RequestVote, RequestVoteReply, commit,
+    PreVoteReply, RequestVote, RequestVoteReply, TimeoutNow, commit,
 };
 
 /// A follower, of a leader or (so far) of nobody.
@@ -20,6 +20,8 @@ pub(crate) struct Follower {
 pub(crate) enum Next {
     Stay,
     BecomeCandidate,
+    /// The leader wants this server to lead.
+    TakeOver,
 }
 
 impl From<Next> for Transition {
@@ -27,6 +29,7 @@ impl From<Next> for Transition {
         match next {
             Next::Stay => Self::Stay,
             Next::BecomeCandidate => Self::BecomeCandidate,
+            Next::TakeOver => Self::TakeOver,
         }
     }
 }
@@ -153,6 +156,20 @@ impl Handle<AppendEntriesReply> for Follower {
     fn handle(&mut self, shared: &mut Shared, _: NodeId, _: AppendEntriesReply, _: &mut Effects) -> Next {
         // Comes after we stepped down, or brought the term that made us do so.
         shared.ignore(Ignored::UnexpectedReply);
+        Next::Stay
+    }
+}
+
+impl Handle<TimeoutNow> for Follower {
+    type Next = Next;
+
+    fn handle(&mut self, shared: &mut Shared, from: NodeId, _: TimeoutNow, _: &mut Effects) -> Next {
+        // Only from the leader whom it follows, and only as a voter: anybody else's word is no reason to disturb that
+        // leader, and what its storage cannot make durable is no candidacy (dissertation 3.10).
+        if self.leader == Some(from) && shared.may_campaign() && shared.quorum.contains(shared.id) {
+            return Next::TakeOver;
+        }
+        shared.ignore(Ignored::UntimelyTimeoutNow);
         Next::Stay
     }
 }

@@ -10,10 +10,11 @@ use crate::shared::Shared;
 use crate::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Effect, Effects, Entries, Entry, Ignored, InstallSnapshot,
     LogIndex, LogPosition, Message, NodeId, Payload, PreVote, PreVoteReply, ProposalId, ProposalOutcome, ReadId,
-    ReplicationOrder, RequestVote, RequestVoteReply, Round, Time, commit,
+    ReplicationOrder, RequestVote, RequestVoteReply, Round, Time, TimeoutNow, commit,
 };
 
 mod membership;
+mod transfer;
 
 /// A leader.
 #[derive(Debug, Clone)]
@@ -120,6 +121,7 @@ impl Leader {
         }
         if shared.now >= self.heartbeat_at {
             self.send_heartbeats(shared, effects);
+            self.tell_target(shared, effects);
         }
         Next::Stay
     }
@@ -141,6 +143,11 @@ impl Leader {
 
     /// Appends commands; peers are served at the end of the step.
     pub(crate) fn propose(&mut self, shared: &mut Shared, id: ProposalId, commands: Vec<Bytes>, effects: &mut Effects) {
+        if shared.transfer.is_some() {
+            // The target is being brought level (dissertation 3.10).
+            effects.push(Effect::Proposed { id, outcome: ProposalOutcome::HandingOver });
+            return;
+        }
         let last = shared.log().last().index;
         let uncommitted_bytes = shared.log().bytes_between(shared.commit(), last);
         if uncommitted_bytes > shared.settings.uncommitted_bytes_max {
@@ -184,6 +191,7 @@ impl Leader {
         self.say_goodbye(shared, effects);
         let next = self.continue_change(shared, effects);
         self.replicate(shared, effects);
+        self.continue_transfer(shared, effects);
         next
     }
 
@@ -402,6 +410,16 @@ impl Handle<RequestVoteReply> for Leader {
     fn handle(&mut self, shared: &mut Shared, _: NodeId, _: RequestVoteReply, _: &mut Effects) -> Next {
         // The election is over: a majority sufficed.
         shared.ignore(Ignored::UnexpectedReply);
+        Next::Stay
+    }
+}
+
+impl Handle<TimeoutNow> for Leader {
+    type Next = Next;
+
+    fn handle(&mut self, shared: &mut Shared, _: NodeId, _: TimeoutNow, _: &mut Effects) -> Next {
+        // A term has one leader, and this is it: nobody else can have told it.
+        shared.ignore(Ignored::UntimelyTimeoutNow);
         Next::Stay
     }
 }

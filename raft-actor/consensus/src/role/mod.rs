@@ -7,7 +7,7 @@
 //!
 //! | from | to | why |
 //! |---|---|---|
-//! | follower | candidate | election timeout |
+//! | follower | candidate | election timeout; its leader tells it to (dissertation 3.10) |
 //! | candidate | candidate | election timeout again |
 //! | candidate | follower | a leader of its term speaks; the vote is lost, or given to another; storage stuck |
 //! | candidate | leader | a quorum voted for it |
@@ -17,7 +17,7 @@
 
 use crate::{
     AppendEntries, AppendEntriesReply, Effects, InstallSnapshot, Message, NodeId, PreVote, PreVoteReply, RequestVote,
-    RequestVoteReply, Term, election, shared::Shared,
+    RequestVoteReply, Term, TimeoutNow, election, shared::Shared,
 };
 
 mod candidate;
@@ -55,6 +55,8 @@ pub(crate) enum Transition {
     /// Become a follower of the sender and answer its message as such (§5.2).
     Follow(NodeId, Message),
     BecomeCandidate,
+    /// Become a candidate at the leader's word: without asking first whether that could succeed (dissertation 3.10).
+    TakeOver,
     BecomeLeader,
 }
 
@@ -73,7 +75,8 @@ where
         + Handle<RequestVoteReply>
         + Handle<AppendEntries>
         + Handle<AppendEntriesReply>
-        + Handle<InstallSnapshot>,
+        + Handle<InstallSnapshot>
+        + Handle<TimeoutNow>,
 {
     match message {
         Message::PreVote(m) => role.handle(shared, from, m, effects).into(),
@@ -83,6 +86,7 @@ where
         Message::AppendEntries(m) => role.handle(shared, from, m, effects).into(),
         Message::AppendEntriesReply(m) => role.handle(shared, from, m, effects).into(),
         Message::InstallSnapshot(m) => role.handle(shared, from, m, effects).into(),
+        Message::TimeoutNow(m) => role.handle(shared, from, m, effects).into(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft_consensus::{
     Configuration, Input, LogPosition, MembershipRefusal, NodeId, Payload, ProposalId, ProposalOutcome, ReadId, Role,
-    Time,
+    Time, TransferOutcome,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -36,6 +36,8 @@ struct Mix {
     change: u32,
     /// The leader dies while one is under way.
     crash_in_change: u32,
+    /// Leadership is to be handed over.
+    transfer: u32,
     /// How many of 100 turns a disk, a machine or a stream works.
     disk: u32,
     machine: u32,
@@ -62,6 +64,7 @@ impl Mix {
             read: 5 + sometimes(60),
             change: sometimes(40),
             crash_in_change: sometimes(100),
+            transfer: sometimes(30),
             disk: 10 + sometimes(90),
             machine: 10 + sometimes(90),
             streams: 2 + sometimes(98),
@@ -98,6 +101,8 @@ pub(crate) struct Chaos {
     proposed: BTreeMap<ProposalId, Vec<Bytes>>,
     /// Reads whose member has run ever since.
     asked: BTreeMap<ReadId, NodeId>,
+    /// Transfers of leadership whose member has run ever since.
+    handing_over: BTreeMap<ProposalId, NodeId>,
     /// Until when members stand still.
     paused: BTreeMap<u64, Time>,
     commands: u64,
@@ -126,8 +131,8 @@ impl Chaos {
             member.machine.on_disk = rng.random_bool(0.3);
             member.clock_per_mille = if rng.random_bool(0.5) { 1000 } else { rng.random_range(700..1400) };
         }
-        let (tally, proposed, asked, paused) = Default::default();
-        Self { cluster, rng, mix, count, tally, proposed, asked, paused, commands: 0 }
+        let (tally, proposed, asked, handing_over, paused) = Default::default();
+        Self { cluster, rng, mix, count, tally, proposed, asked, handing_over, paused, commands: 0 }
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -260,12 +265,26 @@ impl Chaos {
                 self.read(n);
             }
         }
+        if self.happens(self.mix.transfer) {
+            let n = self.leader_or_any();
+            if self.is_awake(n) {
+                self.transfer(n);
+            }
+        }
         if self.happens(self.mix.change) {
             let n = self.leader_or_any();
             if self.is_awake(n) {
                 self.change_membership(n);
             }
         }
+    }
+
+    /// Asks a member to hand over its leadership: to any other, also to one that cannot take it.
+    fn transfer(&mut self, n: u64) {
+        let to = if self.rng.random_bool(0.3) { None } else { Some(self.any_member()) };
+        let id = self.cluster.fresh_transfer(n);
+        self.handing_over.insert(id, node(n));
+        self.cluster.step(node(n), Input::TransferLeadership { id, to: to.map(node) });
     }
 
     /// Asks for any membership: a few more or less, all replaced, voters as learners and the reverse.
@@ -361,6 +380,7 @@ impl Chaos {
         }
         self.cluster.crash(n);
         self.asked.retain(|_, member| *member != node(n));
+        self.handing_over.retain(|_, member| *member != node(n));
     }
 
     /// The faults are over: a leader has to emerge, everybody has to catch up, and what is asked to be served.
@@ -457,6 +477,9 @@ impl Chaos {
         for id in self.asked.keys() {
             self.require(self.cluster.reads.contains_key(id), "every read is answered");
         }
+        for id in self.handing_over.keys() {
+            self.require(self.cluster.transfers.contains_key(id), "every transfer of leadership is answered");
+        }
     }
 
     fn count_events(&mut self) {
@@ -466,7 +489,20 @@ impl Chaos {
         self.tally.reads_served = served;
         self.tally.reads_refused = self.cluster.reads.len() - served;
         self.count_changes();
+        self.count_transfers();
         self.tally.truncations = self.cluster.trace.iter().filter(|line| line.contains(" replace ")).count();
+    }
+
+    fn count_transfers(&mut self) {
+        self.tally.told_to_campaign = self.cluster.checker.told_to_campaign();
+        for outcome in self.cluster.transfers.values() {
+            match outcome {
+                TransferOutcome::Done { .. } => self.tally.transfers += 1,
+                TransferOutcome::TimedOut => self.tally.transfers_timed_out += 1,
+                TransferOutcome::Superseded { .. } => self.tally.transfers_superseded += 1,
+                TransferOutcome::Refused(_) => self.tally.transfers_refused += 1,
+            }
+        }
     }
 
     fn count_changes(&mut self) {

@@ -27,6 +27,12 @@ pub(crate) struct Tally {
     pub(crate) leaders_removed: usize,
     pub(crate) crashes_in_a_change: usize,
     pub(crate) changes_refused: usize,
+    /// Voters that were told to campaign.
+    pub(crate) told_to_campaign: usize,
+    pub(crate) transfers: usize,
+    pub(crate) transfers_timed_out: usize,
+    pub(crate) transfers_superseded: usize,
+    pub(crate) transfers_refused: usize,
 }
 
 impl Tally {
@@ -51,6 +57,11 @@ impl Tally {
         self.leaders_removed += other.leaders_removed;
         self.crashes_in_a_change += other.crashes_in_a_change;
         self.changes_refused += other.changes_refused;
+        self.told_to_campaign += other.told_to_campaign;
+        self.transfers += other.transfers;
+        self.transfers_timed_out += other.transfers_timed_out;
+        self.transfers_superseded += other.transfers_superseded;
+        self.transfers_refused += other.transfers_refused;
     }
 
     /// Every fault has happened, and work was done in spite of them, after this many runs.
@@ -59,7 +70,14 @@ impl Tally {
         let consequences = [self.truncations, self.late_deadlines, self.pauses, self.reads_refused];
         let work = [self.leaders, self.reads_served];
         let changes = [self.changes, self.rolled_back, self.leaders_removed, self.changes_refused];
-        let all = faults.into_iter().chain(consequences).chain(work).chain(changes).chain([self.crashes_in_a_change]);
+        let transfers = [self.told_to_campaign, self.transfers, self.transfers_timed_out, self.transfers_refused];
+        let all = faults
+            .into_iter()
+            .chain(consequences)
+            .chain(work)
+            .chain(changes)
+            .chain(transfers)
+            .chain([self.crashes_in_a_change]);
         let rare = [self.void_orders, self.taken_over];
         assert!(runs < 150 || rare.into_iter().all(|count| count > 0), "not everything rare happened: {self:?}");
         assert!(self.committed > 0 && all.into_iter().all(|count| count > 0), "not everything happened: {self:?}");

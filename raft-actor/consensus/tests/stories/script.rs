@@ -23,6 +23,7 @@
 //! cut n1 -> n2, heal            one direction breaks; all are mended
 //! propose n1 x y, read n1       clients
 //! change n1 n1,n2,n4 +n5        a change of the membership: its voters, and its learners
+//! transfer n1 n2, transfer n1   n1 is asked to hand over its leadership: to n2, or to whom it chooses
 //! hold-disk n1, free-disk n1    writes wait until `persist n1 [COUNT]`; or no longer
 //! hold-streams n1, free-streams n1     replication orders wait; or no longer
 //! crash n1, restart n1
@@ -171,6 +172,12 @@ impl Stage {
                 let voters: Vec<u64> = voters.split(',').map(id).collect();
                 let learners: Vec<u64> = learners.iter().map(|word| id(word.trim_start_matches('+'))).collect();
                 self.cluster().change_membership(id(n), &voters, &learners);
+            }
+            ["transfer", n] => {
+                self.cluster().transfer(id(n), None);
+            }
+            ["transfer", n, to] => {
+                self.cluster().transfer(id(n), Some(id(to)));
             }
             ["read", n] => {
                 self.cluster().read(id(n));

@@ -25,6 +25,7 @@ macro_rules! ensure {
 }
 
 pub(super) mod membership;
+mod transfer;
 
 #[derive(Debug, Clone, Copy)]
 struct Committed {
@@ -46,6 +47,7 @@ pub struct Checker {
     ends: BTreeMap<NodeId, LogPosition>,
     reads: BTreeMap<ReadId, LogIndex>,
     running: BTreeMap<NodeId, Status>,
+    transfers: transfer::Transfers,
 }
 
 impl Checker {
@@ -85,6 +87,7 @@ impl Checker {
     /// A member died.
     pub fn crashed(&mut self, id: NodeId) {
         self.running.remove(&id);
+        self.forget_transfers(id);
     }
 
     /// A read begins: what is committed now it must see.
@@ -156,6 +159,7 @@ impl Checker {
                 self.reads.remove(read).ok_or("a read was answered twice")?;
                 Ok(())
             }
+            Effect::Transfer { id: transfer, .. } => self.transfer_ends(*transfer),
             Effect::TakeSnapshot
             | Effect::SendSnapshot(_)
             | Effect::InstallSnapshot(_)
@@ -171,7 +175,12 @@ impl Checker {
     fn check_write(&mut self, before: &Status, after: &Status, write: &LogWrite) -> Verdict {
         let leads_on = before.role == Role::Leader && after.role == Role::Leader && before.term == after.term;
         let entries = match write {
-            LogWrite::Append(entries) => entries,
+            LogWrite::Append(entries) => {
+                if leads_on {
+                    self.check_appends_nothing(after.id, after.term)?;
+                }
+                entries
+            }
             LogWrite::Replace(entries) => {
                 ensure!(!leads_on, "leader n{} replaces entries of its own log", after.id);
                 entries
@@ -219,11 +228,16 @@ impl Checker {
             | Message::RequestVoteReply(_)
             | Message::AppendEntries(_)
             | Message::AppendEntriesReply(_)
-            | Message::InstallSnapshot(_) => term,
+            | Message::InstallSnapshot(_)
+            | Message::TimeoutNow(_) => term,
         };
         ensure!(durable.hard_state.term >= spoken, "n{from} says {message:?}, and term {term} is not durable");
         match message {
-            Message::RequestVote(_) => self.vote(sender, term, from),
+            Message::RequestVote(request) => {
+                self.check_campaign(from, request)?;
+                self.vote(sender, term, from)
+            }
+            Message::TimeoutNow(_) => self.check_timeout_now(members, from, to, term),
             Message::RequestVoteReply(reply) if reply.granted => self.vote(sender, term, to),
             Message::AppendEntriesReply(reply) => match reply.outcome {
                 AppendOutcome::Matched { durable: claimed } => self.check_match(members, from, term, claimed),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use raft_consensus::notation::{self, Moment};
 use raft_consensus::{
     Effect, Entry, Input, LogIndex, LogPosition, Membership, MembershipRefusal, Message, NodeId, ProposalId,
-    ProposalOutcome, ReadId, Role, Status, Term, Time,
+    ProposalOutcome, ReadId, Role, Status, Term, Time, TransferOutcome,
 };
 
 use super::checker::membership::configurations;
@@ -43,6 +43,8 @@ pub struct Cluster {
     pub proposals: BTreeMap<ProposalId, ProposalOutcome>,
     /// The answers to changes of the membership.
     pub changes: BTreeMap<ProposalId, Result<LogPosition, MembershipRefusal>>,
+    /// The answers to transfers of leadership.
+    pub transfers: BTreeMap<ProposalId, TransferOutcome>,
     /// The answers to reads.
     pub reads: BTreeMap<ReadId, ReadOutcome>,
     /// Printed when a check fails.
@@ -66,6 +68,7 @@ impl Cluster {
             trace: Vec::new(),
             proposals: BTreeMap::new(),
             changes: BTreeMap::new(),
+            transfers: BTreeMap::new(),
             reads: BTreeMap::new(),
             label: String::new(),
             members,
@@ -152,6 +155,9 @@ impl Cluster {
                 Effect::Proposed { id, outcome } => assert!(self.proposals.insert(id, outcome).is_none()),
                 Effect::MembershipChange { id, outcome } => {
                     assert!(self.changes.insert(id, outcome).is_none(), "two answers");
+                }
+                Effect::Transfer { id, outcome } => {
+                    assert!(self.transfers.insert(id, outcome).is_none(), "two answers");
                 }
                 Effect::ReadReady { id, index } => {
                     assert!(self.reads.insert(id, ReadOutcome::Ready(index)).is_none(), "two answers");
@@ -289,6 +295,20 @@ impl Cluster {
     pub fn refuse_membership(&mut self, n: u64, voters: &[u64], learners: &[u64]) -> MembershipRefusal {
         let id = self.change_membership(n, voters, learners);
         self.changes[&id].expect_err("the change was expected to be refused")
+    }
+
+    /// Asks a member to hand over its leadership.
+    pub fn transfer(&mut self, n: u64, to: Option<u64>) -> ProposalId {
+        let id = self.fresh_transfer(n);
+        self.input(node(n), Input::TransferLeadership { id, to: to.map(node) });
+        id
+    }
+
+    /// An id for a transfer that `n` is about to be asked for.
+    pub fn fresh_transfer(&mut self, n: u64) -> ProposalId {
+        let id = self.fresh_proposal();
+        self.checker.transfer_begins(id, node(n));
+        id
     }
 
     /// Asks for a linearizable read.

@@ -135,6 +135,7 @@ impl Member {
                 | Effect::DropSnapshot { .. }
                 | Effect::Proposed { .. }
                 | Effect::MembershipChange { .. }
+                | Effect::Transfer { .. }
                 | Effect::ReadReady { .. }
                 | Effect::ReadRefused { .. }
                 | Effect::RoleChanged { .. } => {}

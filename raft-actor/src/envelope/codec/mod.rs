@@ -19,7 +19,7 @@
 
 use raft_consensus::{
     AppendEntries, AppendEntriesReply, GroupId, LogIndex, LogPosition, Message, NodeId, PreVote, PreVoteReply,
-    RequestVote, RequestVoteReply, Round, Term,
+    RequestVote, RequestVoteReply, Round, Term, TimeoutNow,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -55,18 +55,20 @@ enum Kind {
     RequestVoteReply = 19,
     AppendEntries = 20,
     AppendEntriesReply = 21,
+    TimeoutNow = 22,
     Forward = 32,
     ForwardReply = 33,
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::PreVote,
         Self::PreVoteReply,
         Self::RequestVote,
         Self::RequestVoteReply,
         Self::AppendEntries,
         Self::AppendEntriesReply,
+        Self::TimeoutNow,
         Self::Forward,
         Self::ForwardReply,
     ];
@@ -177,6 +179,7 @@ pub fn encode(envelope: &Envelope, frame_bytes_max: u32, out: &mut Vec<u8>) -> R
         Body::Raft(Message::AppendEntries(message)) => writer.write_append_entries(message),
         Body::Raft(Message::AppendEntriesReply(message)) => writer.write(Kind::AppendEntriesReply, message),
         Body::Raft(Message::InstallSnapshot(_)) => Err(EncodeError::NotForTheWire),
+        Body::Raft(Message::TimeoutNow(message)) => writer.write(Kind::TimeoutNow, message),
         Body::Forward(message) => writer.write_forward(message),
         Body::ForwardReply(message) => writer.write_forward_reply(message),
     }
@@ -244,6 +247,7 @@ pub fn decode(bytes: &[u8]) -> Result<Envelope, DecodeError> {
         Kind::AppendEntriesReply => {
             read(&frame, |m: AppendEntriesReply| Ok(Body::Raft(Message::AppendEntriesReply(m))))
         }
+        Kind::TimeoutNow => read(&frame, |m: TimeoutNow| Ok(Body::Raft(Message::TimeoutNow(m)))),
         Kind::Forward => read(&frame, |m| read_forward(m, frame.payload)),
         Kind::ForwardReply => read(&frame, |m| read_forward_reply(m, frame.payload)),
     }

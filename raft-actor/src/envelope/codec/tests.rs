@@ -331,6 +331,7 @@ fn message() -> impl Strategy<Value = Message> {
         (term(), any::<u64>().prop_map(Round::new), outcome()).prop_map(|(term, round, outcome)| {
             Message::AppendEntriesReply(AppendEntriesReply { term, round, outcome })
         }),
+        term().prop_map(|term| Message::TimeoutNow(TimeoutNow { term })),
     ];
     prop_oneof![small, append()]
 }

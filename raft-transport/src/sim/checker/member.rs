@@ -146,7 +146,8 @@ impl Cause {
             | Input::TakeSnapshot
             | Input::SnapshotTaken(_)
             | Input::SnapshotFailed
-            | Input::SnapshotInstalled(_) => Self::Other,
+            | Input::SnapshotInstalled(_)
+            | Input::TransferLeadership { .. } => Self::Other,
         }
     }
 }

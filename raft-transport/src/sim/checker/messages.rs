@@ -30,7 +30,8 @@ impl Knowledge {
             | Message::RequestVoteReply(_)
             | Message::AppendEntries(_)
             | Message::AppendEntriesReply(_)
-            | Message::InstallSnapshot(_) => term,
+            | Message::InstallSnapshot(_)
+            | Message::TimeoutNow(_) => term,
         };
         ensure!(
             "term_is_durable",
@@ -56,7 +57,8 @@ impl Knowledge {
                 Ok(())
             }
             // It leaves nobody: a snapshot travels in chunks, and the receiver makes this of them.
-            Message::PreVoteReply(_) | Message::RequestVoteReply(_) | Message::InstallSnapshot(_) => Ok(()),
+            Message::InstallSnapshot(_) => Ok(()),
+            Message::TimeoutNow(_) | Message::PreVoteReply(_) | Message::RequestVoteReply(_) => Ok(()),
         }
     }
 

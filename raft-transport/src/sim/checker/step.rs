@@ -118,7 +118,8 @@ impl Knowledge {
             | Effect::InstallSnapshot(_)
             | Effect::DropSnapshot { .. }
             | Effect::Proposed { .. }
-            | Effect::MembershipChange { .. } => Ok(()),
+            | Effect::MembershipChange { .. }
+            | Effect::Transfer { .. } => Ok(()),
         }
     }
 

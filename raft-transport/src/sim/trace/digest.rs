@@ -4,7 +4,7 @@ use std::hash::Hasher;
 
 use raft_actor::consensus::notation::{self, Moment};
 use raft_actor::consensus::{
-    AppendOutcome, Effect, Entries, LogPosition, LogWrite, Message, NodeId, Payload, ProposalOutcome,
+    AppendOutcome, Effect, Entries, LogPosition, LogWrite, Message, NodeId, Payload, ProposalOutcome, TransferOutcome,
 };
 use raft_actor::envelope::Body;
 
@@ -82,6 +82,7 @@ fn take_message(hash: &mut StableHasher, message: &Message) {
             hash.write_u64(m.round.get());
             take_position(hash, m.snapshot.position);
         }
+        Message::TimeoutNow(_) => hash.write_u64(4),
     }
 }
 
@@ -116,11 +117,22 @@ pub(super) fn take_effect(hash: &mut StableHasher, after: &Moment, effect: &Effe
                 ProposalOutcome::Appended { first } => take_position(hash, *first),
                 ProposalOutcome::NotLeader { leader } => hash.write_u64(leader.map_or(0, NodeId::get)),
                 ProposalOutcome::Overloaded => hash.write_u64(u64::MAX),
+                ProposalOutcome::HandingOver => hash.write_u64(u64::MAX - 1),
             }
         }
         Effect::MembershipChange { id, outcome } => {
             hash.write_u64(id.0);
             take_position(hash, (*outcome).unwrap_or_default());
+        }
+        Effect::Transfer { id, outcome } => {
+            let outcome = match outcome {
+                TransferOutcome::Done { leader, term } => [1, leader.get(), term.get()],
+                TransferOutcome::Superseded { leader, term } => [2, leader.get(), term.get()],
+                TransferOutcome::TimedOut => [3, 0, 0],
+                TransferOutcome::Refused(_) => [4, 0, 0],
+            };
+            numbers(hash, [id.0]);
+            numbers(hash, outcome);
         }
         Effect::ReadReady { id, index } => numbers(hash, [id.0, index.get()]),
         Effect::ReadRefused { id, leader } => {

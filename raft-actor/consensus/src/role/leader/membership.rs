@@ -40,6 +40,10 @@ impl Leader {
     }
 
     fn next_configuration(&self, shared: &Shared, wanted: Membership) -> Result<Configuration, MembershipRefusal> {
+        if shared.transfer.is_some() {
+            // A leader that hands over its office appends nothing more (dissertation 3.10).
+            return Err(MembershipRefusal::HandingOver);
+        }
         // Before an entry of our own term is committed, another leader's configuration may be committed
         // without our log knowing it, and ours would share no majority with it (raft-dev, July 2015).
         if shared.commit() < self.noop {
@@ -82,6 +86,8 @@ impl Leader {
             None
         };
         match next {
+            // Whoever leads next, or we when nobody does, goes on from here.
+            Some(_) if shared.transfer.is_some() => Next::Stay,
             Some(next) => {
                 self.append_configuration(shared, next, effects);
                 Next::Stay

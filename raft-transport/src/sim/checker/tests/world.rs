@@ -237,6 +237,7 @@ impl World {
                 | Effect::DropSnapshot { .. }
                 | Effect::Proposed { .. }
                 | Effect::MembershipChange { .. }
+                | Effect::Transfer { .. }
                 | Effect::ReadReady { .. }
                 | Effect::ReadRefused { .. }
                 | Effect::RoleChanged { .. }
