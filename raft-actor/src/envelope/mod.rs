@@ -1,14 +1,17 @@
 //! What travels between hosts.
 //!
 //! An [`Envelope`] says who speaks to whom in which group; its [`Body`] is a
-//! message of the consensus core, or a request that a follower passes on to the
-//! leader for a client, or the answer to one.
+//! message of the consensus core, a request that a follower passes on to the
+//! leader for a client, a piece of a snapshot, or the answer to one of these.
 
 use bytes::Bytes;
 use raft_consensus::{Entry, GroupId, Message, NodeId};
 use serde::{Deserialize, Serialize};
 
 pub mod codec;
+mod snapshot;
+
+pub use snapshot::{SnapshotChunk, SnapshotOutcome, SnapshotReply};
 
 /// A message on its way from one host to another.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +43,7 @@ impl Envelope {
             ) => 0,
             Body::Forward(message) => message.requests.len() * size_of::<Bytes>(),
             Body::ForwardReply(message) => message.outcomes.len() * size_of::<Bytes>(),
+            Body::SnapshotChunk(_) | Body::SnapshotReply(_) => 0,
         }
     }
 }
@@ -53,6 +57,10 @@ pub enum Body {
     Forward(Forward),
     /// Answers to a [`Forward`].
     ForwardReply(ForwardReply),
+    /// A piece of a snapshot.
+    SnapshotChunk(SnapshotChunk),
+    /// How much of a snapshot has arrived.
+    SnapshotReply(SnapshotReply),
 }
 
 /// Requests of clients that a follower passes on. They are never passed on again.

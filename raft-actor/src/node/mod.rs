@@ -357,6 +357,7 @@ impl Handler<Received> for RaftNode {
             Body::Raft(message) => self.step(Input::Received { from, message }, ctx),
             Body::Forward(forward) => self.forwarded_to_us(from, forward, ctx),
             Body::ForwardReply(reply) => self.forward_answered(from, reply),
+            Body::SnapshotChunk(_) | Body::SnapshotReply(_) => {}
         }
         drop(credit);
         self.status_is_stale = true;

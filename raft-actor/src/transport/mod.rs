@@ -41,7 +41,8 @@ pub trait Transport: Send + 'static {
 /// The sending half of a started transport; lives on the node's thread. Dropping the last one stops the transport.
 pub trait Outbound {
     /// Sends if it can be sent without waiting; otherwise drops it and tells
-    /// [`Inbound::unreachable`]. The receiver is `envelope.to`.
+    /// [`Inbound::unreachable`], which it may omit for a piece of a snapshot: whoever sends those asks for an answer
+    /// and gives up without one. The receiver is `envelope.to`.
     ///
     /// Returns whether it may arrive: `false` only if it certainly does not.
     fn send(&self, envelope: Envelope) -> bool;

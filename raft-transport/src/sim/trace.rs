@@ -12,7 +12,7 @@ use std::io::Write;
 
 use raft_actor::consensus::notation::{self, Moment};
 use raft_actor::consensus::{Effect, LogIndex, LogPosition, NodeId, Time};
-use raft_actor::envelope::{Body, Envelope};
+use raft_actor::envelope::{Body, Envelope, SnapshotReply};
 
 use super::hash::StableHasher;
 
@@ -236,7 +236,8 @@ pub fn line(at: Time, event: &Event) -> Option<String> {
 fn term_of(body: &Body) -> String {
     match body {
         Body::Raft(message) => format!("@{}", message.term()),
-        Body::Forward(_) | Body::ForwardReply(_) => String::new(),
+        Body::SnapshotChunk(chunk) => format!("@{}", chunk.term),
+        Body::Forward(_) | Body::ForwardReply(_) | Body::SnapshotReply(_) => String::new(),
     }
 }
 
@@ -247,6 +248,15 @@ fn body_line(body: &Body) -> String {
             format!("Forward {} {:?} x{}", forward.id, forward.kind, forward.requests.len())
         }
         Body::ForwardReply(reply) => format!("ForwardReply {} x{}", reply.id, reply.outcomes.len()),
+        Body::SnapshotChunk(chunk) => {
+            let (id, from) = (chunk.id, chunk.offset);
+            let to = from + chunk.bytes.len() as u64;
+            format!("SnapshotChunk {} {from}..{to}/{} round={}", id.position, id.size_bytes, chunk.round.get())
+        }
+        Body::SnapshotReply(reply) => {
+            let SnapshotReply { id, round, received, outcome } = reply;
+            format!("SnapshotReply {} {received}/{} {outcome:?} round={}", id.position, id.size_bytes, round.get())
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use raft_actor::transport::Refusal;
 
+use super::handshake::Lane;
+
 /// What a [`TcpCounters`] counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -76,11 +78,21 @@ pub enum Count {
     IgnoredUnknownKind,
     /// Messages ignored because their contents make no sense.
     IgnoredMalformed,
+    /// Bytes of frames received on connections for snapshots; counted in [`BytesIn`](Self::BytesIn) as well.
+    BulkBytesIn,
+    /// Bytes that the kernel took over on connections for snapshots; counted in [`BytesOut`](Self::BytesOut) as well.
+    BulkBytesOut,
+    /// Outgoing connections for snapshots established; counted in [`Connected`](Self::Connected) as well.
+    BulkConnected,
+    /// Outgoing connections for snapshots closed because there was nothing to send any more.
+    BulkClosedIdle,
+    /// Pieces of snapshots dropped, for whatever reason; counted by reason as well.
+    BulkDropped,
 }
 
 impl Count {
     /// Everything that is counted, in the order of declaration.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 39] = [
         Self::MessagesIn,
         Self::BytesIn,
         Self::MessagesOut,
@@ -115,6 +127,11 @@ impl Count {
         Self::ClosedByPeer,
         Self::IgnoredUnknownKind,
         Self::IgnoredMalformed,
+        Self::BulkBytesIn,
+        Self::BulkBytesOut,
+        Self::BulkConnected,
+        Self::BulkClosedIdle,
+        Self::BulkDropped,
     ];
 
     /// What a refusal counts as.
@@ -138,11 +155,16 @@ impl Count {
 pub struct TcpCounters {
     values: [AtomicU64; Count::ALL.len()],
     queue_bytes_peak: AtomicU64,
+    bulk_queue_bytes_peak: AtomicU64,
 }
 
 impl TcpCounters {
     pub(super) fn new() -> Self {
-        Self { values: [const { AtomicU64::new(0) }; Count::ALL.len()], queue_bytes_peak: AtomicU64::new(0) }
+        Self {
+            values: [const { AtomicU64::new(0) }; Count::ALL.len()],
+            queue_bytes_peak: AtomicU64::new(0),
+            bulk_queue_bytes_peak: AtomicU64::new(0),
+        }
     }
 
     /// Most encoded bytes that ever waited for one peer at a time, those being written included.
@@ -152,8 +174,19 @@ impl TcpCounters {
         self.queue_bytes_peak.load(Ordering::Relaxed)
     }
 
-    pub(super) fn queue_is(&self, bytes: usize) {
-        self.queue_bytes_peak.fetch_max(bytes as u64, Ordering::Relaxed);
+    /// The same for the connections that carry snapshots.
+    ///
+    /// At most [`bulk_queue_bytes_max`](super::TcpOptions::bulk_queue_bytes_max), or a single message.
+    pub fn bulk_queue_bytes_peak(&self) -> u64 {
+        self.bulk_queue_bytes_peak.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn queue_is(&self, lane: Lane, bytes: usize) {
+        let peak = match lane {
+            Lane::Raft => &self.queue_bytes_peak,
+            Lane::Bulk => &self.bulk_queue_bytes_peak,
+        };
+        peak.fetch_max(bytes as u64, Ordering::Relaxed);
     }
 
     /// How often, or how much, so far.

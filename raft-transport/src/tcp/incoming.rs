@@ -152,7 +152,7 @@ async fn serve(shared: Rc<Shared>, mut stream: TcpStream, address: SocketAddr, c
     if let Ok(Ok(())) = welcomed {
         shared.counters.one(Count::Admitted);
         shared.peer_is_there(greeting.hello.node, &greeting.hello.address);
-        let reason = receive::run(&shared, &mut stream, greeting.hello.node, credit).await;
+        let reason = receive::run(&shared, &mut stream, key, credit).await;
         shared.counters.one(reason.count());
         tracing::debug!(peer = %greeting.hello.node, %address, %reason, "closed");
     } else {

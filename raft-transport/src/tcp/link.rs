@@ -16,15 +16,16 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::handshake::{self, Greeting, HandshakeError, Lane};
-use super::queue::{Dropped, Queue};
+use super::queue::{Dropped, Limits, Queue};
 use super::{Count, Shared, TcpOptions, socket};
 
 /// The way to one peer.
 pub(super) struct Link {
-    peer: NodeId,
-    address: String,
+    pub(super) peer: NodeId,
+    pub(super) address: String,
     lane: Lane,
-    queue: RefCell<Queue>,
+    limits: Limits,
+    pub(super) queue: RefCell<Queue>,
     /// There is something to write.
     filled: Notify,
     /// There is a reason to try again before the wait is over.
@@ -32,22 +33,27 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(peer: NodeId, address: String, lane: Lane) -> Self {
-        let queue = RefCell::new(Queue::default());
-        Self { peer, address, lane, queue, filled: Notify::new(), retry: Notify::new() }
+    pub(super) fn new(peer: NodeId, address: String, lane: Lane, options: &TcpOptions) -> Self {
+        let (queue, limits) = (RefCell::new(Queue::default()), Limits::of(options, lane));
+        Self { peer, address, lane, limits, queue, filled: Notify::new(), retry: Notify::new() }
     }
 
     pub(super) fn push(&self, envelope: &Envelope, shared: &Shared) -> Result<(), Dropped> {
         let mut queue = self.queue.borrow_mut();
-        if queue.push(envelope, &shared.options)? {
+        if queue.push(envelope, &self.limits)? {
             self.filled.notify_one();
         }
-        shared.counters.queue_is(queue.bytes());
+        shared.counters.queue_is(self.lane, queue.bytes());
         Ok(())
     }
 
     pub(super) fn is_connected(&self) -> bool {
         self.queue.borrow().is_open()
+    }
+
+    /// Waits until there is something to write.
+    pub(super) async fn filled(&self) {
+        self.filled.notified().await;
     }
 
     /// Ends a wait before the next attempt to connect, if there is one.
@@ -58,7 +64,7 @@ impl Link {
 
 /// Why a connection could not be made.
 #[derive(Debug, thiserror::Error)]
-enum ConnectError {
+pub(super) enum ConnectError {
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
     #[error("no connection: {0}")]
@@ -69,7 +75,7 @@ enum ConnectError {
     Handshake(#[from] HandshakeError),
 }
 
-/// Keeps `link` connected for ever.
+/// Keeps `link`, of the lane of Raft, connected for ever.
 pub(super) async fn run(link: Rc<Link>, shared: Rc<Shared>) {
     let mut wait = Backoff::new(&shared.options);
     let mut last_refusal = None;
@@ -114,7 +120,8 @@ fn tell_refusal(link: &Link, shared: &Shared, refusal: Refusal, last: &mut Optio
     }
 }
 
-async fn connect(link: &Link, shared: &Shared) -> Result<(TcpStream, Hello), ConnectError> {
+/// Connects and introduces ourselves.
+pub(super) async fn connect(link: &Link, shared: &Shared) -> Result<(TcpStream, Hello), ConnectError> {
     let TcpOptions { connect_timeout, handshake_timeout, stall_timeout, .. } = shared.options;
     let connecting = timeout(connect_timeout, TcpStream::connect(&link.address));
     let mut stream = connecting.await.map_err(|_| ConnectError::TimedOut(connect_timeout))??;
@@ -145,7 +152,7 @@ async fn serve(link: &Link, shared: &Shared, mut stream: TcpStream, hello: &Hell
 }
 
 /// The peer never says anything after the handshake; that it hung up shows only here.
-async fn hung_up(mut reader: ReadHalf<'_>) -> io::Result<Infallible> {
+pub(super) async fn hung_up(mut reader: ReadHalf<'_>) -> io::Result<Infallible> {
     let said = reader.read(&mut [0; 1]).await?;
     let what = if said == 0 { "closed by the peer" } else { "the peer speaks out of turn" };
     Err(io::Error::other(what))
@@ -156,16 +163,29 @@ async fn write(link: &Link, shared: &Shared, mut writer: WriteHalf<'_>) -> io::R
     loop {
         buffer = link.queue.borrow_mut().take(buffer);
         if buffer.is_empty() {
-            link.filled.notified().await;
+            link.filled().await;
         }
-        let mut left = buffer.as_slice();
-        while !left.is_empty() {
-            let stalled = |_| io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing any more");
-            let written = timeout(shared.options.stall_timeout, writer.write(left)).await.map_err(stalled)??;
-            shared.counters.add(Count::BytesOut, written);
-            left = &left[written..];
-        }
+        write_all(link, shared, &mut writer, &buffer).await?;
     }
+}
+
+/// Writes what was queued, unless nothing moves for too long.
+pub(super) async fn write_all(
+    link: &Link,
+    shared: &Shared,
+    writer: &mut WriteHalf<'_>,
+    mut left: &[u8],
+) -> io::Result<()> {
+    while !left.is_empty() {
+        let stalled = |_| io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing any more");
+        let written = timeout(shared.options.stall_timeout, writer.write(left)).await.map_err(stalled)??;
+        shared.counters.add(Count::BytesOut, written);
+        if link.lane == Lane::Bulk {
+            shared.counters.add(Count::BulkBytesOut, written);
+        }
+        left = &left[written..];
+    }
+    Ok(())
 }
 
 /// How long to wait before the next attempt: doubling, up to a limit, and

@@ -12,6 +12,7 @@
 //! | `receive` | reading the messages of one peer |
 //! | `outgoing` | which peers there are, and where |
 //! | `link` | one outgoing connection: connect, write, reconnect |
+//! | `bulk` | the other one to the same peer, for snapshots: opened and closed as needed |
 //! | `queue` | what waits to be written |
 //! | `socket` | options of the operating system's sockets |
 //!
@@ -35,6 +36,7 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+mod bulk;
 mod counters;
 mod handshake;
 mod incoming;

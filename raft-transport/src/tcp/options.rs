@@ -11,6 +11,11 @@ pub struct TcpOptions {
     /// Most encoded bytes that wait for one peer. What exceeds them is dropped. A single message
     /// is always taken when nothing waits. Default 32 MiB.
     pub queue_bytes_max: usize,
+    /// Most encoded bytes of snapshots that wait for one peer, on the connection of their own; the senders' windows
+    /// normally bound them before. Default 8 MiB.
+    pub bulk_queue_bytes_max: usize,
+    /// A connection for snapshots without one to send is closed after this long; default 10 s.
+    pub bulk_idle_timeout: Duration,
     /// Most messages that wait for one peer; default 65 536.
     pub queue_messages_max: usize,
     /// Most bytes received from one peer that the host has not processed yet. Beyond it the
@@ -40,6 +45,8 @@ impl Default for TcpOptions {
         Self {
             frame_bytes_max: 32 << 20,
             queue_bytes_max: 32 << 20,
+            bulk_queue_bytes_max: 8 << 20,
+            bulk_idle_timeout: Duration::from_secs(10),
             queue_messages_max: 1 << 16,
             credit_bytes: 4 << 20,
             handshake_timeout: Duration::from_secs(5),

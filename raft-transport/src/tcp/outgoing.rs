@@ -9,7 +9,7 @@ use raft_actor::envelope::{Body, Envelope};
 use super::handshake::Lane;
 use super::link::{self, Link};
 use super::queue::Dropped;
-use super::{Count, Shared, Task, complain};
+use super::{Count, Shared, Task, bulk, complain};
 
 /// All peers that we may send to.
 #[derive(Default)]
@@ -27,7 +27,7 @@ pub(super) struct Peer {
 
 struct OpenLink {
     link: Rc<Link>,
-    _task: Task,
+    task: Task,
 }
 
 impl Outgoing {
@@ -40,10 +40,11 @@ impl Outgoing {
     }
 }
 
-/// Which connection a message takes. Those of snapshots will take the other.
+/// Which connection a message takes. Only pieces of snapshots are bulky; the answers to them are not.
 fn lane_of(body: &Body) -> Lane {
     match body {
-        Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) => Lane::Raft,
+        Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) | Body::SnapshotReply(_) => Lane::Raft,
+        Body::SnapshotChunk(_) => Lane::Bulk,
     }
 }
 
@@ -51,7 +52,8 @@ impl Shared {
     /// Returns whether it may arrive.
     pub(super) fn send(self: &Rc<Self>, envelope: &Envelope) -> bool {
         let peer = envelope.to;
-        let pushed = match self.link(peer, lane_of(&envelope.body)) {
+        let lane = lane_of(&envelope.body);
+        let pushed = match self.link(peer, lane) {
             Some(link) => link.push(envelope, self),
             None => Err(Dropped::Unconnected),
         };
@@ -62,10 +64,17 @@ impl Shared {
             }
             Err(dropped) => {
                 self.counters.one(dropped.count());
+                if lane == Lane::Bulk {
+                    self.counters.one(Count::BulkDropped);
+                }
                 if let Dropped::Unsendable(error) = dropped {
                     complain!(self, %peer, group = %envelope.group, %error, "a message cannot be sent");
                 }
-                self.inbound.unreachable(peer);
+                // A full queue of snapshots says nothing about the way of the heartbeats.
+                match lane {
+                    Lane::Raft => self.inbound.unreachable(peer),
+                    Lane::Bulk => {}
+                }
                 false
             }
         }
@@ -106,7 +115,7 @@ impl Shared {
 
     /// What waited for the old address is gone.
     fn replaced(&self, peer: NodeId, old: Option<Peer>) {
-        if old.is_some_and(|old| old.links.values().any(|open| open.link.is_connected())) {
+        if old.is_some_and(|old| old.links.get(&Lane::Raft).is_some_and(|open| open.link.is_connected())) {
             self.counters.one(Count::Disconnected);
             self.inbound.unreachable(peer);
         }
@@ -117,11 +126,29 @@ impl Shared {
         let mut outgoing = self.outgoing.borrow_mut();
         let Peer { address, links, .. } = outgoing.peers.get_mut(&peer)?;
         let open = links.entry(lane).or_insert_with(|| {
-            let link = Rc::new(Link::new(peer, address.clone(), lane));
-            let task = Task::spawn(link::run(Rc::clone(&link), Rc::clone(self)));
-            OpenLink { link, _task: task }
+            let link = Rc::new(Link::new(peer, address.clone(), lane, &self.options));
+            let task = match lane {
+                Lane::Raft => Task::spawn(link::run(Rc::clone(&link), Rc::clone(self))),
+                Lane::Bulk => {
+                    // What opens it is the first to wait for it.
+                    link.queue.borrow_mut().set_open(true);
+                    Task::spawn(bulk::run(Rc::clone(&link), Rc::clone(self)))
+                }
+            };
+            OpenLink { link, task }
         });
         Some(Rc::clone(&open.link))
+    }
+
+    /// The connection for snapshots is closed; said by its task, which is about to end. The next one opens another.
+    pub(super) fn bulk_is_over(&self, link: &Rc<Link>) {
+        let mut outgoing = self.outgoing.borrow_mut();
+        let Some(peer) = outgoing.peers.get_mut(&link.peer) else { return };
+        if peer.links.get(&Lane::Bulk).is_some_and(|open| Rc::ptr_eq(&open.link, link))
+            && let Some(open) = peer.links.remove(&Lane::Bulk)
+        {
+            open.task.release();
+        }
     }
 }
 

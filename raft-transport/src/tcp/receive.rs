@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec, LengthDelimitedCodecError};
 
+use super::handshake::Lane;
 use super::{Count, KEPT_BUFFER_BYTES_MAX, Shared};
 
 /// What one read asks the kernel for.
@@ -60,7 +61,12 @@ impl fmt::Display for Reason {
 }
 
 /// Hands the messages of `peer` to the host until the connection ends. The caller closes it.
-pub(super) async fn run(shared: &Shared, stream: &mut TcpStream, peer: NodeId, credit: Arc<Semaphore>) -> Reason {
+pub(super) async fn run(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    (peer, lane): (NodeId, Lane),
+    credit: Arc<Semaphore>,
+) -> Reason {
     let frames = LengthDelimitedCodec::builder()
         .max_frame_length(usize::try_from(shared.options.frame_bytes_max).unwrap_or(usize::MAX))
         .new_codec();
@@ -71,6 +77,9 @@ pub(super) async fn run(shared: &Shared, stream: &mut TcpStream, peer: NodeId, c
             Err(error) => return Reason::of_read(error),
         };
         shared.counters.add(Count::BytesIn, codec::frame::LENGTH_BYTES + frame.len());
+        if lane == Lane::Bulk {
+            shared.counters.add(Count::BulkBytesIn, codec::frame::LENGTH_BYTES + frame.len());
+        }
         match codec::decode(&frame) {
             Ok(envelope) if envelope.from != peer || envelope.to != shared.hello.node => {
                 return Reason::Misaddressed { from: envelope.from, to: envelope.to };

@@ -284,6 +284,8 @@ pub(crate) fn mark(envelope: &Envelope) -> u64 {
         Body::Raft(message) => message.term().get(),
         Body::Forward(forward) => forward.id,
         Body::ForwardReply(reply) => reply.id,
+        Body::SnapshotChunk(chunk) => chunk.offset,
+        Body::SnapshotReply(reply) => reply.received,
     }
 }
 

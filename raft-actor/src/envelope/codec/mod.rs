@@ -2,7 +2,7 @@
 //!
 //! Every message is one [frame]. Its kind stands in the frame, its small fields
 //! in the header (MessagePack with named fields, so that an older build skips
-//! what it does not know), and everything big, entries and requests, behind the
+//! what it does not know), and everything big, entries, requests and pieces of snapshots, behind the
 //! header as raw bytes: passing a 256-byte command through serde costs more
 //! than the rest of the journey.
 //!
@@ -24,12 +24,13 @@ use raft_consensus::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Body, Envelope, Forward, ForwardKind, ForwardReply};
+use super::{Body, Envelope, Forward, ForwardKind, ForwardReply, SnapshotReply};
 
 mod entries;
 mod forward;
 pub mod frame;
 mod region;
+mod snapshot;
 
 use frame::{Frame, FrameError, FrameWriter, TooLarge};
 use region::Region;
@@ -58,10 +59,12 @@ enum Kind {
     TimeoutNow = 22,
     Forward = 32,
     ForwardReply = 33,
+    SnapshotChunk = 48,
+    SnapshotReply = 49,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::PreVote,
         Self::PreVoteReply,
         Self::RequestVote,
@@ -71,6 +74,8 @@ impl Kind {
         Self::TimeoutNow,
         Self::Forward,
         Self::ForwardReply,
+        Self::SnapshotChunk,
+        Self::SnapshotReply,
     ];
 
     const fn byte(self) -> u8 {
@@ -182,6 +187,14 @@ pub fn encode(envelope: &Envelope, frame_bytes_max: u32, out: &mut Vec<u8>) -> R
         Body::Raft(Message::TimeoutNow(message)) => writer.write(Kind::TimeoutNow, message),
         Body::Forward(message) => writer.write_forward(message),
         Body::ForwardReply(message) => writer.write_forward_reply(message),
+        Body::SnapshotChunk(message) => {
+            let (header, bytes) = snapshot::split(message);
+            let mut frame = writer.begin(Kind::SnapshotChunk, header);
+            frame.reserve(bytes.len())?;
+            frame.payload().extend_from_slice(bytes);
+            Ok(frame.finish()?)
+        }
+        Body::SnapshotReply(message) => writer.write(Kind::SnapshotReply, message),
     }
 }
 
@@ -250,6 +263,8 @@ pub fn decode(bytes: &[u8]) -> Result<Envelope, DecodeError> {
         Kind::TimeoutNow => read(&frame, |m: TimeoutNow| Ok(Body::Raft(Message::TimeoutNow(m)))),
         Kind::Forward => read(&frame, |m| read_forward(m, frame.payload)),
         Kind::ForwardReply => read(&frame, |m| read_forward_reply(m, frame.payload)),
+        Kind::SnapshotChunk => read(&frame, |m| Ok(Body::SnapshotChunk(snapshot::join(m, frame.payload)?))),
+        Kind::SnapshotReply => read(&frame, |m: SnapshotReply| Ok(Body::SnapshotReply(snapshot::sound(m)?))),
     }
 }
 

@@ -9,6 +9,8 @@ use super::frame::LENGTH_BYTES;
 use super::*;
 use crate::envelope::ForwardError;
 
+mod snapshot;
+
 const LIMIT: u32 = 1 << 20;
 
 fn encoded(envelope: &Envelope) -> Vec<u8> {
@@ -360,6 +362,7 @@ fn any_envelope() -> impl Strategy<Value = Envelope> {
         4 => message().prop_map(Body::Raft),
         1 => forward.prop_map(Body::Forward),
         1 => reply.prop_map(Body::ForwardReply),
+        1 => snapshot::any_body(),
     ];
     (any::<u64>(), any::<u64>(), any::<u64>(), body).prop_map(|(from, to, group, body)| Envelope {
         from: NodeId::from(from),

@@ -166,6 +166,8 @@ impl Checker {
             Body::Raft(message) => self.known.check_leaving(&self.members, envelope.from, envelope.to, message, disks),
             // Between clients and servers; what comes of it is seen in the log.
             Body::Forward(_) | Body::ForwardReply(_) => Ok(()),
+            // Between disks; what comes of it is seen when it is installed.
+            Body::SnapshotChunk(_) | Body::SnapshotReply(_) => Ok(()),
         }
     }
 

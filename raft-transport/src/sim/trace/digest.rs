@@ -48,6 +48,15 @@ pub(super) fn take_body(hash: &mut StableHasher, body: &Body) {
                 }
             }
         }
+        Body::SnapshotChunk(chunk) => {
+            numbers(hash, [chunk.term.get(), chunk.round.get(), u64::from(chunk.id.checksum), chunk.offset]);
+            take_position(hash, chunk.id.position);
+            hash.write(&chunk.bytes);
+        }
+        Body::SnapshotReply(reply) => {
+            numbers(hash, [reply.round.get(), u64::from(reply.id.checksum), reply.received, reply.outcome as u64]);
+            take_position(hash, reply.id.position);
+        }
     }
 }
 
