@@ -24,7 +24,7 @@ mod tests;
 pub(crate) use actor::{Applied, Apply, Feedback, Query, StateMachineActor, StateMachineStopped};
 pub(crate) use requests::{Reads, Writes};
 pub use snapshot::Snapshot;
-pub use snapshots::SnapshotError;
+pub use snapshots::{SnapshotError, SnapshotId};
 
 /// A deterministic machine that the cluster keeps identical on all members.
 ///

@@ -3,6 +3,7 @@
 //! Nothing here waits for a time to pass: every test waits for something to
 //! happen, and gives up after [`support::PATIENCE`].
 
+mod bulk;
 mod exchange;
 mod handshake;
 mod malformed;

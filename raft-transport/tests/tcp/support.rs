@@ -52,7 +52,13 @@ struct Host {
     hello: Hello,
     events: Mutex<Sender<Event>>,
     /// Credits that are not given back; `None`: all are, at once.
-    held: Arc<Mutex<Option<Vec<Credit>>>>,
+    held: Arc<Mutex<Option<Held>>>,
+}
+
+/// Credits that are held back, and those of which messages.
+struct Held {
+    credits: Vec<Credit>,
+    is_held: fn(&Envelope) -> bool,
 }
 
 impl Host {
@@ -82,8 +88,10 @@ impl Inbound for Host {
     }
 
     fn deliver(&self, envelope: Envelope, credit: Credit) {
-        if let Some(held) = &mut *self.held.lock().unwrap() {
-            held.push(credit);
+        if let Some(held) = &mut *self.held.lock().unwrap()
+            && (held.is_held)(&envelope)
+        {
+            held.credits.push(credit);
         }
         self.record(Event::Delivered(envelope));
     }
@@ -110,7 +118,7 @@ pub(crate) struct Node {
     pub(crate) counters: Arc<TcpCounters>,
     events: Receiver<Event>,
     commands: tokio::sync::mpsc::UnboundedSender<Command>,
-    held: Arc<Mutex<Option<Vec<Credit>>>>,
+    held: Arc<Mutex<Option<Held>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -239,14 +247,39 @@ impl Node {
             .collect()
     }
 
+    /// Whom it was told to be unreachable so far.
+    pub(crate) fn lost_so_far(&self) -> Vec<NodeId> {
+        self.events
+            .try_iter()
+            .filter_map(|event| match event {
+                Event::Unreachable(peer) => Some(peer),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Waits until something is so that only counters tell.
+    pub(crate) fn eventually(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !is_so(self) {
+            assert!(std::time::Instant::now() < deadline, "in vain: {what}; {:?}", self.counters);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Gives no credit back from now on.
     pub(crate) fn hold_credit(&self) {
-        *self.held.lock().unwrap() = Some(Vec::new());
+        self.hold_credit_of(|_| true);
+    }
+
+    /// The same, but only for some messages.
+    pub(crate) fn hold_credit_of(&self, is_held: fn(&Envelope) -> bool) {
+        *self.held.lock().unwrap() = Some(Held { credits: Vec::new(), is_held });
     }
 
     /// How many messages are being processed.
     pub(crate) fn held(&self) -> usize {
-        self.held.lock().unwrap().as_ref().map_or(0, Vec::len)
+        self.held.lock().unwrap().as_ref().map_or(0, |held| held.credits.len())
     }
 
     pub(crate) fn release_credit(&self) {

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 
 /// Names one snapshot file: two snapshots of the same position, by different servers, need not have the same bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct SnapshotId {
+pub struct SnapshotId {
     /// The last entry that it covers.
-    pub(crate) position: LogPosition,
+    pub position: LogPosition,
     /// Size of the whole file.
-    pub(crate) size_bytes: u64,
+    pub size_bytes: u64,
     /// CRC-32 of the file up to its last block.
-    pub(crate) checksum: u32,
+    pub checksum: u32,
 }
 
 /// What a name in the directory says.

@@ -28,6 +28,6 @@ mod tests;
 
 pub use error::SnapshotError;
 pub(crate) use file::{Body, SnapshotFile};
-pub(crate) use id::SnapshotId;
+pub use id::SnapshotId;
 pub(crate) use partial::{PartialSnapshot, ReceivedSnapshot};
 pub(crate) use store::SnapshotStore;

@@ -135,9 +135,8 @@ pub(super) fn any_body() -> impl Strategy<Value = Body> {
         Just(SnapshotOutcome::Failed),
     ];
     let reply = (any::<u64>(), any::<u64>(), outcome).prop_flat_map(move |(a, b, outcome)| {
-        (round(), id(a.max(b))).prop_map(move |(round, id)| {
-            Body::SnapshotReply(SnapshotReply { id, round, received: a.min(b), outcome })
-        })
+        (round(), id(a.max(b)))
+            .prop_map(move |(round, id)| Body::SnapshotReply(SnapshotReply { id, round, received: a.min(b), outcome }))
     });
     prop_oneof![chunk, reply]
 }
