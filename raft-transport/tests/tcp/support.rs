@@ -260,11 +260,14 @@ impl Node {
 
     /// Waits until something is so that only counters tell.
     pub(crate) fn eventually(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while !is_so(self) {
-            assert!(std::time::Instant::now() < deadline, "in vain: {what}; {:?}", self.counters);
-            std::thread::sleep(Duration::from_millis(2));
+        let pause = Duration::from_millis(2);
+        for _ in 0..PATIENCE.as_millis() / pause.as_millis() {
+            if is_so(self) {
+                return;
+            }
+            std::thread::sleep(pause);
         }
+        panic!("in vain: {what}; {:?}", self.counters);
     }
 
     /// Gives no credit back from now on.
