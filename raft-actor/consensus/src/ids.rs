@@ -141,6 +141,12 @@ impl LogIndex {
         Self(self.0.saturating_add(count))
     }
 
+    /// The index `count` before; at least [`LogIndex::ZERO`].
+    #[must_use]
+    pub const fn minus(self, count: u64) -> Self {
+        Self(self.0.saturating_sub(count))
+    }
+
     /// How many entries lie in `earlier+1 ..= self`; 0 if `earlier` is not earlier.
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)

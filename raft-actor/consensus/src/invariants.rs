@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 
 use crate::role::RoleState;
 use crate::{
-    AppendOutcome, Configuration, Effect, HardState, Log, LogIndex, LogPosition, Message, NodeId, Raft, Role, WriteSeq,
+    AppendOutcome, Configuration, Effect, HardState, Log, LogIndex, LogPosition, LogWrite, Message, NodeId, Raft, Role,
+    WriteSeq,
 };
 
 /// The values of a member that the rules are about, copied out at one moment.
@@ -27,6 +28,12 @@ pub(crate) struct Facts {
     ordered: WriteSeq,
     persisted: WriteSeq,
     base: LogPosition,
+    /// What the newest snapshot covers.
+    snapshot: LogPosition,
+    /// Whether the log has exactly that entry (or begins there).
+    has_snapshot: bool,
+    /// Whether a snapshot is being installed, or about to be.
+    is_installing: bool,
     applied: LogIndex,
     apply_ordered: LogIndex,
     /// With the term of the committed entry, to see that it never changes.
@@ -45,8 +52,7 @@ impl Facts {
     pub(crate) fn of(raft: &Raft) -> Self {
         let (shared, log) = (&raft.shared, raft.shared.log());
         let commit_term = log.term_at(shared.commit()).unwrap_or_default();
-        let (configured_at, configuration) = log.configuration_entry();
-        let configuration_term = log.term_at(configured_at).unwrap_or_default();
+        let snapshot = shared.compaction.covered();
         Self {
             id: shared.id,
             role: raft.role(),
@@ -55,13 +61,16 @@ impl Facts {
             ordered: shared.outbox.ordered(),
             persisted: shared.outbox.persisted_through(),
             base: log.base(),
+            snapshot,
+            has_snapshot: log.term_at(snapshot.index) == Some(snapshot.term),
+            is_installing: shared.installation.is_some(),
             applied: shared.applied,
             apply_ordered: shared.apply_ordered,
             commit: LogPosition::new(commit_term, shared.commit()),
             durable: shared.outbox.durable(),
             last: log.last(),
-            configuration: LogPosition::new(configuration_term, configured_at),
-            is_voter: configuration.is_voter(shared.id),
+            configuration: log.configured_at(),
+            is_voter: log.configuration().is_voter(shared.id),
             hands_over_to: raft.hands_over_to(),
         }
     }
@@ -93,12 +102,16 @@ pub(crate) fn check(before: &Facts, raft: &Raft, effects: &[Effect]) -> Result<(
 
 /// What holds of a member at any moment.
 fn check_state(now: &Facts) -> Result<(), String> {
-    // purged <= applied <= ordered to apply <= committed <= last, and nothing applied that is not durable here.
-    ensure!(now.base.index <= now.applied, now);
+    // purged <= snapshot <= applied <= ordered to apply <= committed <= last, and nothing applied that is not durable
+    // here, in the log or in the snapshot.
+    ensure!(now.base.index <= now.snapshot.index, now);
+    ensure!(now.snapshot.index <= now.applied, now);
+    // The snapshot and the log are of one history: one goes on where the other ends.
+    ensure!(now.has_snapshot, now);
     ensure!(now.applied <= now.apply_ordered, now);
     ensure!(now.apply_ordered <= now.commit.index, now);
     ensure!(now.commit.index <= now.last.index, now);
-    ensure!(now.apply_ordered <= now.durable, now);
+    ensure!(now.apply_ordered <= now.durable.max(now.snapshot.index), now);
     ensure!(now.durable <= now.last.index, now);
     ensure!(now.persisted <= now.ordered, now);
     ensure!(now.last.term <= now.hard_state.term, now);
@@ -125,6 +138,9 @@ fn check_step(before: &Facts, after: &Facts, raft: &Raft) -> Result<(), String> 
     ensure!(before.commit.index <= after.commit.index, before, after);
     ensure!(before.applied <= after.applied, before, after);
     ensure!(before.apply_ordered <= after.apply_ordered, before, after);
+    ensure!(before.snapshot.index <= after.snapshot.index && before.base.index <= after.base.index, before, after);
+    // While the state machine loads a snapshot it is given nothing to apply.
+    ensure!(!after.is_installing || before.apply_ordered == after.apply_ordered, before, after);
     ensure!(before.persisted <= after.persisted && before.ordered <= after.ordered, before, after);
     let is_same_term = before.hard_state.term == after.hard_state.term;
     let is_vote_kept = before.hard_state.vote.is_none() || before.hard_state.vote == after.hard_state.vote;
@@ -189,10 +205,23 @@ fn check_effects(now: &Facts, effects: &[Effect]) -> Result<(), String> {
             Effect::Apply { through } => {
                 ensure!(*through <= now.commit.index && *through <= now.durable, effect, now);
             }
-            Effect::Persist { .. }
-            | Effect::TakeSnapshot
-            | Effect::SendSnapshot(_)
-            | Effect::InstallSnapshot(_)
+            Effect::Persist { log: Some(LogWrite::Purge { through }), .. } => {
+                // Nothing goes that is in no snapshot.
+                ensure!(*through <= now.snapshot.index && *through == now.base.index, effect, now);
+            }
+            Effect::Persist { log: Some(LogWrite::Reset { to }), .. } => {
+                ensure!(*to == now.snapshot && *to == now.base, effect, now);
+            }
+            Effect::TakeSnapshot => ensure!(now.applied > now.snapshot.index && !now.is_installing, effect, now),
+            Effect::SendSnapshot(order) => {
+                ensure!(order.term == durable.term && order.peer != now.id, order, now);
+                ensure!(order.position == now.snapshot && now.snapshot != LogPosition::ZERO, order, now);
+            }
+            Effect::InstallSnapshot(snapshot) => {
+                // What comes with a term that is not durable must not outlive it.
+                ensure!(snapshot.position.index > now.applied && snapshot.position.term <= durable.term, effect, now);
+            }
+            Effect::Persist { log: Some(LogWrite::Append(_) | LogWrite::Replace(_)) | None, .. }
             | Effect::DropSnapshot { .. }
             | Effect::Proposed { .. }
             | Effect::MembershipChange { .. }

@@ -43,6 +43,8 @@
 //! | reads without a log entry | `read_index` |
 //! | whether a leader still has its quorum | `check_quorum` |
 //! | how a leader hands its office to another voter | `transfer`, `role/leader/transfer` |
+//! | when a snapshot is taken and the log purged behind it | `compaction` |
+//! | what becomes of a snapshot that arrives | `installation`, carried out in `raft/snapshots` |
 //! | who belongs to the cluster, and how that changes | `configuration`, `membership`, `role/leader/membership` |
 //! | persist before reply | `outbox` |
 //! | the state that outlives a role | `shared`, with the [`Log`]'s terms, sizes and configurations |
@@ -64,6 +66,7 @@
 //! | [`TimeoutNow`] | campaigns at once, if the leader it follows says so | drops: it campaigns already | drops: it leads |
 //! | [`PreVoteReply`] | drops: too late | counts; with a quorum, campaigns | drops: the election is over |
 //! | [`RequestVoteReply`] | drops: too late | counts; with a quorum, leads | drops: the election is over |
+//! | [`InstallSnapshot`] | installs what its log does not say | follows the sender, as its follower | drops: a term has one leader |
 //! | [`AppendEntriesReply`] | drops: it leads no more | drops: it leads no more | match, hint, round; commits, answers reads, sends more |
 //!
 //! Who belongs to the cluster stands in the log, and counts as soon as it is
@@ -88,6 +91,7 @@
 mod append;
 mod check_quorum;
 mod commit;
+mod compaction;
 mod configuration;
 mod effect;
 mod election;
@@ -96,6 +100,7 @@ mod entry;
 mod ids;
 mod ignored;
 mod input;
+mod installation;
 mod invariants;
 mod log;
 mod membership;

@@ -2,30 +2,50 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::{Configuration, Entries, Entry, LogIndex, LogPosition, NodeId, Payload, Term};
+use crate::{Configuration, Entries, Entry, LogIndex, LogPosition, NodeId, Payload, SnapshotMeta, Term};
 
 /// The shape of the log above its base: the term and size of every entry, and every configuration.
 ///
-/// The base is the last entry covered by the snapshot, or [`LogPosition::ZERO`].
+/// The base is the last entry that was purged, or [`LogPosition::ZERO`]: a snapshot covers it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Log {
     base: LogPosition,
+    /// Where the configuration in force at the base stands: there or before.
+    base_configured_at: LogPosition,
     /// Where each run of equal terms begins; ascending in both.
     runs: VecDeque<LogPosition>,
     /// Bytes of all entries from the base through each one, from `base.index + 1` on:
     /// a running sum, so that a batch is found by bisection and not by adding up.
     sums_bytes: VecDeque<u64>,
-    /// The configuration at the base, and each one in the log above it.
+    /// The configuration in force at the base, and each one in the log above it, by where they stand.
     configurations: BTreeMap<LogIndex, Configuration>,
 }
 
 impl Log {
     /// An empty log that continues after `base`, where `configuration` was in force.
     pub fn new(base: LogPosition, configuration: Configuration) -> Self {
-        Self { base, configurations: BTreeMap::from([(base.index, configuration)]), ..Self::default() }
+        let configurations = BTreeMap::from([(base.index, configuration)]);
+        Self { base, base_configured_at: base, configurations, ..Self::default() }
     }
 
-    /// The last entry covered by the snapshot.
+    /// An empty log that continues after a snapshot.
+    pub(crate) fn after(snapshot: &SnapshotMeta) -> Self {
+        let mut log = Self::new(snapshot.position, Configuration::default());
+        log.learn_configuration(snapshot);
+        log
+    }
+
+    /// What a storage reads of a log does not say which configuration was in force where it begins, if that
+    /// was purged; the snapshot does.
+    pub(crate) fn learn_configuration(&mut self, snapshot: &SnapshotMeta) {
+        if snapshot.configured_at.index <= self.base.index {
+            self.configurations = self.configurations.split_off(&self.base.index.next());
+            self.configurations.insert(snapshot.configured_at.index, snapshot.configuration.clone());
+            self.base_configured_at = snapshot.configured_at;
+        }
+    }
+
+    /// The last entry that was purged.
     pub fn base(&self) -> LogPosition {
         self.base
     }
@@ -92,6 +112,44 @@ impl Log {
         entries.iter().for_each(|entry| self.push(entry));
     }
 
+    /// Forgets the entries up to and including `through`, but not which configuration is in force there.
+    ///
+    /// # Panics
+    /// If the log does not reach as far.
+    pub fn purge(&mut self, through: LogIndex) {
+        let Some(term) = self.term_at(through).filter(|_| through > self.base.index) else {
+            assert!(through <= self.base.index, "cannot purge through {through}: the log ends at {}", self.last());
+            return;
+        };
+        let base = LogPosition::new(term, through);
+        let configured_at = self.configurations.range(..=through).next_back().map(|(index, _)| *index);
+        let configured_at = configured_at.expect("the base always has one");
+        self.base_configured_at = self.position_of_configuration(configured_at);
+        self.configurations = self.configurations.split_off(&configured_at);
+        let purged_bytes = self.bytes_through(through);
+        self.sums_bytes.drain(..self.entries_through(through));
+        self.sums_bytes.iter_mut().for_each(|sum_bytes| *sum_bytes -= purged_bytes);
+        // The run that holds the new base goes on behind it, if the next entry is of the same term.
+        let goes_on = self.runs.partition_point(|run| run.index <= through.next());
+        self.runs.drain(..goes_on.saturating_sub(1));
+        if let Some(first) = self.runs.front_mut().filter(|first| first.index <= through) {
+            first.index = through.next();
+        }
+        self.base = base;
+        if self.sums_bytes.is_empty() {
+            self.runs.clear();
+        }
+    }
+
+    /// The first index after which at most `bytes_max` bytes of entries lie, up to `through`; at or above the base.
+    pub(crate) fn start_of_last(&self, bytes_max: u64, through: LogIndex) -> LogIndex {
+        let end_bytes = self.bytes_through(through);
+        let too_early = self.sums_bytes.partition_point(|sum_bytes| end_bytes.saturating_sub(*sum_bytes) > bytes_max);
+        let is_all = end_bytes <= bytes_max;
+        let skipped = if is_all { 0 } else { too_early.saturating_add(1) };
+        self.base.index.plus(u64::try_from(skipped).unwrap_or(u64::MAX)).min(through.max(self.base.index))
+    }
+
     /// Removes everything above `through`. Configurations among it are rolled back.
     ///
     /// # Panics
@@ -127,8 +185,20 @@ impl Log {
 
     /// Where the latest configuration stands, by which it can be told from every other.
     pub fn configured_at(&self) -> LogPosition {
-        let (index, _) = self.configuration_entry();
-        LogPosition::new(self.term_at(index).unwrap_or(self.base.term), index)
+        self.position_of_configuration(self.configuration_entry().0)
+    }
+
+    /// Where the configuration in force at the base stands; everything else there is forgotten.
+    pub(crate) fn base_configured_at(&self) -> LogPosition {
+        self.base_configured_at
+    }
+
+    /// The position of the configuration at `index`, which this log knows.
+    pub(crate) fn position_of_configuration(&self, index: LogIndex) -> LogPosition {
+        match self.term_at(index) {
+            Some(term) if index > self.base.index => LogPosition::new(term, index),
+            Some(_) | None => self.base_configured_at,
+        }
     }
 
     /// All members of the configuration in force at `commit` and of those above it, which may yet be rolled back.

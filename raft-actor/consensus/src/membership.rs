@@ -184,6 +184,8 @@ pub(crate) fn state(log: &Log, commit: LogIndex, first: LogPosition, wanted: &Me
     match log.term_at(first.index) {
         Some(term) if term == first.term => {}
         Some(_) => return ChangeState::Lost,
+        // Purged; but the configuration in force where the log begins is remembered with its position.
+        None if log.base_configured_at() == first => {}
         None => return ChangeState::Forgotten,
     }
     // Every configuration on the way leads to what was wanted. One that does not is the beginning of another change.
@@ -192,8 +194,7 @@ pub(crate) fn state(log: &Log, commit: LogIndex, first: LogPosition, wanted: &Me
             return ChangeState::Superseded;
         }
         if configuration.is_settled() {
-            let term = log.term_at(index).expect("the log holds every entry from the first one's on");
-            return ChangeState::Done(LogPosition::new(term, index));
+            return ChangeState::Done(log.position_of_configuration(index));
         }
     }
     ChangeState::UnderWay

@@ -11,6 +11,10 @@
 //! Nothing that is lost blocks the window for ever: when something has been
 //! under way for longer than a heartbeat while the peer does answer, an empty
 //! message asks whether it arrived. A refusal leads back to probe.
+//!
+//! A peer that needs what is purged changes to *snapshot* (§7): it is sent one,
+//! and nothing else but heartbeats, until it acknowledges something that the log
+//! goes on from, in answer to whatever. If the sending fails, back to probe.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,6 +29,8 @@ pub(crate) struct Progress {
     /// The next index to send; always above `matched`.
     next: LogIndex,
     state: PeerState,
+    /// The snapshot that is on its way, while it is waited for.
+    snapshot: Option<SentSnapshot>,
     /// Nothing can be sent until the peer is heard from.
     unreachable: bool,
     /// The entries under way, oldest first.
@@ -54,6 +60,14 @@ struct Inflight {
     through: LogIndex,
     bytes: u64,
     sent_at: Time,
+}
+
+/// A snapshot on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SentSnapshot {
+    round: Round,
+    /// It covers at least this: what the peer needs next lies behind it.
+    covered: LogIndex,
 }
 
 /// Entries to send in one message.
@@ -87,6 +101,7 @@ impl Progress {
             matched: LogIndex::ZERO,
             next: last.next(),
             state: PeerState::Probe,
+            snapshot: None,
             unreachable: false,
             inflight: VecDeque::new(),
             inflight_bytes: 0,
@@ -129,15 +144,15 @@ impl Progress {
 
     /// The next batch to send, if there is something to send and the window has room.
     pub(crate) fn next_batch(&mut self, log: &Log, settings: &Settings, now: Time) -> Option<Batch> {
+        let prev_index = self.next.prev();
+        if prev_index < log.base().index && !self.unreachable && self.state != PeerState::Snapshot {
+            // What the peer needs is purged: only a snapshot can help (§7).
+            self.enter(PeerState::Snapshot, self.state_since);
+        }
         if self.next > log.last().index || !self.has_room(settings, now) {
             return None;
         }
-        let prev_index = self.next.prev();
-        let Some(prev_term) = log.term_at(prev_index) else {
-            // What the peer needs is compacted away: only a snapshot can help.
-            self.enter(PeerState::Snapshot, self.state_since);
-            return None;
-        };
+        let prev_term = log.term_at(prev_index)?;
         let (through, bytes) = log.batch_end(prev_index, settings.append_batch_bytes_max)?;
         let through_term = log.term_at(through).expect("a batch ends inside the log");
         Some(Batch {
@@ -164,6 +179,22 @@ impl Progress {
         }
     }
 
+    /// Whether the peer needs a snapshot and none is on its way to it.
+    pub(crate) fn wants_snapshot(&self) -> bool {
+        self.state == PeerState::Snapshot && self.snapshot.is_none()
+    }
+
+    /// A snapshot that covers the log through `covered` was sent as `round`.
+    pub(crate) fn sent_snapshot(&mut self, covered: LogIndex, round: Round) {
+        self.snapshot = Some(SentSnapshot { round, covered });
+    }
+
+    /// Behind which entry lies what the peer needs next: that which the snapshot covers that it is being sent,
+    /// or the last one that it is known to have.
+    pub(crate) fn needed_after(&self) -> LogIndex {
+        self.snapshot.map_or(self.matched, |snapshot| snapshot.covered.max(self.matched))
+    }
+
     /// `batch` was sent as `round`.
     pub(crate) fn sent(&mut self, batch: &Batch, round: Round, now: Time) {
         let Batch { prev, through, bytes } = *batch;
@@ -182,12 +213,21 @@ impl Progress {
     }
 
     /// The peer's log durably equals ours through `durable`; it says so in answer to `round`.
-    /// Whether `matched` moved.
-    pub(crate) fn acknowledged(&mut self, durable: LogIndex, round: Round, now: Time) -> bool {
+    /// `last_round` is the last round sent to anybody. Whether `matched` moved.
+    pub(crate) fn acknowledged(
+        &mut self,
+        durable: LogIndex,
+        round: Round,
+        last_round: Round,
+        log: &Log,
+        now: Time,
+    ) -> bool {
         let has_moved = durable > self.matched;
         self.matched = self.matched.max(durable);
         self.next = self.next.max(self.matched.next());
-        if self.fits_probe(round) {
+        if self.state == PeerState::Snapshot {
+            self.acknowledged_in_snapshot(has_moved, round, last_round, log);
+        } else if self.fits_probe(round) {
             // The guess was right: from here on, stream.
             self.state = PeerState::Replicate;
         }
@@ -197,6 +237,17 @@ impl Progress {
             self.measure(now.since(done.sent_at));
         }
         has_moved
+    }
+
+    /// The peer answered while it waits for a snapshot.
+    fn acknowledged_in_snapshot(&mut self, has_moved: bool, round: Round, last_round: Round, log: &Log) {
+        if self.matched >= log.base().index {
+            // The log goes on from there, whether the snapshot brought it so far or (a late answer) entries did.
+            self.enter(PeerState::Replicate, last_round);
+        } else if has_moved && self.snapshot.is_some_and(|sent| round > sent.round) {
+            // It has installed another, older one, and perhaps dropped ours for that: once more.
+            self.snapshot = None;
+        }
     }
 
     /// Whether an acceptance of `round` shows that what the probe supposed is true.
@@ -229,7 +280,8 @@ impl Progress {
         log: &Log,
     ) -> Refusal {
         // A match is for ever within a leadership: what contradicts it was sent before it.
-        if round <= self.state_since || refused <= self.matched {
+        // While a snapshot is on its way, nothing was asked.
+        if round <= self.state_since || refused <= self.matched || self.state == PeerState::Snapshot {
             return Refusal::Late;
         }
         let candidate = log.last_index_at_most(hint.term, hint.index);
@@ -254,6 +306,7 @@ impl Progress {
     fn enter(&mut self, state: PeerState, last_round: Round) {
         self.state = state;
         self.state_since = last_round;
+        self.snapshot = None;
         self.inflight.clear();
         self.inflight_bytes = 0;
         self.asked = None;
@@ -279,7 +332,9 @@ impl Progress {
             && self.next <= last.next()
             && bytes == self.inflight_bytes
             && self.inflight.iter().is_sorted_by(|a, b| a.round < b.round && a.through == b.prev)
-            && (self.state != PeerState::Probe || self.inflight.len() <= 1);
+            && (self.state != PeerState::Probe || self.inflight.len() <= 1)
+            && (self.state != PeerState::Snapshot || self.inflight.is_empty())
+            && (self.state == PeerState::Snapshot || self.snapshot.is_none());
         (!is_sound).then(|| format!("unsound progress with last index {last}: {self:?}"))
     }
 }

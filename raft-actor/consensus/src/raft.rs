@@ -10,6 +10,8 @@ use crate::{
     Status, Term, Time, TransferOutcome, TransferRefusal, membership,
 };
 
+mod snapshots;
+
 /// How much later than ours a term may be. A message with a term further ahead
 /// is dropped: terms grow by one an election, so no cluster comes near this in
 /// a thousand years, and adopting the last of all terms from a broken or
@@ -168,8 +170,12 @@ impl Raft {
                     return Err(format!("state machine applied {index}, ordered was {}", shared.apply_ordered));
                 }
                 shared.applied = shared.applied.max(index);
+                self.take_snapshot_if_due(effects);
             }
-            Input::TakeSnapshot | Input::SnapshotTaken(_) | Input::SnapshotFailed | Input::SnapshotInstalled(_) => {}
+            Input::TakeSnapshot => self.take_snapshot(effects),
+            Input::SnapshotTaken(snapshot) => self.snapshot_taken(snapshot, effects)?,
+            Input::SnapshotFailed => shared.compaction.failed(shared.applied),
+            Input::SnapshotInstalled(position) => self.snapshot_installed(position, effects)?,
             Input::Unreachable(peer) => match &mut self.role {
                 RoleState::Leader(leader) => leader.unreachable(peer),
                 // Left over from an office that has ended.
@@ -186,8 +192,28 @@ impl Raft {
         Ok(())
     }
 
-    /// The rules that come before any role: what is dropped unread, and whose term counts (§5.1).
     fn receive(&mut self, from: NodeId, message: Message, effects: &mut Effects) {
+        let offered = match &message {
+            Message::InstallSnapshot(install) => Some(install.snapshot.position),
+            Message::PreVote(_)
+            | Message::PreVoteReply(_)
+            | Message::RequestVote(_)
+            | Message::RequestVoteReply(_)
+            | Message::AppendEntries(_)
+            | Message::AppendEntriesReply(_)
+            | Message::TimeoutNow(_) => None,
+        };
+        self.receive_message(from, message, effects);
+        if let Some(position) = offered
+            && self.installing() != Some(position)
+        {
+            // Whatever the reason: it lies on the disk for nothing.
+            effects.push(Effect::DropSnapshot { position });
+        }
+    }
+
+    /// The rules that come before any role: what is dropped unread, and whose term counts (§5.1).
+    fn receive_message(&mut self, from: NodeId, message: Message, effects: &mut Effects) {
         if let Err(reason) = self.accept(from, &message) {
             self.shared.ignore(reason);
             return;
@@ -291,8 +317,8 @@ impl Raft {
             }
             Transition::Follow(leader, message) => {
                 self.become_follower(effects);
-                let next = self.role.dispatch(&mut self.shared, leader, message, effects);
-                debug_assert!(matches!(next, Transition::Stay), "a follower stays one on AppendEntries");
+                let next = self.role.dispatch(&mut self.shared, leader, *message, effects);
+                debug_assert!(matches!(next, Transition::Stay), "a follower stays one on what a leader says");
             }
             Transition::BecomeCandidate => self.role = RoleState::Candidate(Candidate::start(shared, effects)),
             Transition::TakeOver => self.role = RoleState::Candidate(Candidate::take_over(shared, effects)),
@@ -316,6 +342,7 @@ impl Raft {
     /// What follows from any input, in the order in which it has to happen.
     fn finish(&mut self, effects: &mut Effects) {
         self.shared.outbox.flush(self.shared.now, effects);
+        self.begin_installation(effects);
         if let RoleState::Leader(leader) = &mut self.role {
             let transition = leader.finish(&mut self.shared, effects).into();
             self.change_role(transition, effects);
@@ -399,11 +426,6 @@ impl Raft {
     /// The shape of the log, durable or not.
     pub fn log(&self) -> &Log {
         self.shared.log()
-    }
-
-    /// The newest durable snapshot of this member.
-    pub fn snapshot(&self) -> Option<&SnapshotMeta> {
-        self.shared.snapshot.as_ref()
     }
 
     /// What has become of the change to `wanted` that began at `first`, as

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::compaction::Compaction;
 use crate::election::{ElectionTimer, Voter};
+use crate::installation::Installation;
 use crate::outbox::Outbox;
 use crate::quorum::Quorum;
 use crate::transfer::Transfer;
@@ -32,8 +34,11 @@ pub(crate) struct Shared {
     pub(crate) applied: LogIndex,
     /// The leadership that is being handed over, or was and is not known to have arrived.
     pub(crate) transfer: Option<Transfer>,
+    /// The snapshots of this member, and when the next one is due.
+    pub(crate) compaction: Compaction,
+    /// The snapshot of a leader that is being installed. Nothing is applied meanwhile.
+    pub(crate) installation: Option<Installation>,
     log: Log,
-    pub(crate) snapshot: Option<SnapshotMeta>,
     commit: LogIndex,
     /// Who leads the current term as far as this member saw; kept also while it
     /// campaigns, so that a second leader of one term is noticed.
@@ -46,11 +51,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(start: Start) -> Self {
+    pub(crate) fn new(mut start: Start) -> Self {
+        if let Some(snapshot) = &start.snapshot {
+            start.log.learn_configuration(snapshot);
+        }
+        let compaction = Compaction::new(start.snapshot);
         let quorum = Quorum::of(start.log.configuration());
         let election_timer = ElectionTimer::new(start.seed, &start.settings, start.now);
         // What a snapshot covers was committed.
-        let commit = start.applied.max(start.log.base().index);
+        let commit = start.applied.max(start.log.base().index).max(compaction.covered().index);
         let mut shared = Self {
             id: start.id,
             settings: start.settings,
@@ -63,8 +72,9 @@ impl Shared {
             apply_ordered: commit,
             applied: commit,
             transfer: None,
+            compaction,
+            installation: None,
             log: start.log,
-            snapshot: start.snapshot,
             commit,
             leader_of_term: None,
             verified: LogIndex::ZERO,
@@ -192,6 +202,48 @@ impl Shared {
         self.follow_configuration();
     }
 
+    /// Purges the log through `through`, if it begins before.
+    pub(crate) fn purge(&mut self, through: LogIndex, effects: &mut Effects) {
+        let covered = self.compaction.covered().index;
+        assert!(through <= covered, "cannot purge {through}: the snapshot ends at {covered}");
+        if through > self.log.base().index {
+            self.log.purge(through);
+            self.outbox.write_log(self.now, LogWrite::Purge { through }, effects);
+        }
+    }
+
+    /// A snapshot of the leader of this term arrived, which says what our log does not: it will be installed.
+    pub(crate) fn want_installed(&mut self, snapshot: SnapshotMeta, leader: NodeId, round: Round) {
+        let term = self.term();
+        match &mut self.installation {
+            Some(under_way) if under_way.snapshot.position == snapshot.position => {
+                (under_way.leader, under_way.term, under_way.round) = (leader, term, round);
+            }
+            // One at a time: the leader learns from the next reply how far we have come, and sends on from there.
+            Some(_) => {}
+            None => self.installation = Some(Installation { snapshot, leader, term, round, is_ordered: false }),
+        }
+    }
+
+    /// The state machine now is what `snapshot` says, which is durable (Figure 13).
+    pub(crate) fn install(&mut self, snapshot: SnapshotMeta, effects: &mut Effects) {
+        let position = snapshot.position;
+        if !self.log.contains(position) {
+            // "Discard the entire log" (Figure 13, InstallSnapshot rule 7): what we have there and behind it is another
+            // history (Log Matching, §5.3), or there is a gap. If our log has got so far meanwhile, it is kept (rule 6).
+            self.log = Log::after(&snapshot);
+            self.outbox.write_log(self.now, LogWrite::Reset { to: position }, effects);
+            // "... and load snapshot's cluster configuration" (rule 8).
+            self.follow_configuration();
+        }
+        // What a snapshot covers was committed, and is at every leader of this or a later term (Leader Completeness).
+        self.commit_through(position.index);
+        self.verify_through(position.index);
+        self.applied = self.applied.max(position.index);
+        self.apply_ordered = self.apply_ordered.max(position.index);
+        self.compaction.learn(snapshot);
+    }
+
     /// A server always uses the latest configuration in its log, committed or not (§6).
     fn follow_configuration(&mut self) {
         let configuration = self.log.configuration();
@@ -208,7 +260,7 @@ impl Shared {
     /// How far the state machine may apply now, if that is further than it was told.
     pub(crate) fn take_applicable(&mut self) -> Option<LogIndex> {
         let through = commit::applicable(self.commit, self.outbox.durable());
-        (through > self.apply_ordered).then(|| {
+        (through > self.apply_ordered && self.installation.is_none()).then(|| {
             self.apply_ordered = through;
             through
         })

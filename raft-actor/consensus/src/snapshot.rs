@@ -23,7 +23,8 @@ impl SnapshotMeta {
     /// Whether it does not contradict itself. What comes from outside may.
     pub fn is_sound(&self) -> bool {
         let Self { position, configuration, configured_at } = self;
-        let has_something = position.index > LogPosition::ZERO.index && position.term > LogPosition::ZERO.term;
+        // Behind the last of all indexes nothing could follow: they saturate.
+        let has_something = position.index > LogPosition::ZERO.index && position.index.next() > position.index;
         let is_in_order = configured_at.index <= position.index && configured_at.term <= position.term;
         // Whatever is committed was committed by voters.
         has_something && is_in_order && !configuration.voters.is_empty()
@@ -57,5 +58,34 @@ impl LogAtStart {
         } else {
             Self::LacksSnapshot { reset_to: covered }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, configuration, entries};
+
+    #[test]
+    fn a_crash_between_the_snapshot_and_the_reset_of_the_log_is_told_from_damage() {
+        let meta = |position| SnapshotMeta {
+            position,
+            configuration: configuration([1, 2, 3]),
+            configured_at: LogPosition::ZERO,
+        };
+        let compare = |base, terms: &[u64], covered: Option<LogPosition>| {
+            let mut log = Log::new(base, configuration([1, 2, 3]));
+            log.append(&entries(log.first_index().get(), terms));
+            LogAtStart::of(&log, covered.map(meta).as_ref())
+        };
+        let lacks = |reset_to| LogAtStart::LacksSnapshot { reset_to };
+        assert_eq!(compare(LogPosition::ZERO, &[], None), LogAtStart::Continues);
+        assert_eq!(compare(LogPosition::ZERO, &[1, 2, 2], Some(at(2, 2))), LogAtStart::Continues);
+        assert_eq!(compare(at(2, 2), &[], Some(at(2, 2))), LogAtStart::Continues);
+        assert_eq!(compare(LogPosition::ZERO, &[1, 1, 1], Some(at(2, 2))), lacks(at(2, 2)), "another history");
+        assert_eq!(compare(at(1, 2), &[1], Some(at(2, 9))), lacks(at(2, 9)), "a gap");
+        assert_eq!(compare(at(1, 5), &[1], Some(at(1, 4))), LogAtStart::BeginsAboveSnapshot);
+        assert_eq!(compare(at(1, 5), &[1], Some(at(2, 5))), LogAtStart::BeginsAboveSnapshot);
+        assert_eq!(compare(at(1, 5), &[1], None), LogAtStart::BeginsAboveSnapshot);
     }
 }

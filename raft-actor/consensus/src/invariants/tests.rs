@@ -12,6 +12,9 @@ fn facts() -> Facts {
         ordered: WriteSeq::new(5),
         persisted: WriteSeq::new(4),
         base: at(1, 1),
+        snapshot: at(1, 2),
+        has_snapshot: true,
+        is_installing: false,
         applied: LogIndex::new(2),
         apply_ordered: LogIndex::new(3),
         commit: at(2, 4),
@@ -27,8 +30,10 @@ fn facts() -> Facts {
 fn a_sound_state_passes_and_each_broken_one_is_named() {
     assert_eq!(check_state(&facts()), Ok(()));
     type Break = fn(&mut Facts);
-    let breaks: [(Break, &str); 9] = [
-        (|f| f.applied = LogIndex::ZERO, "now.base.index <= now.applied"),
+    let breaks: [(Break, &str); 11] = [
+        (|f| f.base = at(1, 3), "now.base.index <= now.snapshot.index"),
+        (|f| f.applied = LogIndex::new(1), "now.snapshot.index <= now.applied"),
+        (|f| f.has_snapshot = false, "now.has_snapshot"),
         (|f| f.apply_ordered = LogIndex::new(1), "now.applied <= now.apply_ordered"),
         (|f| f.apply_ordered = LogIndex::new(5), "now.apply_ordered <= now.commit.index"),
         (|f| f.last = at(2, 3), "now.commit.index <= now.last.index"),

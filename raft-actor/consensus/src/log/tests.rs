@@ -26,13 +26,19 @@ fn steps() -> impl Strategy<Value = Vec<(u64, u8)>> {
 proptest! {
     #[test]
     fn a_log_answers_as_a_plain_list_does(
-        base in 0..5_u64, steps in steps(), cut in 0..45_u64,
+        base in 0..5_u64, steps in steps(), cut in 0..45_u64, purge in 0..45_u64,
         probe in 0..50_u64, term in 0..20_u64, bytes_max in 0..3000_u64
     ) {
         let (mut log, mut list) = log_and_list(base, &steps);
         let through = LogIndex::new(cut.max(base));
         log.truncate_after(through);
         list.retain(|(position, _)| position.index <= through);
+        let purge = LogIndex::new(purge).min(log.last().index);
+        log.purge(purge);
+        if let Some(gone) = list.iter().rposition(|(position, _)| position.index <= purge) {
+            prop_assert_eq!(log.base(), list[gone].0);
+            list.drain(..=gone);
+        }
         let probe = LogIndex::new(probe);
 
         prop_assert_eq!(log.last(), list.last().map_or(log.base(), |(position, _)| *position));
@@ -53,6 +59,11 @@ proptest! {
             end = Some((position.index, sum));
         }
         prop_assert_eq!(log.batch_end(after, bytes_max), end);
+
+        let within = |from: &LogIndex| list.iter().filter(|(p, _)| p.index > *from && p.index <= probe).map(|(_, b)| b).sum::<u64>();
+        let mut starts = std::iter::successors(Some(log.base().index), |index| Some(index.next()));
+        let start = starts.find(|from| within(from) <= bytes_max);
+        prop_assert_eq!(Some(log.start_of_last(bytes_max, probe)), start);
 
         let all: u64 = list.iter().filter(|(position, _)| position.index > probe).map(|(_, bytes)| bytes).sum();
         prop_assert_eq!(log.bytes_between(probe, log.last().index), all);
@@ -88,4 +99,34 @@ fn a_member_removed_by_what_it_does_not_know_to_be_committed_may_still_be_a_vote
 #[should_panic(expected = "a log has no gaps")]
 fn a_gap_is_our_own_mistake() {
     with_configurations().append(&entries(9, &[1]));
+}
+
+#[test]
+fn purging_keeps_the_configuration_in_force_and_where_it_stands() {
+    let mut log = with_configurations();
+    log.append(&entries(4, &[1, 1]));
+    log.purge(LogIndex::new(4));
+    assert_eq!(log.base(), at(1, 4));
+    assert_eq!(log.configured_at(), at(1, 2));
+    assert_eq!(log.configuration_entry(), (LogIndex::new(2), &configuration([2, 3, 4])));
+    assert!(log.may_be_voter(id(4), LogIndex::new(4)) && !log.may_be_voter(id(1), LogIndex::new(4)));
+    let payload = Payload::Configuration(Box::new(configuration([5])));
+    log.push(&Entry { position: at(2, 6), payload });
+    log.truncate_after(LogIndex::new(5));
+    assert_eq!(log.configuration(), &configuration([2, 3, 4]), "rolled back to what was purged");
+    log.purge(LogIndex::new(2));
+    assert_eq!(log.base(), at(1, 4), "what is purged already is not purged again");
+}
+
+#[test]
+fn a_log_that_was_purged_equals_one_that_began_there() {
+    let mut log = Log::new(LogPosition::ZERO, configuration([1]));
+    log.append(&entries(1, &[1, 2, 2, 2, 3]));
+    log.purge(LogIndex::new(3));
+    let mut read = Log::new(at(2, 3), configuration([1]));
+    read.append(&entries(4, &[2, 3]));
+    let snapshot =
+        SnapshotMeta { position: at(2, 4), configuration: configuration([1]), configured_at: LogPosition::ZERO };
+    read.learn_configuration(&snapshot);
+    assert_eq!(log, read);
 }

@@ -50,7 +50,8 @@ impl Peer {
 
     fn acknowledge(&mut self, durable: u64, round: u64) -> bool {
         self.progress.heard(Round::new(round), self.now, self.now);
-        let has_moved = self.progress.acknowledged(LogIndex::new(durable), Round::new(round), self.now);
+        let (durable, round) = (LogIndex::new(durable), Round::new(round));
+        let has_moved = self.progress.acknowledged(durable, round, self.last_round, &self.log, self.now);
         self.check();
         has_moved
     }
@@ -199,4 +200,76 @@ fn a_peer_that_needs_what_was_compacted_waits_for_a_snapshot() {
     assert_eq!(peer.send(), Some((51, 52)));
     assert_eq!(peer.refuse(51, at(2, 20), 1), Refusal::Used);
     assert_eq!((peer.progress.status().state, peer.send()), (PeerState::Snapshot, None));
+}
+
+/// A peer that is being streamed to and has the first three of six entries, which are purged from the leader's log.
+fn left_behind() -> Peer {
+    let mut peer = Peer::streaming(&[1, 1]);
+    peer.append(3);
+    assert_eq!(peer.send(), Some((3, 6)));
+    peer.log.purge(LogIndex::new(5));
+    peer
+}
+
+fn wants_snapshot(peer: &mut Peer) -> bool {
+    assert_eq!(peer.send(), None);
+    peer.progress.wants_snapshot()
+}
+
+fn send_snapshot(peer: &mut Peer, covered: u64) -> u64 {
+    assert!(wants_snapshot(peer));
+    peer.last_round = peer.last_round.next();
+    peer.progress.sent_snapshot(LogIndex::new(covered), peer.last_round);
+    assert!(!wants_snapshot(peer), "once");
+    assert_eq!(peer.progress.needed_after(), LogIndex::new(covered), "what lies behind it is needed next");
+    peer.last_round.get()
+}
+
+#[test]
+fn entries_under_way_may_be_purged_and_arrive_all_the_same() {
+    let mut peer = left_behind();
+    assert!(!wants_snapshot(&mut peer), "nothing that is still to be sent was purged");
+    assert!(peer.acknowledge(6, peer.last_round.get()));
+    assert_eq!(peer.progress.state, PeerState::Replicate);
+}
+
+#[test]
+fn a_peer_that_needs_what_is_purged_is_sent_a_snapshot_once() {
+    let mut peer = left_behind();
+    peer.progress.unreachable(peer.last_round);
+    assert!(!wants_snapshot(&mut peer), "nothing can be sent");
+    assert!(!peer.acknowledge(3, 1), "it is heard from");
+    let round = send_snapshot(&mut peer, 5);
+    peer.append(1);
+    assert_eq!(peer.send(), None, "no entries meanwhile");
+    assert!(!peer.acknowledge(3, round), "a heartbeat is answered");
+    assert_eq!(peer.progress.state, PeerState::Snapshot);
+    assert_eq!(peer.refuse(6, at(1, 3), round), Refusal::Late, "nothing was asked");
+    assert!(peer.acknowledge(5, round));
+    assert_eq!(peer.send(), Some((5, 7)), "and on from there");
+}
+
+#[test]
+fn a_snapshot_that_does_not_arrive_is_sent_again() {
+    let mut peer = left_behind();
+    peer.progress.unreachable(peer.last_round);
+    peer.acknowledge(3, 1);
+    send_snapshot(&mut peer, 5);
+    peer.progress.unreachable(peer.last_round);
+    assert!(!wants_snapshot(&mut peer), "not before it is heard from");
+    peer.acknowledge(3, 1);
+    send_snapshot(&mut peer, 5);
+}
+
+#[test]
+fn a_peer_that_installed_an_older_snapshot_is_sent_ours_again() {
+    let mut peer = left_behind();
+    peer.progress.unreachable(peer.last_round);
+    peer.acknowledge(3, 1);
+    let round = send_snapshot(&mut peer, 5);
+    assert!(peer.acknowledge(4, round - 1), "an answer to something before");
+    assert!(!peer.progress.wants_snapshot());
+    peer.progress.matched = LogIndex::new(3);
+    assert!(peer.acknowledge(4, round + 1));
+    send_snapshot(&mut peer, 5);
 }

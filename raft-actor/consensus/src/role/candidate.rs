@@ -44,7 +44,7 @@ pub(crate) enum Next {
     /// The vote is lost, or given to another.
     BecomeFollower,
     /// A leader of our term speaks: follow it.
-    Follow(NodeId, Message),
+    Follow(NodeId, Box<Message>),
     /// Try again, from the pre-vote on.
     BecomeCandidate,
     BecomeLeader,
@@ -201,7 +201,7 @@ impl Handle<AppendEntries> for Candidate {
             return Next::Stay;
         }
         // Another server established itself as leader of this term (§5.2).
-        Next::Follow(from, Message::AppendEntries(message))
+        Next::Follow(from, Box::new(Message::AppendEntries(message)))
     }
 }
 
@@ -214,7 +214,7 @@ impl Handle<InstallSnapshot> for Candidate {
             return Next::Stay;
         }
         // As with AppendEntries: only a leader of this term says so (§5.2).
-        Next::Follow(from, Message::InstallSnapshot(message))
+        Next::Follow(from, Box::new(Message::InstallSnapshot(message)))
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::{Handle, Transition, answer_pre_vote, answer_request_vote};
 use crate::append::{self, Change, Fit};
+use crate::installation::{self, Need};
 use crate::shared::Shared;
 use crate::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Effect, Effects, Ignored, InstallSnapshot, NodeId, PreVote,
-    PreVoteReply, RequestVote, RequestVoteReply, TimeoutNow, commit,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Effects, Ignored, InstallSnapshot, NodeId, PreVote, PreVoteReply,
+    RequestVote, RequestVoteReply, TimeoutNow, commit,
 };
 
 /// A follower, of a leader or (so far) of nobody.
@@ -109,8 +110,9 @@ impl Handle<AppendEntries> for Follower {
                 shared.verify_through(verified);
                 shared.commit_through(commit::by_leader(shared.commit(), leader_commit, verified));
                 if is_heartbeat {
-                    // It asks for a sign of life, not for the disk: tell what is durable already.
-                    let durable = shared.verified().min(shared.outbox.durable());
+                    // It asks for a sign of life, not for the disk: tell what is durable already. What is committed
+                    // here is in this leader's log (Leader Completeness, §5.4), even if it was another's snapshot.
+                    let durable = shared.verified().max(shared.commit()).min(shared.outbox.durable());
                     shared.reply_append(from, round, AppendOutcome::Matched { durable }, effects);
                 } else {
                     shared.outbox.acknowledge(from, round, verified, effects);
@@ -124,8 +126,28 @@ impl Handle<AppendEntries> for Follower {
 impl Handle<InstallSnapshot> for Follower {
     type Next = Next;
 
-    fn handle(&mut self, _: &mut Shared, _: NodeId, message: InstallSnapshot, effects: &mut Effects) -> Next {
-        effects.push(Effect::DropSnapshot { position: message.snapshot.position });
+    fn handle(&mut self, shared: &mut Shared, from: NodeId, message: InstallSnapshot, effects: &mut Effects) -> Next {
+        let InstallSnapshot { term: _, round, snapshot } = message;
+        if shared.leader_of_term().is_some_and(|leader| leader != from) {
+            shared.ignore(Ignored::SecondLeader);
+            return Next::Stay;
+        }
+        let covered = snapshot.position.index;
+        match installation::need(shared.log(), shared.commit(), snapshot.position) {
+            Need::ConflictsWithCommitted => shared.ignore(Ignored::ConflictsWithCommitted),
+            // Our log was equal to this leader's beyond there, and a leader only appends.
+            Need::Needed if covered <= shared.verified() => shared.ignore(Ignored::RewritesOwnTerm),
+            Need::Needed => {
+                self.hear(from, shared);
+                shared.want_installed(snapshot, from, round);
+            }
+            Need::Covered | Need::Contained => {
+                self.hear(from, shared);
+                shared.verify_through(covered);
+                shared.commit_through(covered);
+                shared.outbox.acknowledge(from, round, covered, effects);
+            }
+        }
         Next::Stay
     }
 }

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod membership;
+mod snapshot;
 mod transfer;
 
 /// A leader.
@@ -232,7 +233,7 @@ impl Leader {
         }
     }
 
-    /// Orders whatever fits into each peer's window.
+    /// Orders whatever fits into each peer's window, or a snapshot for who needs what is purged.
     fn replicate(&mut self, shared: &mut Shared, effects: &mut Effects) {
         let mut peers = std::mem::take(&mut self.peers);
         for Peer { id, progress } in &mut peers {
@@ -241,6 +242,7 @@ impl Leader {
                 progress.sent(&batch, order.round, shared.now);
                 effects.push(Effect::Replicate(order));
             }
+            self.send_snapshot_if_wanted(shared, *id, progress, effects);
         }
         self.peers = peers;
     }
@@ -338,7 +340,7 @@ impl Handle<AppendEntriesReply> for Leader {
         match outcome {
             AppendOutcome::Matched { durable } => {
                 progress.heard(round, sent_at, now);
-                let has_moved = progress.acknowledged(durable, round, now);
+                let has_moved = progress.acknowledged(durable, round, last_round, shared.log(), now);
                 self.has_match_moved |= has_moved;
             }
             AppendOutcome::Conflict { refused, hint } if hint.index < refused => {

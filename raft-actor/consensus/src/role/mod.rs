@@ -53,7 +53,7 @@ pub(crate) enum Transition {
     /// A later term was seen; no role's own move, see `Raft::receive`.
     BecomeFollowerIn(Term),
     /// Become a follower of the sender and answer its message as such (§5.2).
-    Follow(NodeId, Message),
+    Follow(NodeId, Box<Message>),
     BecomeCandidate,
     /// Become a candidate at the leader's word: without asking first whether that could succeed (dissertation 3.10).
     TakeOver,

@@ -84,10 +84,10 @@ deadline n3
 settle
     n1@2 writes w4 term=2
     n1@2 leader => follower of n3 (from term 1)
-    n1@2 -> n3 AppendEntriesReply matched=0 r7
+    n1@2 -> n3 AppendEntriesReply matched=1 r7
     n2@2 writes w4 term=2
     n2@2 follower => follower of n3 (from term 1)
-    n2@2 -> n3 AppendEntriesReply matched=0 r8
+    n2@2 -> n3 AppendEntriesReply matched=1 r8
     n4@2 -> n3 AppendEntriesReply matched=3 r9
     n4@2 commits 2 => 3
     n4 applies 3@2 kept
@@ -95,18 +95,22 @@ settle
     n5@2 commits 2 => 3
     n5 applies 3@2 kept
     n3@2 -> n1 AppendEntries prev=2@2 [] commit=2 r11
-    n3@2 -> n2 AppendEntries prev=2@2 [] commit=2 r12
+    n3@2 -> n1 AppendEntries prev=2@2 [3@2] commit=3 r12
+    n3@2 -> n2 AppendEntries prev=2@2 [] commit=2 r13
+    n3@2 -> n2 AppendEntries prev=2@2 [3@2] commit=3 r14
     n1@2 -> n3 AppendEntriesReply conflict at=2 hint=1@1 r11
-    n2@2 -> n3 AppendEntriesReply conflict at=2 hint=1@1 r12
-    n3@2 -> n1 AppendEntries prev=1@1 [2@2 3@2] commit=3 r13
-    n3@2 -> n2 AppendEntries prev=1@1 [2@2 3@2] commit=3 r14
+    n1@2 -> n3 AppendEntriesReply conflict at=2 hint=1@1 r12
+    n2@2 -> n3 AppendEntriesReply conflict at=2 hint=1@1 r13
+    n2@2 -> n3 AppendEntriesReply conflict at=2 hint=1@1 r14
+    n3@2 -> n1 AppendEntries prev=1@1 [2@2 3@2] commit=3 r15
+    n3@2 -> n2 AppendEntries prev=1@1 [2@2 3@2] commit=3 r16
     n1@2 writes w5 replace [2@2 3@2]
     n1@2 commits 1 => 3
-    n1@2 -> n3 AppendEntriesReply matched=3 r13
+    n1@2 -> n3 AppendEntriesReply matched=3 r15
     n1 applies 2@2 noop, 3@2 kept
     n2@2 writes w5 replace [2@2 3@2]
     n2@2 commits 1 => 3
-    n2@2 -> n3 AppendEntriesReply matched=3 r14
+    n2@2 -> n3 AppendEntriesReply matched=3 r16
     n2 applies 2@2 noop, 3@2 kept
 show
     n1@2 follower of n3, commit 3, applied 3, log 1 2 2

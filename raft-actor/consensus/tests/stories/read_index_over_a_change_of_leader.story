@@ -64,7 +64,7 @@ settle
     n1@2 read 2 refused, leader unknown
     n1@2 writes w3 term=2
     n1@2 leader => follower of n2 (from term 1)
-    n1@2 -> n2 AppendEntriesReply matched=0 r5
+    n1@2 -> n2 AppendEntriesReply matched=1 r5
     n3@2 -> n2 AppendEntriesReply matched=2 r6
     n3@2 commits 1 => 2
     n3 applies 2@2 noop

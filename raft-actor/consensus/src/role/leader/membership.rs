@@ -63,7 +63,8 @@ impl Leader {
         let (configured_at, _) = shared.log().configuration_entry();
         self.progress(id).map(Progress::matched).is_some_and(|matched| {
             let missing_bytes = shared.log().bytes_between(matched, shared.log().last().index);
-            matched >= configured_at.max(self.noop) && missing_bytes <= shared.settings.inflight_bytes_max
+            let is_in_log = matched >= shared.log().base().index;
+            is_in_log && matched >= configured_at.max(self.noop) && missing_bytes <= shared.settings.inflight_bytes_max
         })
     }
 
