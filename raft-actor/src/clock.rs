@@ -49,6 +49,10 @@ pub enum Work {
         /// How many.
         entries: usize,
     },
+    /// Writing a snapshot of the state machine.
+    Save,
+    /// Loading one into it.
+    Load,
 }
 
 impl Clock {

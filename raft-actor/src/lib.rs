@@ -18,7 +18,7 @@ pub mod transport;
 
 pub use handle::{
     BecameCandidate, BecameFollower, BecameLeader, Gateway, MembershipError, NodeStopped, QueueLimits, RaftAdmin,
-    RaftHandle, Read, ReadError, Status, StopReason, Write, WriteError,
+    RaftHandle, Read, ReadError, Status, StopReason, TakeSnapshotError, Write, WriteError,
 };
 pub use host::{HostBuilder, NodeThread, Placement, RaftHost, StartError};
 pub use local_cluster::{LocalCluster, LocalClusterBuilder};
@@ -26,4 +26,4 @@ pub use raft_consensus as consensus;
 pub use raft_consensus::{
     ELECTION_PRIORITY_MAX, GroupId, InvalidMembership, LogIndex, LogPosition, Membership, NodeId, Role, Settings, Term,
 };
-pub use state_machine::{ApplyContext, Snapshot, StateMachine};
+pub use state_machine::{ApplyContext, Snapshot, SnapshotError, StateMachine};

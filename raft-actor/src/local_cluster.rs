@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use raft_consensus::{NodeId, Settings};
 
 use crate::handle::{QueueLimits, RaftHandle};
-use crate::host::{NodeThread, Placement, RaftHost, StartError};
+use crate::host::{NodeThread, Placement, RaftHost, SnapshotSettings, StartError};
 use crate::log_storage::LogError;
 use crate::state_machine::StateMachine;
 use crate::transport::LocalNetwork;
@@ -73,6 +73,7 @@ const LOG_SEGMENT_BYTES: u64 = 4 << 20;
 pub struct LocalClusterBuilder {
     nodes: u64,
     settings: Settings,
+    snapshots: SnapshotSettings,
     queue_limits: QueueLimits,
     durable: bool,
     data_dir: Option<PathBuf>,
@@ -84,6 +85,28 @@ impl LocalClusterBuilder {
     /// Times and limits of the protocol. Default: an election timeout of 300 to 600 ms, a heartbeat every 50 ms.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Take a snapshot whenever so many entries were applied since the last one, and purge the log behind it; 0: never
+    /// by this count, which is the default. Wins over the [`settings`](LocalClusterBuilder::settings).
+    pub fn snapshot_every(mut self, entries: u64) -> Self {
+        self.snapshots.entries = Some(entries);
+        self
+    }
+
+    /// Take a snapshot whenever entries of so many bytes were applied since the last one; 0: never by this count.
+    /// Wins over the [`settings`](LocalClusterBuilder::settings). Good values are a few times the size of the state: what a snapshot
+    /// costs is then little beside what was written meanwhile.
+    pub fn snapshot_every_bytes(mut self, bytes: u64) -> Self {
+        self.snapshots.bytes = Some(bytes);
+        self
+    }
+
+    /// Keep so many entries of the log behind a snapshot for followers that lag a little: they need no snapshot then.
+    /// Wins over the [`settings`](LocalClusterBuilder::settings).
+    pub fn log_tail(mut self, entries: u64) -> Self {
+        self.snapshots.tail_entries = Some(entries);
         self
     }
 
@@ -167,6 +190,7 @@ impl<S: StateMachine> LocalCluster<S> {
         LocalClusterBuilder {
             nodes,
             settings: Settings { election_timeout_ms_min: 300, heartbeat_ms: 50, ..Settings::default() },
+            snapshots: SnapshotSettings::default(),
             queue_limits: QueueLimits::default(),
             durable: false,
             data_dir: None,
@@ -265,12 +289,14 @@ impl<S: StateMachine> LocalCluster<S> {
         let id = id.into();
         self.stop(id).await;
         let placement = Placement::on_thread(&self.thread);
+        let mut settings = self.builder.settings.clone();
+        self.builder.snapshots.apply_to(&mut settings);
         let builder = RaftHost::builder()
             .node(id)
             .cluster("local")
             .transport(self.network.transport(id))
             .peers(self.founders().map(|peer| (peer, format!("local:{peer}"))))
-            .settings(self.builder.settings.clone())
+            .settings(settings)
             .queue_limits(self.builder.queue_limits)
             .placement(if self.builder.apply_inline { placement.apply_inline() } else { placement });
         let builder = if self.joined.contains(&id) { builder.join() } else { builder };

@@ -16,12 +16,14 @@ pub(crate) mod permits;
 mod request;
 mod segment;
 pub(crate) mod slots;
+mod snapshot_error;
 mod stop_reason;
 mod waiting;
 
 pub use error::{ReadError, WriteError};
 pub use membership_error::MembershipError;
 pub use permits::QueueLimits;
+pub use snapshot_error::TakeSnapshotError;
 pub use stop_reason::StopReason;
 
 pub(crate) use answers::Answers;

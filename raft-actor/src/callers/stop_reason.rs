@@ -5,6 +5,7 @@ use std::sync::Arc;
 use raft_consensus::LogIndex;
 
 use crate::log_storage::LogError;
+use crate::state_machine::SnapshotError;
 
 /// Why a node, or one group of it, stopped. Shared, because everybody who waits gets it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum StopReason {
     /// The log failed: a full or broken disk, or damage.
     #[error("its log failed: {0}")]
     Log(Arc<LogError>),
+    /// The snapshot that this node needs to go on could not be stored, or its state machine does not load it.
+    #[error("it cannot install a snapshot: {0}")]
+    Snapshot(Arc<SnapshotError>),
     /// The node found its own state broken and stopped before doing harm.
     #[error("it found its own state broken: {violation}. Please report this; do not restart it blindly")]
     Broken {

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use actix::WeakRecipient;
 use actix::prelude::Recipient;
-use raft_consensus::{LogPosition, Membership, Role};
-use tokio::sync::watch;
+use raft_consensus::{LogIndex, LogPosition, Membership, Role};
+use tokio::sync::{oneshot, watch};
 
 use super::events::{RaftEvent, Subscriptions};
 use super::membership::{Asker, ChangeMembership};
-use super::{MembershipError, Status, StopReason};
+use super::{AskForSnapshot, MembershipError, Status, StopReason, TakeSnapshotError};
 use crate::callers::DEFAULT_TIMEOUT;
 
 /// What a host lets its handles do. Dropped with the last handle: the host then stops at once, without waiting.
@@ -30,6 +30,7 @@ pub(crate) struct NodeFace {
     pub(crate) stopped: watch::Receiver<Option<StopReason>>,
     /// The node, for what does not go through the queue.
     pub(crate) change_membership: WeakRecipient<ChangeMembership>,
+    pub(crate) take_snapshot: WeakRecipient<AskForSnapshot>,
     /// Shared with the node, which publishes.
     pub(crate) subscriptions: Subscriptions,
     /// The host. Its own actors must not hold this, or it would never stop.
@@ -137,6 +138,40 @@ impl RaftAdmin {
                     let reason = wait_for_stop(&mut stopped).await;
                     Err(MembershipError::NodeStopped { reason, maybe_applied: is_asked })
                 }
+            }
+        }
+    }
+
+    /// Takes a snapshot of this node's state machine now, whatever the settings say, and has the log purged behind it.
+    /// Ready, with the last index that the snapshot covers, when it is durable: at least everything that this node had
+    /// applied when it was asked. If nothing was applied since the last snapshot, that one is named.
+    ///
+    /// # Errors
+    /// See [`TakeSnapshotError`]. The log then stays as it is.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// let node = cluster.node(1);
+    /// node.write(5).await?;
+    /// let through = node.admin().snapshot().await?;
+    /// assert_eq!(node.status().snapshot_index, through);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn snapshot(&self) -> impl Future<Output = Result<LogIndex, TakeSnapshotError>> + Send + use<> {
+        let (answer, answered) = oneshot::channel();
+        if let Some(node) = self.node.take_snapshot.upgrade() {
+            node.do_send(AskForSnapshot { timeout: self.timeout, answer });
+        }
+        let mut stopped = self.node.stopped.clone();
+        async move {
+            match answered.await {
+                Ok(outcome) => outcome,
+                // Nobody is left to answer. Why will be known when the host is down.
+                Err(_) => Err(TakeSnapshotError::NodeStopped { reason: wait_for_stop(&mut stopped).await }),
             }
         }
     }

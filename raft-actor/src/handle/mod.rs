@@ -16,6 +16,7 @@ mod gateway;
 mod membership;
 pub(crate) mod queue;
 mod raft_handle;
+mod snapshot;
 mod status;
 #[cfg(feature = "actix-web")]
 mod web;
@@ -23,7 +24,7 @@ mod web;
 #[cfg(test)]
 mod tests;
 
-pub use crate::callers::{MembershipError, QueueLimits, ReadError, StopReason, WriteError};
+pub use crate::callers::{MembershipError, QueueLimits, ReadError, StopReason, TakeSnapshotError, WriteError};
 pub use admin::{RaftAdmin, StatusWatch};
 pub use events::{BecameCandidate, BecameFollower, BecameLeader, NodeStopped, RaftEvent};
 pub use gateway::{Gateway, Read, Write};
@@ -40,3 +41,4 @@ pub(crate) use membership::{
 pub(crate) use queue::Consistency;
 pub(crate) use queue::Queue;
 pub(crate) use raft_handle::HandleParts;
+pub(crate) use snapshot::AskForSnapshot;

@@ -7,13 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix::prelude::{Addr, Recipient};
-use raft_consensus::{LogPosition, Membership};
+use raft_consensus::{LogIndex, LogPosition, Membership};
 
 use super::admin::{NodeFace, RaftAdmin, StatusWatch};
 use super::events::RaftEvent;
 use super::gateway::Gateway;
 use super::queue::{Consistency, Queue};
-use super::{MembershipError, ReadError, Status, StopReason, WriteError};
+use super::{MembershipError, ReadError, Status, StopReason, TakeSnapshotError, WriteError};
 use crate::callers::DEFAULT_TIMEOUT;
 use crate::callers::slots::Pending;
 use crate::state_machine::StateMachine;
@@ -162,6 +162,14 @@ impl<S: StateMachine> RaftHandle<S> {
     /// ```
     pub fn addr(&self) -> Addr<Gateway<S>> {
         self.shared.gateway.clone()
+    }
+
+    /// Takes a snapshot of this node's state machine now; see [`RaftAdmin::snapshot`].
+    ///
+    /// # Errors
+    /// See [`TakeSnapshotError`].
+    pub fn snapshot(&self) -> impl Future<Output = Result<LogIndex, TakeSnapshotError>> + Send + use<S> {
+        self.admin().snapshot()
     }
 
     /// Changes who belongs to the cluster; see [`RaftAdmin::change_membership`].

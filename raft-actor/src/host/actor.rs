@@ -16,6 +16,7 @@ use super::inbound::HostInbound;
 use crate::handle::{HostControl, StopReason};
 use crate::log_storage::{CloseLog, LogStorageActor};
 use crate::node::{GroupStopped, MembersChanged, RaftNode, StopNode};
+use crate::state_machine::snapshots::SnapshotStore;
 use crate::transport::Outbound;
 
 /// How long a thread gets to end before it is left behind; only user code that never returns takes that long.
@@ -37,6 +38,8 @@ pub(super) struct HostActor {
     /// Dropping it stops the transport; streams and nodes hold clones, so they go first.
     pub(super) outbound: Option<Rc<dyn Outbound>>,
     pub(super) storage: Addr<LogStorageActor>,
+    /// What is still being written when the host stops is given up.
+    pub(super) snapshots: SnapshotStore,
     pub(super) groups: BTreeMap<GroupId, Addr<RaftNode>>,
     /// The threads of log and state machine, where they have their own.
     pub(super) arbiters: Vec<Arbiter>,
@@ -116,6 +119,8 @@ impl Drop for HostActor {
         let arbiters = std::mem::take(&mut self.arbiters);
         let own_thread = self.own_thread.take();
         let inbound = Arc::clone(&self.inbound);
+        // Whoever is told that the host is down may start it again at once, with the same directory.
+        self.snapshots.close();
         let stopped = self.stopped.clone();
         let reason = self.reason.take().unwrap_or(StopReason::Lost { part: "RaftHost" });
         let has_threads = !arbiters.is_empty() || own_thread.is_some();

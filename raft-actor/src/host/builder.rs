@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use raft_consensus::{NodeId, Settings};
 
+use super::snapshot_settings::SnapshotSettings;
 use super::{Placement, StartError};
 use crate::clock::Clock;
 use crate::handle::QueueLimits;
@@ -47,6 +48,7 @@ pub struct HostBuilder {
     pub(super) peers: BTreeMap<NodeId, String>,
     pub(super) join: bool,
     pub(super) settings: Settings,
+    pub(super) snapshots: SnapshotSettings,
     pub(super) queue_limits: QueueLimits,
     pub(super) placement: Placement,
     pub(super) seed: Option<u64>,
@@ -66,6 +68,7 @@ impl Default for HostBuilder {
             peers: BTreeMap::new(),
             join: false,
             settings: Settings::default(),
+            snapshots: SnapshotSettings::default(),
             queue_limits: QueueLimits::default(),
             placement: Placement::default(),
             seed: None,
@@ -140,6 +143,28 @@ impl HostBuilder {
     /// Times and limits of the protocol.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Take a snapshot whenever so many entries were applied since the last one, and purge the log behind it; 0: never
+    /// by this count, which is the default. Wins over the [`settings`](HostBuilder::settings).
+    pub fn snapshot_every(mut self, entries: u64) -> Self {
+        self.snapshots.entries = Some(entries);
+        self
+    }
+
+    /// Take a snapshot whenever entries of so many bytes were applied since the last one; 0: never by this count.
+    /// Wins over the [`settings`](HostBuilder::settings). Good values are a few times the size of the state: what a snapshot
+    /// costs is then little beside what was written meanwhile.
+    pub fn snapshot_every_bytes(mut self, bytes: u64) -> Self {
+        self.snapshots.bytes = Some(bytes);
+        self
+    }
+
+    /// Keep so many entries of the log behind a snapshot for followers that lag a little: they need no snapshot then.
+    /// Wins over the [`settings`](HostBuilder::settings).
+    pub fn log_tail(mut self, entries: u64) -> Self {
+        self.snapshots.tail_entries = Some(entries);
         self
     }
 

@@ -10,11 +10,13 @@ mod gate;
 mod inbound;
 mod open;
 mod placement;
+mod snapshot_settings;
 mod start;
 mod start_error;
 mod threads;
 
 pub use builder::{HostBuilder, RaftHost};
 pub use placement::Placement;
+pub(crate) use snapshot_settings::SnapshotSettings;
 pub use start_error::StartError;
 pub use threads::NodeThread;

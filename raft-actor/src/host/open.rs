@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use raft_consensus::{
-    Configuration, Entries, Entry, GroupId, HardState, LogIndex, LogPosition, LogWrite, NodeId, Payload, Term,
+    Configuration, Entries, Entry, GroupId, HardState, Log, LogAtStart, LogIndex, LogPosition, LogWrite, NodeId,
+    Payload, SnapshotMeta, Term,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -14,6 +15,8 @@ use super::StartError;
 use super::builder::{HostBuilder, LogPlace};
 use super::gate::incarnation;
 use crate::log_storage::{DataDirectory, GroupWrite, Identity, LogStorage, MemoryLog, RecoveredGroup, Wal, WalOptions};
+use crate::state_machine::snapshots::{SnapshotFile, SnapshotStore};
+use crate::state_machine::{StateMachine, load};
 use crate::transport::{DirectoryId, Incarnation};
 
 /// The one group that a host serves.
@@ -24,7 +27,9 @@ pub(super) struct Opened {
     pub(super) identity: Identity,
     pub(super) directory: Option<DataDirectory>,
     pub(super) storage: Box<dyn LogStorage>,
+    /// Its log continues the newest snapshot.
     pub(super) recovered: RecoveredGroup,
+    pub(super) snapshots: SnapshotStore,
 }
 
 /// Reads the disk; takes as long as that takes.
@@ -56,7 +61,67 @@ pub(super) fn open(builder: &mut HostBuilder, node: NodeId) -> Result<Opened, St
         let path = directory.as_ref().map(|directory| directory.path().to_owned()).unwrap_or_default();
         return Err(StartError::LogMissing { path, node });
     }
-    Ok(Opened { identity, directory, storage, recovered })
+    let snapshots = match &directory {
+        Some(directory) => SnapshotStore::open(Arc::clone(&builder.disk), &directory.snapshots_path(GROUP), GROUP)?,
+        None => SnapshotStore::in_memory(GROUP),
+    };
+    let covered = snapshots.newest();
+    let recovered = match LogAtStart::of(&recovered.log, covered.as_ref().map(SnapshotFile::meta)) {
+        LogAtStart::Continues => recovered,
+        LogAtStart::LacksSnapshot { reset_to } => reset(storage.as_mut(), reset_to)?,
+        LogAtStart::BeginsAboveSnapshot => {
+            let path = directory.as_ref().map(|directory| directory.path().to_owned()).unwrap_or_default();
+            let snapshot = covered.map_or(LogIndex::ZERO, |file| file.meta().position.index);
+            return Err(StartError::SnapshotMissing { path, node, log_base: recovered.log.base().index, snapshot });
+        }
+    };
+    Ok(Opened { identity, directory, storage, recovered, snapshots })
+}
+
+/// Makes up for the reset of the log that a crash prevented when a snapshot was installed (Figure 13, rule 7).
+fn reset(storage: &mut dyn LogStorage, to: LogPosition) -> Result<RecoveredGroup, StartError> {
+    tracing::info!(%to, "the log is reset to the snapshot that was installed last");
+    storage.write(&[GroupWrite { group: GROUP, hard_state: None, log: Some(LogWrite::Reset { to }) }])?;
+    storage.sync()?;
+    Ok(storage.recover(GROUP)?)
+}
+
+impl Opened {
+    /// Brings a state machine to where its snapshot is, unless it is there by itself. Returns what it has applied then.
+    pub(super) fn load_machine<S: StateMachine>(&self, machine: &mut S) -> Result<SnapshotMeta, StartError> {
+        let newest = self.snapshots.newest();
+        let of_itself = |machine: &S| machine.durable_through().unwrap_or(LogIndex::ZERO);
+        let covered = newest.as_ref().map_or(LogIndex::ZERO, |file| file.meta().position.index);
+        if let Some(file) = newest.as_ref().filter(|_| of_itself(machine) < covered) {
+            load(machine, &mut file.body())?;
+        }
+        let applied = of_itself(machine).max(covered);
+        covered_by(&self.recovered.log, newest.as_ref().map(SnapshotFile::meta), applied)
+    }
+}
+
+/// What a machine covers that has applied everything through `applied`. One that is ahead of the log, or behind what the
+/// log still holds, would miss entries.
+fn covered_by(log: &Log, snapshot: Option<&SnapshotMeta>, applied: LogIndex) -> Result<SnapshotMeta, StartError> {
+    if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.position.index == applied) {
+        return Ok(snapshot.clone());
+    }
+    let (log_base, log_last) = (log.base().index, log.last().index);
+    let term = log.term_at(applied).ok_or(StartError::MachineMismatch { applied, log_base, log_last })?;
+    let position = LogPosition::new(term, applied);
+    // Where the log has none, what was in force at its base still is: the snapshot knows that, if there is one.
+    let in_log = log.configurations(log_base.next(), applied).filter(|(index, _)| *index > log_base).last();
+    Ok(match (in_log, snapshot) {
+        (Some((index, configuration)), _) => {
+            let configured_at = LogPosition::new(log.term_at(index).unwrap_or(term), index);
+            SnapshotMeta { position, configuration: configuration.clone(), configured_at }
+        }
+        (None, Some(snapshot)) => SnapshotMeta { position, ..snapshot.clone() },
+        (None, None) => {
+            let configuration = log.configurations(log_base, log_base).last().map(|(_, last)| last.clone());
+            SnapshotMeta { position, configuration: configuration.unwrap_or_default(), configured_at: log.base() }
+        }
+    })
 }
 
 /// An identity with its log, and the directory that both are in, if they are.

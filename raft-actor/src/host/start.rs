@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use raft_consensus::{Log, LogIndex, NodeId, Raft, Settings, Start};
+use raft_consensus::{LogIndex, NodeId, Raft, Settings, SnapshotMeta, Start};
 use tokio::sync::{oneshot, watch};
 
 use super::actor::{HostActor, HostHold};
@@ -20,7 +20,7 @@ use crate::log_storage::{LogCache, LogClient, LogStorageActor};
 use crate::node::{Front, Machine, MembersChanged, NodeParts, Peers, RaftNode, SuffrageGranted, Timer};
 use crate::observer::Observer;
 use crate::replication::StreamContext;
-use crate::state_machine::{Feedback, StateMachine, StateMachineActor};
+use crate::state_machine::{Feedback, MachineParts, StateMachine, StateMachineActor};
 use crate::transport::{Hello, Inbound, Outbound, Transport};
 
 /// Bytes of the newest log kept in memory beyond what must be.
@@ -38,7 +38,8 @@ struct Kit<S> {
     placement: Placement,
     seed: u64,
     queue_limits: QueueLimits,
-    machine: S,
+    /// With what it has applied.
+    machine: (S, SnapshotMeta),
     /// The node's thread, if it ends with the host.
     own_thread: Option<NodeThread>,
     clock: Clock,
@@ -59,19 +60,23 @@ impl HostBuilder {
     }
 }
 
-async fn start<S: StateMachine>(mut builder: HostBuilder, machine: S) -> Result<RaftHandle<S>, StartError> {
+async fn start<S: StateMachine>(mut builder: HostBuilder, mut machine: S) -> Result<RaftHandle<S>, StartError> {
     let node = builder.node.expect("validated before");
     if builder.placement.is_current_thread() {
         let opened = open(&mut builder, node)?;
-        return assemble(Kit::new(opened, builder, node, machine, None));
+        let covered = opened.load_machine(&mut machine)?;
+        return assemble(Kit::new(opened, builder, node, (machine, covered), None));
     }
     // Opening reads the disk: on a thread of its own, so that no runtime stands still.
     let (opened, builder) = on_a_thread("raft-open", move || {
-        let opened = open(&mut builder, node);
-        (opened, builder)
+        let loaded = open(&mut builder, node).and_then(|opened| {
+            let covered = opened.load_machine(&mut machine)?;
+            Ok((opened, (machine, covered)))
+        });
+        (loaded, builder)
     })
     .await?;
-    let opened = opened?;
+    let (opened, machine) = opened?;
     let thread = builder.placement.node_thread(node).map_err(StartError::Thread)?;
     let thread = thread.expect("only the placement on the current thread has no other one");
     let own_thread = builder.placement.owns_node_thread().then(|| thread.clone());
@@ -85,8 +90,15 @@ async fn start<S: StateMachine>(mut builder: HostBuilder, machine: S) -> Result<
 }
 
 impl<S> Kit<S> {
-    fn new(opened: Opened, mut builder: HostBuilder, node: NodeId, machine: S, own_thread: Option<NodeThread>) -> Self {
+    fn new(
+        opened: Opened,
+        mut builder: HostBuilder,
+        node: NodeId,
+        machine: (S, SnapshotMeta),
+        own_thread: Option<NodeThread>,
+    ) -> Self {
         let seed = builder.draw_seed();
+        builder.snapshots.apply_to(&mut builder.settings);
         Self {
             opened,
             node,
@@ -109,8 +121,8 @@ impl<S> Kit<S> {
 /// Runs on the node's thread.
 fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     let Kit { opened, node, cluster, transport, peers, join, settings, placement, clock, observer, .. } = kit;
-    let Opened { identity, directory, storage, recovered } = opened;
-    let applied = applied_by(&kit.machine, &recovered.log)?;
+    let Opened { identity, directory, storage, recovered, snapshots } = opened;
+    let (machine, covered) = kit.machine;
     let hello = Hello {
         node,
         cluster: cluster.clone(),
@@ -155,8 +167,8 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
         settings,
         hard_state: recovered.hard_state,
         log: recovered.log,
-        snapshot: None,
-        applied,
+        snapshot: snapshots.newest().map(|file| file.meta().clone()),
+        applied: covered.position.index,
         suffrage: inbound.gate.has_suffrage(),
         seed: kit.seed,
         now: clock.now(),
@@ -175,13 +187,26 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
         reader_is_fast: is_log_inline,
         outbound: Rc::clone(&outbound),
         inbound: Arc::clone(&inbound) as Arc<dyn Inbound>,
+        snapshots: snapshots.clone(),
     };
     let machine_arbiter = (!placement.is_apply_inline()).then(threads::spawn_arbiter);
-    let mut change_membership = None;
+    let (mut change_membership, mut take_snapshot) = (None, None);
     let host = HostActor::create(|ctx| {
         let host = ctx.address();
         let node_addr = RaftNode::create(|ctx| {
-            let machine = start_machine(kit.machine, ctx.address(), clock.clone(), machine_arbiter.as_ref());
+            let feedback = Feedback {
+                applied: ctx.address().recipient(),
+                stopped: ctx.address().recipient(),
+                snapshots: ctx.address().recipient(),
+            };
+            let parts = MachineParts {
+                covered,
+                snapshots: snapshots.clone(),
+                saves_here: placement.is_current_thread(),
+                feedback,
+                clock: clock.clone(),
+            };
+            let machine = start_machine(machine, parts, machine_arbiter.as_ref());
             storage.do_send(LogClient {
                 group: GROUP,
                 persisted: ctx.address().recipient(),
@@ -203,6 +228,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
             })
         });
         change_membership = Some(node_addr.downgrade().recipient());
+        take_snapshot = Some(node_addr.downgrade().recipient());
         inbound.groups.insert(GROUP, node_addr.clone());
         // It may have been granted between the look at it above and the line before this one.
         if inbound.gate.has_suffrage() {
@@ -216,6 +242,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
             inbound,
             outbound: Some(outbound),
             storage,
+            snapshots,
             groups: [(GROUP, node_addr)].into(),
             arbiters,
             log_has_a_thread: !is_log_inline,
@@ -233,22 +260,11 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
             status: status_seen,
             stopped: stopped_seen,
             change_membership: change_membership.expect("the node was made with its host"),
+            take_snapshot: take_snapshot.expect("the node was made with its host"),
             subscriptions,
             host: Arc::new(hold),
         }),
     }))
-}
-
-/// How far the machine has applied, durably.
-///
-/// The node goes on behind that: a machine that is ahead of the log, or behind what the log still holds, would miss entries.
-fn applied_by<S: StateMachine>(machine: &S, log: &Log) -> Result<LogIndex, StartError> {
-    let applied = machine.durable_through().unwrap_or(LogIndex::ZERO);
-    let (log_base, log_last) = (log.base().index, log.last().index);
-    if (log_base..=log_last).contains(&applied) {
-        return Ok(applied);
-    }
-    Err(StartError::MachineMismatch { applied, log_base, log_last })
 }
 
 fn listen(
@@ -260,19 +276,18 @@ fn listen(
     transport.start(hello, inbound).map_err(|source| StartError::Transport { address, source })
 }
 
-fn start_machine<S: StateMachine>(
-    machine: S,
-    node: Addr<RaftNode>,
-    clock: Clock,
-    arbiter: Option<&Arbiter>,
-) -> Machine {
-    let feedback = Feedback { applied: node.clone().recipient(), stopped: node.recipient() };
-    let new = move |_: &mut Context<StateMachineActor<S>>| StateMachineActor::new(machine, feedback, clock);
+fn start_machine<S: StateMachine>(machine: S, parts: MachineParts, arbiter: Option<&Arbiter>) -> Machine {
+    let new = move |_: &mut Context<StateMachineActor<S>>| StateMachineActor::new(machine, parts);
     let addr = match arbiter {
         Some(arbiter) => StateMachineActor::start_in_arbiter(&arbiter.handle(), new),
         None => StateMachineActor::create(new),
     };
-    Machine { apply: addr.clone().recipient(), query: addr.recipient() }
+    Machine {
+        apply: addr.clone().recipient(),
+        query: addr.clone().recipient(),
+        take_snapshot: addr.clone().recipient(),
+        restore: addr.recipient(),
+    }
 }
 
 /// Runs what blocks on a thread of its own.

@@ -5,6 +5,7 @@ use std::io;
 use raft_consensus::{LogIndex, NodeId};
 
 use crate::log_storage::LogError;
+use crate::state_machine::SnapshotError;
 
 /// Why a host does not start. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,25 @@ pub enum StartError {
     /// The directory or the log in it cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The newest snapshot cannot be read, or the state machine does not load it.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The log begins above what the snapshot covers: what lies between is lost.
+    #[error(
+        "the log in {path} begins after {log_base}, but the snapshot covers only {}; put the snapshot back, or remove \
+         node {node} from the cluster, start with an empty directory and add it again",
+        if snapshot.get() == 0 { "nothing".to_owned() } else { format!("everything through {snapshot}") }
+    )]
+    SnapshotMissing {
+        /// The data directory.
+        path: std::path::PathBuf,
+        /// The node it belongs to.
+        node: NodeId,
+        /// The last entry that the log does not hold any more.
+        log_base: LogIndex,
+        /// The last entry that the snapshot covers; zero without one.
+        snapshot: LogIndex,
+    },
     /// The directory has an identity, but its log is gone: starting would forget votes and acknowledged entries.
     #[error(
         "the log in {path} is gone although node {node} has used it; put the log back, or remove the node from the \

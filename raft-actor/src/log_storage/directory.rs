@@ -5,10 +5,13 @@
 //!   lock        held while the directory is in use
 //!   identity    whose it is; replaced as a whole, so that a crash leaves the old or the new one
 //!   wal/        the write-ahead log
+//!   snapshots/  a directory for each group
 //! ```
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use raft_consensus::GroupId;
 
 use super::LogError;
 use super::disk::{self, Disk, Lock, RealDisk};
@@ -18,6 +21,7 @@ use super::identity::{self, Identity};
 const LOCK_FILE: &str = "lock";
 const IDENTITY_FILE: &str = "identity";
 const WAL_DIRECTORY: &str = "wal";
+const SNAPSHOTS_DIRECTORY: &str = "snapshots";
 /// An identity remembers a few bytes per peer; more than this is no identity.
 const IDENTITY_BYTES_MAX: usize = 16 << 20;
 
@@ -96,6 +100,11 @@ impl DataDirectory {
     /// [`create`](super::WalOptions::create) unset: one that is gone was lost, with all votes and entries.
     pub fn wal_path(&self) -> PathBuf {
         self.path.join(WAL_DIRECTORY)
+    }
+
+    /// Where the snapshots of a group are.
+    pub fn snapshots_path(&self, group: GroupId) -> PathBuf {
+        self.path.join(SNAPSHOTS_DIRECTORY).join(group.to_string())
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct ApplyFeed {
     inflight_bytes: u64,
     /// Entries are being read from disk.
     reading: bool,
+    /// A snapshot is being installed.
+    held: bool,
     /// The machine applies nothing any more.
     halted: bool,
 }
@@ -43,6 +45,7 @@ impl ApplyFeed {
             inflight: VecDeque::new(),
             inflight_bytes: 0,
             reading: false,
+            held: false,
             halted: false,
         }
     }
@@ -59,7 +62,7 @@ impl ApplyFeed {
 
     /// What to hand over now, if there is something and the machine has room.
     pub(super) fn next(&self) -> Option<NextBatch> {
-        let room = self.inflight_bytes < APPLY_INFLIGHT_BYTES_MAX && !self.reading;
+        let room = self.inflight_bytes < APPLY_INFLIGHT_BYTES_MAX && !self.reading && !self.held;
         (room && self.sent < self.target).then(|| NextBatch { from: self.sent.next(), through: self.target })
     }
 
@@ -71,6 +74,24 @@ impl ApplyFeed {
     /// The read has ended, one way or the other.
     pub(super) fn read_done(&mut self) {
         self.reading = false;
+    }
+
+    /// Whether this is still what comes next: a read takes its time, and a snapshot may have come meanwhile.
+    pub(super) fn expects(&self, next: NextBatch) -> bool {
+        !self.held && self.sent.next() == next.from
+    }
+
+    /// Nothing is handed over until a snapshot is installed.
+    pub(super) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// The machine has loaded a snapshot of everything through `through`, and goes on from there even if it was halted.
+    pub(super) fn installed(&mut self, through: LogIndex) {
+        self.held = false;
+        self.halted = false;
+        self.sent = self.sent.max(through);
+        self.target = self.target.max(through);
     }
 
     /// The machine applies nothing any more, so what it is handed takes no room.
@@ -146,6 +167,23 @@ mod tests {
             feed.handed_over(&entries(next.from.get(), 1 << 20));
         }
         assert_eq!(feed.sent(), LogIndex::new(100));
+    }
+
+    #[test]
+    fn while_a_snapshot_is_installed_nothing_is_handed_over_and_afterwards_what_follows_it() {
+        let mut feed = ApplyFeed::new(LogIndex::new(4));
+        feed.allow(LogIndex::new(6));
+        let read = feed.next().expect("5 and 6");
+        feed.reading();
+        feed.hold();
+        feed.read_done();
+        assert!(!feed.expects(read), "what was read meanwhile is below the snapshot");
+        assert_eq!(feed.next(), None);
+        feed.installed(LogIndex::new(9));
+        assert!(!feed.expects(read));
+        assert_eq!((feed.sent(), feed.next()), (LogIndex::new(9), None));
+        feed.allow(LogIndex::new(10));
+        assert_eq!(feed.next(), Some(NextBatch { from: LogIndex::new(10), through: LogIndex::new(10) }));
     }
 
     #[test]

@@ -271,6 +271,11 @@ impl RaftNode {
             tokio::task::spawn_blocking(move || reader.read(group, next.from, next.through, APPLY_BATCH_BYTES_MAX));
         let done = read.into_actor(self).map(move |result, node, ctx| {
             node.feed.read_done();
+            if !node.feed.expects(next) {
+                // A snapshot took its place.
+                node.feed_machine(ctx);
+                return node.settle(ctx);
+            }
             let read = result.unwrap_or(Err(LogError::Stopped));
             if node.read_to_apply(next, read, ctx) {
                 node.feed_machine(ctx);

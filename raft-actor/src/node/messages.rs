@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use actix::prelude::*;
-use raft_consensus::{GroupId, LogIndex, NodeId};
+use raft_consensus::{GroupId, LogIndex, NodeId, Round, Term};
 
 use crate::envelope::Envelope;
 use crate::handle::StopReason;
+use crate::state_machine::snapshots::ReceivedSnapshot;
 use crate::transport::Credit;
 
 /// A message for this group arrived from another host.
@@ -17,6 +18,16 @@ pub(crate) struct Received {
     pub(crate) envelope: Envelope,
     /// Given back once the message was processed.
     pub(crate) credit: Credit,
+}
+
+/// A snapshot of a leader is here, checked and durable. The term and the round are those in which it was sent.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct SnapshotReceived {
+    pub(crate) from: NodeId,
+    pub(crate) term: Term,
+    pub(crate) round: Round,
+    pub(crate) snapshot: ReceivedSnapshot,
 }
 
 /// What is sent to this host gets lost at the moment.

@@ -21,7 +21,7 @@ use crate::handle::{BecameCandidate, BecameFollower, BecameLeader, StopReason};
 use crate::log_storage::{LogCache, Persist, Persisted, StorageFailed};
 use crate::observer::Observer;
 use crate::replication::{Replicate, ReplicationStream, StreamContext};
-use crate::state_machine::{Applied, Apply, Query, StateMachineStopped};
+use crate::state_machine::{Applied, Apply, Query, Restore, StateMachineStopped, TakeSnapshot};
 
 mod apply;
 mod clients;
@@ -31,16 +31,20 @@ mod messages;
 mod peers;
 mod requests;
 mod seen;
+mod snapshots;
 mod timer;
 
 use apply::{ApplyFeed, NextBatch};
 pub(crate) use front::Front;
 use membership::Changes;
 use messages::SendOut;
+#[allow(unused_imports, reason = "nobody receives snapshots yet")]
+pub(crate) use messages::SnapshotReceived;
 pub(crate) use messages::{GroupStopped, MembersChanged, PeerUnreachable, Received, StopNode, SuffrageGranted};
 pub(crate) use peers::Peers;
 use requests::Requests;
 use seen::SeenForwards;
+use snapshots::Snapshots;
 pub(crate) use timer::{Alarm, Timer, Wake};
 
 /// How often a node that is busy tells its watchers about progress, in microseconds.
@@ -61,6 +65,7 @@ pub(crate) struct RaftNode {
     front: Front,
     requests: Requests,
     changes: Changes,
+    snapshots: Snapshots,
     seen: SeenForwards,
     peers: Peers,
     /// Who waits for the proposal that the core is deciding on, within one step.
@@ -85,6 +90,8 @@ pub(crate) struct RaftNode {
 pub(crate) struct Machine {
     pub(crate) apply: Recipient<Apply>,
     pub(crate) query: Recipient<Query>,
+    pub(crate) take_snapshot: Recipient<TakeSnapshot>,
+    pub(crate) restore: Recipient<Restore>,
 }
 
 /// What a node is made of.
@@ -124,6 +131,7 @@ impl RaftNode {
             front,
             requests: Requests::new(run),
             changes: Changes::default(),
+            snapshots: Snapshots::default(),
             seen: SeenForwards::default(),
             peers,
             proposing: None,
@@ -180,6 +188,7 @@ impl RaftNode {
         }
         self.requests.expire(now, self.raft.leader());
         self.changes.expire(now, self.raft.leader(), self.raft.log().configuration());
+        self.snapshots.expire(now);
         self.peers.hang_up(now, &*self.context.outbound);
         if self.retry_at.is_some_and(|at| now >= at) {
             self.retry_parked(ctx);
@@ -190,6 +199,7 @@ impl RaftNode {
             .next_deadline()
             .min(self.requests.earliest_deadline())
             .min(self.changes.earliest_deadline())
+            .min(self.snapshots.earliest_deadline())
             .min(self.peers.earliest_deadline())
             .min(self.retry_at.unwrap_or(Time::NEVER))
             .min(self.status_due());
@@ -215,11 +225,11 @@ impl RaftNode {
                 self.feed.allow(through);
                 self.feed_machine(ctx);
             }
-            // No snapshots are taken or sent yet (`Settings::snapshot_entries` and `snapshot_bytes` are 0).
-            Effect::TakeSnapshot
-            | Effect::SendSnapshot(_)
-            | Effect::InstallSnapshot(_)
-            | Effect::DropSnapshot { .. } => {}
+            Effect::TakeSnapshot => self.take_snapshot(),
+            // No snapshots are sent yet.
+            Effect::SendSnapshot(_) => {}
+            Effect::InstallSnapshot(meta) => self.install_snapshot(meta.position, ctx),
+            Effect::DropSnapshot { position } => self.drop_snapshot(position),
             Effect::Proposed { id: _, outcome } => self.proposed(outcome),
             Effect::MembershipChange { id: _, outcome } => self.change_answered(outcome),
             // Nobody here asks for it.
@@ -309,6 +319,7 @@ impl RaftNode {
             }
             StopReason::ApplyPanicked { .. }
             | StopReason::Log(_)
+            | StopReason::Snapshot(_)
             | StopReason::Broken { .. }
             | StopReason::Lost { .. } => {
                 tracing::error!(node = %self.context.node, group = %self.group, %reason, "node stops")
@@ -316,6 +327,7 @@ impl RaftNode {
         }
         self.requests.fail_all(&reason);
         self.changes.fail_all(&reason);
+        self.snapshots.fail_all(&reason);
         self.front.stopped(&reason);
         self.host.do_send(GroupStopped { group: self.group, reason: reason.clone() });
         self.stopped = Some(reason);
@@ -342,6 +354,7 @@ impl Drop for RaftNode {
             let reason = StopReason::Lost { part: "RaftNode" };
             self.requests.fail_all(&reason);
             self.changes.fail_all(&reason);
+            self.snapshots.fail_all(&reason);
             self.front.stopped(&reason);
             self.host.do_send(GroupStopped { group: self.group, reason });
         }

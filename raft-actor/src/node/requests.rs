@@ -269,6 +269,16 @@ impl Requests {
         }
     }
 
+    /// A snapshot took the place of all entries through this index: nobody learns what came of theirs.
+    pub(super) fn skipped(&mut self, through: LogIndex) {
+        for mut proposed in std::mem::take(&mut self.proposed) {
+            proposed.split_below(through.next()).waiting.fail(Failure::Unknown);
+            if !proposed.waiting.is_empty() {
+                self.proposed.push_back(proposed);
+            }
+        }
+    }
+
     /// The node stops: everybody is answered.
     pub(super) fn fail_all(&mut self, reason: &StopReason) {
         let untouched = Failure::NodeStopped { reason: reason.clone(), maybe_applied: false };

@@ -13,6 +13,7 @@ use raft_consensus::{AppendEntries, Entries, GroupId, Message as RaftMessage, No
 
 use crate::envelope::{Body, Envelope};
 use crate::log_storage::{LogCache, LogReader};
+use crate::state_machine::snapshots::SnapshotStore;
 use crate::transport::{Inbound, Outbound};
 
 /// Carry out this order.
@@ -31,6 +32,9 @@ pub(crate) struct StreamContext {
     pub(crate) reader_is_fast: bool,
     pub(crate) outbound: Rc<dyn Outbound>,
     pub(crate) inbound: Arc<dyn Inbound>,
+    /// The snapshots of the group.
+    #[allow(dead_code, reason = "nothing sends snapshots yet")]
+    pub(crate) snapshots: SnapshotStore,
 }
 
 /// Sends one peer what the core orders, in order.

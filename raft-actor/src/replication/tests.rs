@@ -94,6 +94,7 @@ fn bench() -> Bench {
         reader_is_fast: false,
         outbound: Rc::new(Surroundings(done.clone())),
         inbound: Arc::new(Surroundings(done)),
+        snapshots: crate::state_machine::snapshots::SnapshotStore::in_memory(GroupId::new(1)),
     };
     Bench { stream: ReplicationStream::new(context, NodeId::new(2)).start(), cache, disk, deeds }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use actix::prelude::{Actor, AsyncContext, Context, Handler, Message, Recipient, WrapFuture};
 use bytes::Bytes;
-use raft_consensus::{Entries, Entry, LogIndex, Payload};
+use raft_consensus::{Entries, Entry, LogIndex, LogPosition, Payload, SnapshotMeta};
 
+use super::snapshots::{ReceivedSnapshot, SnapshotError, SnapshotStore};
 use super::{ApplyContext, Reads, StateMachine, Writes};
 use crate::callers::{Answers, Failure, StopReason, decode};
 use crate::clock::{Clock, Work};
@@ -56,43 +57,98 @@ pub(crate) enum StateMachineStopped {
     },
 }
 
+/// Take a snapshot of the state as it is: after every Apply that was sent before. Applying goes on while it is written.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct TakeSnapshot;
+
+/// Make this snapshot this member's own and load it: after every Apply that was sent before.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Restore {
+    /// All of it is here.
+    pub(crate) snapshot: ReceivedSnapshot,
+}
+
+/// To the node, once for each [`TakeSnapshot`] and each [`Restore`]. If the latter fails, [`StateMachineStopped`] instead.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) enum SnapshotNews {
+    /// It is durable.
+    Taken(SnapshotMeta),
+    /// There is none; the state machine goes on.
+    Failed(Arc<SnapshotError>),
+    /// It is durable and loaded; nothing at or below its position is applied any more.
+    Restored(LogPosition),
+}
+
 /// Where the actor reports to. Not called after the actor is gone, but for one last `StateMachineStopped`.
 #[derive(Clone)]
 pub(crate) struct Feedback {
     pub(crate) applied: Recipient<Applied>,
     pub(crate) stopped: Recipient<StateMachineStopped>,
+    pub(crate) snapshots: Recipient<SnapshotNews>,
+}
+
+/// What the actor needs beside the machine.
+pub(crate) struct MachineParts {
+    /// What the machine has applied: what a snapshot of it would cover.
+    pub(crate) covered: SnapshotMeta,
+    /// Where its snapshots are.
+    pub(crate) snapshots: SnapshotStore,
+    /// Whether snapshots are written on the thread of this actor, because no other may be started.
+    pub(crate) saves_here: bool,
+    pub(crate) feedback: Feedback,
+    pub(crate) clock: Clock,
 }
 
 /// Owns the state machine; applies and answers, in the order of its mailbox. Runs
 /// wherever it was started: on an arbiter of its own kind, or on the node's if the user declared `apply` cheap.
 pub(crate) struct StateMachineActor<S: StateMachine> {
-    machine: S,
-    /// The last entry applied, or being applied.
-    applied: LogIndex,
+    pub(super) machine: S,
+    /// What a snapshot taken now would cover; its position is that of the last entry applied, or being applied.
+    pub(super) covered: SnapshotMeta,
+    pub(super) snapshots: SnapshotStore,
+    pub(super) saves_here: bool,
     /// Set once it must not touch the machine any more; what callers are told.
-    halted: Option<Failure>,
-    feedback: Feedback,
-    clock: Clock,
+    pub(super) halted: Option<Failure>,
+    pub(super) feedback: Feedback,
+    pub(super) clock: Clock,
 }
 
 impl<S: StateMachine> StateMachineActor<S> {
-    pub(crate) fn new(machine: S, feedback: Feedback, clock: Clock) -> Self {
-        let applied = machine.durable_through().unwrap_or(LogIndex::ZERO);
-        Self { machine, applied, halted: None, feedback, clock }
+    pub(crate) fn new(machine: S, parts: MachineParts) -> Self {
+        let MachineParts { covered, snapshots, saves_here, feedback, clock } = parts;
+        Self { machine, covered, snapshots, saves_here, halted: None, feedback, clock }
+    }
+
+    fn applied(&self) -> LogIndex {
+        self.covered.position.index
     }
 
     /// Applies the entries in order. Stops at the first that cannot be decoded. A panic of the user's code comes through.
     fn apply(&mut self, entries: &Entries, answers: &mut VecDeque<(LogIndex, Answers)>) -> Result<(), Poison> {
         for entry in entries.iter() {
-            // Its effects are already in a machine that lives on disk, or the entry came twice.
-            if entry.position.index <= self.applied {
+            // Its effects are already in a machine that lives on disk or was loaded, or the entry came twice.
+            if entry.position.index <= self.applied() {
                 continue;
             }
-            self.applied = entry.position.index;
+            let before = std::mem::replace(&mut self.covered.position, entry.position);
             match &entry.payload {
-                Payload::Command(command) => self.apply_command(entry, command, answers)?,
-                // Of the log's own concern; the machine does not see them.
-                Payload::Noop | Payload::Configuration(_) => {}
+                Payload::Command(command) => {
+                    if let Err(error) = self.apply_command(entry, command, answers) {
+                        // Not applied, so not to be reported as such.
+                        self.covered.position = before;
+                        return Err(Poison { index: entry.position.index, error });
+                    }
+                }
+                // Of the log's own concern; the machine does not see it.
+                Payload::Noop => {}
+                // Nor this; but whoever begins with a snapshot has to know who belongs to the cluster.
+                Payload::Configuration(configuration) => {
+                    self.covered.configuration.clone_from(configuration);
+                    self.covered.configured_at = entry.position;
+                }
             }
         }
         Ok(())
@@ -103,9 +159,9 @@ impl<S: StateMachine> StateMachineActor<S> {
         entry: &Entry,
         command: &Bytes,
         answers: &mut VecDeque<(LogIndex, Answers)>,
-    ) -> Result<(), Poison> {
+    ) -> Result<(), rmp_serde::decode::Error> {
         // Decoded from the log's bytes even where it was encoded: a lossy round trip must not make the members differ.
-        let command = decode::<S::Command>(command).map_err(Poison)?;
+        let command = decode::<S::Command>(command)?;
         let response = self.machine.apply(&mut ApplyContext::new(entry.position), command);
         if let Some((first, callers)) = answers.front_mut()
             && *first <= entry.position.index
@@ -135,9 +191,9 @@ impl<S: StateMachine> StateMachineActor<S> {
         }
     }
 
-    /// In a simulation applying takes time: what comes next waits as long.
-    fn take_time(&self, entries: &Entries, ctx: &mut Context<Self>) {
-        let duration = self.clock.duration_of(Work::Apply { entries: entries.len() });
+    /// In a simulation work takes time: what comes next waits as long.
+    pub(super) fn take_time(&self, work: Work, ctx: &mut Context<Self>) {
+        let duration = self.clock.duration_of(work);
         if !duration.is_zero() {
             let clock = self.clock.clone();
             ctx.wait(async move { clock.sleep(duration).await }.into_actor(self));
@@ -145,14 +201,17 @@ impl<S: StateMachine> StateMachineActor<S> {
     }
 
     /// From here on the machine is not touched any more.
-    fn halt(&mut self, failure: Failure, news: StateMachineStopped) {
+    pub(super) fn halt(&mut self, failure: Failure, news: StateMachineStopped) {
         self.halted = Some(failure);
         self.feedback.stopped.do_send(news);
     }
 }
 
 /// A committed command that this build cannot decode.
-struct Poison(rmp_serde::decode::Error);
+struct Poison {
+    index: LogIndex,
+    error: rmp_serde::decode::Error,
+}
 
 /// The machine is never pinned, so `Actor`'s bound need not reach the user's type.
 impl<S: StateMachine> Unpin for StateMachineActor<S> {}
@@ -165,27 +224,24 @@ impl<S: StateMachine> Handler<Apply> for StateMachineActor<S> {
     type Result = ();
 
     fn handle(&mut self, Apply { entries, answers }: Apply, ctx: &mut Self::Context) {
-        self.take_time(&entries, ctx);
+        self.take_time(Work::Apply { entries: entries.len() }, ctx);
         let mut answers = VecDeque::from(answers);
         if self.halted.is_none() {
             match catch_unwind(AssertUnwindSafe(|| self.apply(&entries, &mut answers))) {
                 Ok(Ok(())) => {
                     // Callers beyond the entries: there are none, and if there were, nobody would come back to them.
                     drop(answers);
-                    self.feedback.applied.do_send(Applied { through: self.applied });
+                    self.feedback.applied.do_send(Applied { through: self.applied() });
                     return;
                 }
-                Ok(Err(Poison(error))) => {
-                    let index = self.applied;
+                Ok(Err(Poison { index, error })) => {
                     tracing::error!(%index, %error, "a committed command cannot be decoded by this build; it applies nothing any more");
-                    // Not applied, so not to be reported as such.
-                    self.applied = index.prev();
-                    self.feedback.applied.do_send(Applied { through: self.applied });
+                    self.feedback.applied.do_send(Applied { through: self.applied() });
                     let news = StateMachineStopped::Poisoned { index, error: error.to_string().into() };
                     self.halt(Failure::CannotApply { index }, news);
                 }
                 Err(panic) => {
-                    let (index, message) = (self.applied, Arc::from(panic_message(&*panic)));
+                    let (index, message) = (self.applied(), Arc::from(panic_message(&*panic)));
                     tracing::error!(%index, %message, "the state machine panicked in apply; this group stops");
                     let reason = StopReason::ApplyPanicked { index, message };
                     let failure = Failure::NodeStopped { reason: reason.clone(), maybe_applied: true };
@@ -225,7 +281,7 @@ impl<S: StateMachine> Drop for StateMachineActor<S> {
 }
 
 /// What a panic said.
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&'static str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
 }

@@ -14,15 +14,20 @@ use serde::de::DeserializeOwned;
 
 mod actor;
 mod requests;
+mod saving;
 mod snapshot;
-#[allow(dead_code, unused_imports, reason = "the node does not take snapshots yet")]
+#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "nobody sends or receives snapshots yet"))]
 pub(crate) mod snapshots;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use actor::{Applied, Apply, Feedback, Query, StateMachineActor, StateMachineStopped};
+pub(crate) use actor::{
+    Applied, Apply, Feedback, MachineParts, Query, Restore, SnapshotNews, StateMachineActor, StateMachineStopped,
+    TakeSnapshot,
+};
 pub(crate) use requests::{Reads, Writes};
+pub(crate) use saving::load;
 pub use snapshot::Snapshot;
 pub use snapshots::{SnapshotError, SnapshotId};
 

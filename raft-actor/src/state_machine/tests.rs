@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use raft_consensus::{Entries, Entry, LogIndex, LogPosition, Payload, Term};
+use raft_consensus::{Configuration, Entries, Entry, GroupId, LogIndex, LogPosition, Payload, SnapshotMeta, Term};
 use serde::{Deserialize, Serialize};
 
+use super::snapshots::SnapshotStore;
 use super::*;
 use crate::callers::{decode, encode_to_bytes};
 use crate::clock::Clock;
@@ -68,23 +69,33 @@ impl Snapshot for List {
     type Frozen = Vec<(u64, u64, Item)>;
 
     fn freeze(&self) -> Self::Frozen {
+        assert!(self.items.iter().all(|(.., item)| item.word != "no freeze"), "asked to");
         self.items.clone()
     }
 
     fn save(frozen: Self::Frozen, out: &mut dyn Write) -> io::Result<()> {
+        assert!(frozen.iter().all(|(.., item)| item.word != "no save"), "asked to");
+        if frozen.iter().any(|(.., item)| item.word == "bad save") {
+            return Err(io::Error::other("asked to"));
+        }
         <Self::Frozen as Snapshot>::save(frozen, out)
     }
 
     fn load(&mut self, input: &mut dyn Read) -> io::Result<()> {
-        self.items.load(input)
+        self.items.load(input)?;
+        assert!(self.items.iter().all(|(.., item)| item.word != "no load"), "asked to");
+        Ok(())
     }
 }
+
+mod saving;
 
 /// Stands in for the node: keeps what it is told.
 #[derive(Default)]
 struct Node {
     applied: Vec<u64>,
     stopped: Vec<StateMachineStopped>,
+    snapshots: Vec<SnapshotNews>,
 }
 
 impl Actor for Node {
@@ -95,6 +106,13 @@ impl Handler<Applied> for Node {
     type Result = ();
     fn handle(&mut self, Applied { through }: Applied, _: &mut Self::Context) {
         self.applied.push(through.get());
+    }
+}
+
+impl Handler<SnapshotNews> for Node {
+    type Result = ();
+    fn handle(&mut self, news: SnapshotNews, _: &mut Context<Self>) {
+        self.snapshots.push(news);
     }
 }
 
@@ -122,13 +140,26 @@ struct Bench {
     clients: ClientQueue,
     machine: Addr<StateMachineActor<List>>,
     node: Addr<Node>,
+    snapshots: SnapshotStore,
 }
 
 fn start(machine: List) -> Bench {
     let (queue, clients) = Queue::new(QueueLimits::default(), Clock::start());
     let node = Node::default().start();
-    let feedback = Feedback { applied: node.clone().into(), stopped: node.clone().into() };
-    Bench { queue, clients, machine: StateMachineActor::new(machine, feedback, Clock::start()).start(), node }
+    let snapshots = SnapshotStore::in_memory(GroupId::new(1));
+    let parts = parts(&node, machine.durable.unwrap_or(LogIndex::ZERO), snapshots.clone());
+    Bench { queue, clients, machine: StateMachineActor::new(machine, parts).start(), node, snapshots }
+}
+
+fn parts(node: &Addr<Node>, applied: LogIndex, snapshots: SnapshotStore) -> MachineParts {
+    let feedback =
+        Feedback { applied: node.clone().into(), stopped: node.clone().into(), snapshots: node.clone().into() };
+    let covered = SnapshotMeta {
+        position: LogPosition::new(Term::new(3), applied),
+        configuration: Configuration::default(),
+        configured_at: LogPosition::ZERO,
+    };
+    MachineParts { covered, snapshots, saves_here: false, feedback, clock: Clock::start() }
 }
 
 impl Bench {
@@ -347,10 +378,9 @@ async fn forwarded_requests_are_answered_in_bytes() {
 async fn an_actor_that_is_gone_is_reported_and_leaves_nobody_waiting() {
     let bench = start(List::default());
     let arbiter = Arbiter::new();
-    let feedback = Feedback { applied: bench.node.clone().into(), stopped: bench.node.clone().into() };
-    let machine = StateMachineActor::start_in_arbiter(&arbiter.handle(), move |_| {
-        StateMachineActor::new(List::default(), feedback, Clock::start())
-    });
+    let parts = parts(&bench.node, LogIndex::ZERO, bench.snapshots.clone());
+    let machine =
+        StateMachineActor::start_in_arbiter(&arbiter.handle(), move |_| StateMachineActor::new(List::default(), parts));
     arbiter.stop();
     arbiter.join().expect("its thread ends");
     let caller = bench.queue.write(&item("a"), SECOND);

@@ -212,7 +212,7 @@ impl<S: StateMachine> Sim<S> {
         }
         let Some(reason) = process.take_stop() else { return };
         let may_be = match &reason {
-            StopReason::Log(_) => node.disk_may_fail || node.disk_is_damaged,
+            StopReason::Log(_) | StopReason::Snapshot(_) => node.disk_may_fail || node.disk_is_damaged,
             StopReason::ShutDown => true,
             _ => false,
         };

@@ -194,6 +194,9 @@ impl TimeSource for NodeClock {
             Work::Apply { entries } => {
                 state.apply.draw(&mut state.chance) * u32::try_from(entries.min(1000)).expect("a thousand at most")
             }
+            // A file and its directory are synced, and the disk is not the faster for the log that uses it as well.
+            Work::Save => state.sync.draw(&mut state.chance) * 2,
+            Work::Load => state.apply.draw(&mut state.chance) * 100,
         }
     }
 }

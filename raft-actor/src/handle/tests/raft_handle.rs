@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use super::support::*;
 use crate::handle::gateway::{QueuedRead, QueuedWrite};
 use crate::handle::{
-    ChangeMembership, ClientQueue, Gateway, HandleParts, HostControl, NodeFace, PendingRead, PendingWrite,
-    PendingWrites, RaftAdmin, RaftHandle, Status, StatusWatch, StopReason, Subscriptions,
+    AskForSnapshot, ChangeMembership, ClientQueue, Gateway, HandleParts, HostControl, NodeFace, PendingRead,
+    PendingWrite, PendingWrites, RaftAdmin, RaftHandle, Status, StatusWatch, StopReason, Subscriptions,
 };
 
 /// A host that only counts.
@@ -48,6 +48,12 @@ impl Handler<ChangeMembership> for Deaf {
     type Result = ();
 
     fn handle(&mut self, _: ChangeMembership, _: &mut Context<Self>) {}
+}
+
+impl Handler<AskForSnapshot> for Deaf {
+    type Result = ();
+
+    fn handle(&mut self, _: AskForSnapshot, _: &mut Context<Self>) {}
 }
 
 struct Parts {
@@ -104,6 +110,7 @@ fn parts() -> Parts {
         status: status_receiver,
         stopped: stopped_receiver,
         change_membership: deaf.downgrade().recipient(),
+        take_snapshot: deaf.downgrade().recipient(),
         subscriptions: Subscriptions::default(),
         host: Arc::new(host),
     };
@@ -225,7 +232,7 @@ fn the_status_serializes_as_the_json_of_the_status_page() {
         commit_index: 9,
         last_applied: 8,
         last_log_index: 12,
-        snapshot_index: 5,
+        snapshot_index: 7,
         first_log_index: 6,
         voters: vec![1, 2],
         learners: vec![3],

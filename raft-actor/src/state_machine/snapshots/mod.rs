@@ -27,7 +27,7 @@ mod store;
 mod tests;
 
 pub use error::SnapshotError;
-pub(crate) use file::{Body, SnapshotFile};
+pub(crate) use file::SnapshotFile;
 pub use id::SnapshotId;
 pub(crate) use partial::{PartialSnapshot, ReceivedSnapshot};
 pub(crate) use store::SnapshotStore;

@@ -50,6 +50,7 @@ const COMPLETE: SnapshotError =
 /// Begins a reception, or goes on where an earlier one stopped.
 pub(super) fn receive(shared: &Arc<Shared>, id: SnapshotId) -> Result<PartialSnapshot, SnapshotError> {
     let mut receptions = shared.receptions();
+    shared.check_open()?;
     if receptions.complete.contains(&id) {
         return Err(COMPLETE);
     }
@@ -129,11 +130,6 @@ impl fmt::Debug for PartialSnapshot {
 }
 
 impl PartialSnapshot {
-    /// What is received.
-    pub(crate) fn id(&self) -> SnapshotId {
-        self.id
-    }
-
     /// How many bytes are here, from the beginning on.
     pub(crate) fn received(&self) -> u64 {
         self.received
@@ -177,6 +173,7 @@ impl PartialSnapshot {
         if !receptions.is_owned_by(self.owner) {
             return Err(REPLACED);
         }
+        self.shared.check_open()?;
         receptions.current = None;
         match outcome {
             Ok(meta) => {
@@ -235,7 +232,7 @@ impl Drop for ReceivedSnapshot {
     fn drop(&mut self) {
         // Under the lock: whoever receives the same again creates the file anew.
         let mut receptions = self.shared.receptions();
-        if !self.is_adopted {
+        if !self.is_adopted && !self.shared.is_closed() {
             remove_useless(self.shared.disk.as_ref(), &self.path);
         }
         receptions.complete.retain(|id| *id != self.id);

@@ -1,6 +1,7 @@
 //! The snapshots of one group.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_consensus::{GroupId, SnapshotMeta};
@@ -31,7 +32,12 @@ pub(super) struct Shared {
     receptions: Mutex<Receptions>,
     /// Held while files get and lose their names; how many were written by this process.
     publishing: Mutex<u64>,
+    /// Set under all locks.
+    is_closed: AtomicBool,
 }
+
+/// The directory may be another's by now.
+const CLOSED: SnapshotError = SnapshotError::Over { reason: "the host stops" };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that is done under these locks leaves half a change behind.
@@ -43,6 +49,15 @@ impl Shared {
         lock(&self.receptions)
     }
 
+    /// To be asked under one of the locks: names change under no other condition.
+    pub(super) fn check_open(&self) -> Result<(), SnapshotError> {
+        if self.is_closed() { Err(CLOSED) } else { Ok(()) }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
     /// Gives a durable file its final name, durably, and removes what it replaces.
     fn publish(
         &self,
@@ -52,6 +67,7 @@ impl Shared {
         file: Box<dyn DiskFile>,
     ) -> Result<SnapshotFile, SnapshotError> {
         let _publishing = lock(&self.publishing);
+        self.check_open()?;
         let path = self.directory.join(id.whole_name());
         self.disk.rename(temporary, &path).map_err(io_error("rename", temporary))?;
         if let Err(source) = self.disk.sync_directory(&self.directory) {
@@ -134,6 +150,7 @@ impl SnapshotStore {
             newest: Mutex::new(newest),
             receptions: Mutex::new(receptions),
             publishing: Mutex::new(0),
+            is_closed: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -155,16 +172,18 @@ impl SnapshotStore {
         fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
     ) -> Result<SnapshotFile, SnapshotError> {
         let shared = &self.shared;
-        let number = {
+        let (mut temporary, path, file) = {
             let mut written = lock(&shared.publishing);
+            shared.check_open()?;
             *written += 1;
-            *written
+            let path = shared.directory.join(written_name(*written));
+            let file = shared.disk.create(&path).map_err(io_error("create", &path))?;
+            (Temporary { shared, path: Some(path.clone()) }, path, file)
         };
-        let mut temporary = Temporary { shared, path: Some(shared.directory.join(written_name(number))) };
-        let path = &temporary.path.clone().expect("it was just given");
-        let file = shared.disk.create(path).map_err(io_error("create", path))?;
+        let path = &path;
         let mut writer = Writer::begin(file.as_ref(), shared.group, meta).map_err(io_error("write to", path))?;
-        if let Err(source) = fill(&mut writer) {
+        if let Err(source) = fill(&mut UnlessClosed { shared, writer: &mut writer }) {
+            shared.check_open()?;
             return Err(match writer.failed {
                 Some(source) => io_error("write to", path)(source),
                 None => SnapshotError::Machine { action: "save", source },
@@ -175,6 +194,14 @@ impl SnapshotStore {
         let published = shared.publish(path, id, meta.clone(), file)?;
         temporary.path = None;
         Ok(published)
+    }
+
+    /// From when this returns on, no file of the directory is created, renamed or removed through this store, whoever
+    /// still writes or receives: somebody else may open it.
+    pub(crate) fn close(&self) {
+        let _publishing = lock(&self.shared.publishing);
+        let _receptions = self.shared.receptions();
+        self.shared.is_closed.store(true, Ordering::Release);
     }
 
     /// Begins to receive a snapshot, or goes on where an earlier reception of the same one stopped, also before a
@@ -198,6 +225,23 @@ impl SnapshotStore {
     }
 }
 
+/// Ends the writing of a large state when nobody waits for it any more.
+struct UnlessClosed<'a, 'b> {
+    shared: &'a Shared,
+    writer: &'a mut Writer<'b>,
+}
+
+impl std::io::Write for UnlessClosed<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.shared.check_open().map_err(std::io::Error::other)?;
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.writer.flush()
+    }
+}
+
 /// Removes a file that is not finished, however that came about.
 struct Temporary<'a> {
     shared: &'a Shared,
@@ -207,7 +251,8 @@ struct Temporary<'a> {
 
 impl Drop for Temporary<'_> {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
+        let _publishing = lock(&self.shared.publishing);
+        if let Some(path) = self.path.as_ref().filter(|_| !self.shared.is_closed()) {
             remove_useless(self.shared.disk.as_ref(), path);
         }
     }

@@ -1,6 +1,6 @@
 //! The store on a simulated disk.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -125,4 +125,35 @@ fn the_store_of_a_host_that_keeps_nothing_does_the_same() {
     partial.append(0, &held.read_at(0, usize::MAX).unwrap()).unwrap();
     let adopted = other.adopt(partial.finish().unwrap()).unwrap();
     assert!(body(&adopted).unwrap() == state(5, 100_000));
+}
+
+#[test]
+fn whoever_still_writes_or_receives_when_the_store_is_closed_touches_no_name() {
+    let disk = SimDisk::new(1);
+    let process = disk.process();
+    let store = SnapshotStore::open(Arc::clone(&process), &directory(), GROUP).unwrap();
+    let before = write(&store, 5, 10).unwrap();
+    let sent = write(&SnapshotStore::in_memory(GROUP), 9, 10).unwrap();
+    let receive = || {
+        let mut partial = store.receive(sent.id())?;
+        partial.append(0, &sent.read_at(0, usize::MAX)?)?;
+        partial.finish()
+    };
+    let received = receive().unwrap();
+    let mut next = None;
+    let error = store.write(&meta(6), |out| {
+        out.write_all(&[1; 100])?;
+        store.close();
+        // The next run of the host has the directory now.
+        next = Some(SnapshotStore::open(Arc::clone(&process), &directory(), GROUP).unwrap());
+        out.write_all(&[1; 100])
+    });
+    assert!(matches!(error, Err(SnapshotError::Over { .. })), "{error:?}");
+    let next = next.expect("opened");
+    let newer = write(&next, 7, 10).unwrap();
+    assert!(matches!(store.write(&meta(8), |_| Ok(())), Err(SnapshotError::Over { .. })));
+    assert!(matches!(store.adopt(received), Err(SnapshotError::Over { .. })));
+    assert!(matches!(receive(), Err(SnapshotError::Over { .. })));
+    drop(before);
+    assert_eq!(names(process.as_ref()), [newer.id().whole_name(), sent.id().received_name()]);
 }

@@ -1,0 +1,171 @@
+//! The node's side of snapshots: has them taken, installed and dropped as the core says, and answers who asked for one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use raft_consensus::{Input, InstallSnapshot, LogIndex, LogPosition, Message as RaftMessage, Time};
+use tokio::sync::oneshot;
+
+use super::{RaftNode, SnapshotReceived};
+use crate::handle::{AskForSnapshot, StopReason, TakeSnapshotError};
+use crate::state_machine::snapshots::ReceivedSnapshot;
+use crate::state_machine::{Restore, SnapshotNews, TakeSnapshot};
+
+/// Somebody wants a snapshot.
+struct Asker {
+    /// It must cover everything that was applied when they asked.
+    through: LogIndex,
+    deadline: Time,
+    answer: oneshot::Sender<Result<LogIndex, TakeSnapshotError>>,
+}
+
+impl Asker {
+    fn answer(self, outcome: Result<LogIndex, TakeSnapshotError>) {
+        // Who does not wait any more gets nothing; that is their right.
+        drop(self.answer.send(outcome));
+    }
+}
+
+/// What the node remembers of snapshots between the core's effects.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    /// One was ordered of the state machine.
+    is_taking: bool,
+    askers: Vec<Asker>,
+    /// Those that arrived, until the core has decided what becomes of them.
+    received: BTreeMap<LogPosition, ReceivedSnapshot>,
+}
+
+impl Snapshots {
+    /// When the first of those who asked gives up.
+    pub(super) fn earliest_deadline(&self) -> Time {
+        self.askers.iter().map(|asker| asker.deadline).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Fails all whose deadline has come.
+    pub(super) fn expire(&mut self, now: Time) {
+        for asker in self.askers.extract_if(.., |asker| asker.deadline <= now) {
+            asker.answer(Err(TakeSnapshotError::TimedOut {}));
+        }
+    }
+
+    /// The node stops: everybody is answered.
+    pub(super) fn fail_all(&mut self, reason: &StopReason) {
+        for asker in self.askers.drain(..) {
+            asker.answer(Err(TakeSnapshotError::NodeStopped { reason: reason.clone() }));
+        }
+    }
+}
+
+impl RaftNode {
+    /// The core wants a snapshot: behind everything that the machine was told to apply.
+    pub(super) fn take_snapshot(&mut self) {
+        self.snapshots.is_taking = true;
+        self.machine.take_snapshot.do_send(TakeSnapshot);
+    }
+
+    /// The core wants a snapshot of the leader installed (Figure 13, rule 8).
+    pub(super) fn install_snapshot(&mut self, position: LogPosition, ctx: &mut Context<Self>) {
+        let Some(snapshot) = self.snapshots.received.remove(&position) else {
+            let violation = format!("the snapshot of {position} that is to be installed has not been received");
+            return self.stop(StopReason::Broken { violation: violation.into() }, ctx);
+        };
+        // What it was not handed yet lies below the snapshot, and may be gone from the log by the time it is loaded.
+        self.feed.hold();
+        self.machine.restore.do_send(Restore { snapshot });
+    }
+
+    /// The core does not want what was received.
+    pub(super) fn drop_snapshot(&mut self, position: LogPosition) {
+        self.snapshots.received.remove(&position);
+    }
+
+    fn snapshot_restored(&mut self, position: LogPosition, ctx: &mut Context<Self>) {
+        self.feed.installed(position.index);
+        // Whether the snapshot holds what they wrote, nobody can tell.
+        self.requests.skipped(position.index);
+        self.step(Input::SnapshotInstalled(position), ctx);
+        self.announce_office(position.index);
+        self.feed_machine(ctx);
+    }
+
+    /// Those who asked are answered, or another one is ordered for those who asked after this one was frozen.
+    fn snapshot_ended(&mut self, outcome: Result<LogIndex, TakeSnapshotError>, ctx: &mut Context<Self>) {
+        let askers = std::mem::take(&mut self.snapshots.askers);
+        if !askers.is_empty() {
+            // Whoever asked finds it in the status.
+            self.publish_status_now();
+        }
+        for asker in askers {
+            match &outcome {
+                Ok(through) if *through < asker.through => self.snapshots.askers.push(asker),
+                outcome => asker.answer(outcome.clone()),
+            }
+        }
+        if !self.snapshots.askers.is_empty() {
+            self.order_snapshot(ctx);
+        }
+    }
+
+    fn order_snapshot(&mut self, ctx: &mut Context<Self>) {
+        if !self.snapshots.is_taking {
+            self.step(Input::TakeSnapshot, ctx);
+        }
+        if !self.snapshots.is_taking && self.stopped.is_none() {
+            // Nothing was applied since the last one.
+            let through = self.raft.status().snapshot.index;
+            self.snapshots.askers.drain(..).for_each(|asker| asker.answer(Ok(through)));
+        }
+    }
+}
+
+impl Handler<SnapshotNews> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, news: SnapshotNews, ctx: &mut Context<Self>) {
+        match news {
+            SnapshotNews::Taken(meta) => {
+                let through = meta.position.index;
+                self.snapshots.is_taking = false;
+                self.step(Input::SnapshotTaken(meta), ctx);
+                self.snapshot_ended(Ok(through), ctx);
+            }
+            SnapshotNews::Failed(error) => {
+                self.snapshots.is_taking = false;
+                self.step(Input::SnapshotFailed, ctx);
+                self.snapshot_ended(Err(TakeSnapshotError::Failed(Arc::clone(&error))), ctx);
+            }
+            SnapshotNews::Restored(position) => self.snapshot_restored(position, ctx),
+        }
+        self.status_is_stale = true;
+        self.settle(ctx);
+    }
+}
+
+/// A snapshot of the leader is here, all of it. What becomes of it, the core says.
+impl Handler<SnapshotReceived> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, received: SnapshotReceived, ctx: &mut Context<Self>) {
+        let SnapshotReceived { from, term, round, snapshot } = received;
+        let meta = snapshot.meta().clone();
+        self.snapshots.received.insert(meta.position, snapshot);
+        let message = RaftMessage::InstallSnapshot(InstallSnapshot { term, round, snapshot: meta });
+        self.step(Input::Received { from, message }, ctx);
+        self.status_is_stale = true;
+        self.settle(ctx);
+    }
+}
+
+impl Handler<AskForSnapshot> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, AskForSnapshot { timeout, answer }: AskForSnapshot, ctx: &mut Context<Self>) {
+        let (through, deadline) = (self.raft.applied(), self.clock.now().after(timeout));
+        self.snapshots.askers.push(Asker { through, deadline, answer });
+        self.order_snapshot(ctx);
+        self.status_is_stale = true;
+        self.settle(ctx);
+    }
+}

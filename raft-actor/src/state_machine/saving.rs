@@ -1,0 +1,132 @@
+//! The state machine's actor takes snapshots and loads them.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use raft_consensus::SnapshotMeta;
+
+use super::actor::{Restore, SnapshotNews, StateMachineActor, StateMachineStopped, TakeSnapshot, panic_message};
+use super::snapshots::{ReceivedSnapshot, SnapshotError, SnapshotStore};
+use super::{Snapshot, StateMachine};
+use crate::callers::{Failure, StopReason};
+use crate::clock::Work;
+
+/// A snapshot that is being written, or an account of why not.
+type Saving = Pin<Box<dyn Future<Output = Result<SnapshotMeta, SnapshotError>>>>;
+
+impl<S: StateMachine> StateMachineActor<S> {
+    /// Freezes the state here and now; whatever is applied from here on is not in it.
+    fn begin_snapshot(&self) -> Result<Saving, SnapshotError> {
+        if self.halted.is_some() {
+            return Err(SnapshotError::Over { reason: "the state machine applies nothing any more" });
+        }
+        // `freeze` has the machine by shared reference: a panic in it cannot have changed the state.
+        let frozen =
+            catch_unwind(AssertUnwindSafe(|| self.machine.freeze())).map_err(|panic| panicked("freeze", &*panic))?;
+        let (snapshots, meta) = (self.snapshots.clone(), self.covered.clone());
+        let save = move || save::<S>(&snapshots, meta, frozen);
+        if self.saves_here {
+            let (clock, duration) = (self.clock.clone(), self.clock.duration_of(Work::Save));
+            return Ok(Box::pin(async move {
+                if !duration.is_zero() {
+                    clock.sleep(duration).await;
+                }
+                save()
+            }));
+        }
+        let saved = tokio::task::spawn_blocking(save);
+        Ok(Box::pin(async move { saved.await.unwrap_or(Err(SnapshotError::Over { reason: "its thread has ended" })) }))
+    }
+
+    fn snapshot_ended(&self, outcome: Result<SnapshotMeta, SnapshotError>) {
+        let news = match outcome {
+            Ok(meta) => {
+                tracing::debug!(position = %meta.position, "a snapshot was taken");
+                SnapshotNews::Taken(meta)
+            }
+            Err(error) => {
+                tracing::error!(%error, "no snapshot could be taken; the log grows until one can");
+                SnapshotNews::Failed(Arc::new(error))
+            }
+        };
+        self.feedback.snapshots.do_send(news);
+    }
+
+    fn restore(&mut self, received: ReceivedSnapshot) -> Result<SnapshotMeta, SnapshotError> {
+        // First the file: after a crash in between, the start loads it.
+        let file = self.snapshots.adopt(received)?;
+        load(&mut self.machine, &mut file.body())?;
+        Ok(file.meta().clone())
+    }
+}
+
+/// Writes a frozen state. A panic of the user's code is an error.
+fn save<S: StateMachine>(
+    snapshots: &SnapshotStore,
+    meta: SnapshotMeta,
+    frozen: S::Frozen,
+) -> Result<SnapshotMeta, SnapshotError> {
+    let written = AssertUnwindSafe(|| snapshots.write(&meta, |out| S::save(frozen, out)));
+    catch_unwind(written).unwrap_or_else(|panic| Err(panicked("save", &*panic)))?;
+    Ok(meta)
+}
+
+/// Loads a state. A panic of the user's code is an error.
+pub(crate) fn load<S: Snapshot>(machine: &mut S, body: &mut dyn io::Read) -> Result<(), SnapshotError> {
+    match catch_unwind(AssertUnwindSafe(|| machine.load(body))) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(source)) => Err(SnapshotError::Machine { action: "load", source }),
+        Err(panic) => Err(panicked("load", &*panic)),
+    }
+}
+
+fn panicked(action: &'static str, panic: &(dyn Any + Send)) -> SnapshotError {
+    let source = io::Error::other(format!("it panicked: {}", panic_message(panic)));
+    SnapshotError::Machine { action, source }
+}
+
+impl<S: StateMachine> Handler<TakeSnapshot> for StateMachineActor<S> {
+    type Result = ();
+
+    fn handle(&mut self, _: TakeSnapshot, ctx: &mut Self::Context) {
+        match self.begin_snapshot() {
+            Ok(saving) => {
+                ctx.spawn(saving.into_actor(self).map(|outcome, actor, _| actor.snapshot_ended(outcome)));
+            }
+            Err(error) => self.snapshot_ended(Err(error)),
+        }
+    }
+}
+
+impl<S: StateMachine> Handler<Restore> for StateMachineActor<S> {
+    type Result = ();
+
+    fn handle(&mut self, Restore { snapshot }: Restore, ctx: &mut Self::Context) {
+        self.take_time(Work::Load, ctx);
+        match &self.halted {
+            // What it could not decode lies below the snapshot: it can go on from there.
+            None | Some(Failure::CannotApply { .. }) => {}
+            // It stops anyway.
+            Some(_) => return,
+        }
+        match self.restore(snapshot) {
+            Ok(meta) => {
+                let position = meta.position;
+                tracing::info!(%position, "a snapshot was loaded");
+                self.covered = meta;
+                self.halted = None;
+                self.feedback.snapshots.do_send(SnapshotNews::Restored(position));
+            }
+            Err(error) => {
+                tracing::error!(%error, "a snapshot cannot be installed; this group stops");
+                let reason = StopReason::Snapshot(Arc::new(error));
+                let failure = Failure::NodeStopped { reason: reason.clone(), maybe_applied: true };
+                self.halt(failure, StateMachineStopped::Failed(reason));
+            }
+        }
+    }
+}
