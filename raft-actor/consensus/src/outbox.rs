@@ -137,6 +137,8 @@ impl Outbox {
             }
             LogWrite::Reset { to } => {
                 self.forget_durable_from(LogIndex::ZERO);
+                // What they acknowledge is being given up, or is part of what will be acknowledged when this is durable.
+                self.held.retain(|held| !matches!(held.message, Message::AppendEntriesReply(_)));
                 to.index
             }
             LogWrite::Purge { .. } => self.through(),

@@ -244,8 +244,9 @@ impl Progress {
         if self.matched >= log.base().index {
             // The log goes on from there, whether the snapshot brought it so far or (a late answer) entries did.
             self.enter(PeerState::Replicate, last_round);
-        } else if has_moved && self.snapshot.is_some_and(|sent| round > sent.round) {
-            // It has installed another, older one, and perhaps dropped ours for that: once more.
+        } else if self.snapshot.is_some_and(|sent| round >= sent.round && (has_moved || self.matched >= sent.covered)) {
+            // It has installed ours, and we have purged beyond that meanwhile; or another, older one, and
+            // has perhaps dropped ours for that. Once more, then.
             self.snapshot = None;
         }
     }

@@ -273,3 +273,17 @@ fn a_peer_that_installed_an_older_snapshot_is_sent_ours_again() {
     assert!(peer.acknowledge(4, round + 1));
     send_snapshot(&mut peer, 5);
 }
+
+#[test]
+fn a_peer_whose_snapshot_was_overtaken_by_the_purge_is_sent_the_next_one() {
+    let mut peer = left_behind();
+    peer.progress.unreachable(peer.last_round);
+    peer.acknowledge(3, 1);
+    let round = send_snapshot(&mut peer, 5);
+    peer.append(2);
+    peer.log.purge(LogIndex::new(7));
+    assert!(peer.acknowledge(5, round));
+    let round = send_snapshot(&mut peer, 8);
+    assert!(peer.acknowledge(8, round));
+    assert_eq!(peer.progress.state, PeerState::Replicate);
+}

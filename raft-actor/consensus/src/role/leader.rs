@@ -192,7 +192,10 @@ impl Leader {
         self.say_goodbye(shared, effects);
         let next = self.continue_change(shared, effects);
         self.replicate(shared, effects);
-        self.continue_transfer(shared, effects);
+        if matches!(next, Next::Stay) {
+            // Who has been removed hands over nothing: the others elect one of themselves.
+            self.continue_transfer(shared, effects);
+        }
         next
     }
 

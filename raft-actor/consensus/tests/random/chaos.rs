@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft_consensus::{
-    Configuration, Input, LogPosition, MembershipRefusal, NodeId, Payload, ProposalId, ProposalOutcome, ReadId, Role,
-    Time, TransferOutcome,
+    Configuration, Entry, Input, LogPosition, MembershipRefusal, NodeId, Payload, ProposalId, ProposalOutcome, ReadId,
+    Role, Time, TransferOutcome,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::support::cluster::ReadOutcome;
 use crate::support::network::Packet;
-use crate::support::{Cluster, Setup, membership, node, voters};
+use crate::support::{Cluster, Setup, at, membership, node, voters};
+
 use crate::tally::Tally;
+
+pub(crate) mod snapshots;
+
+use snapshots::Pace;
 
 /// How likely each fault is in this run, per mille of the steps. Drawn anew for each seed, often
 /// zero: a run with few kinds of faults gets further than one with all of them.
@@ -42,6 +47,7 @@ struct Mix {
     disk: u32,
     machine: u32,
     streams: u32,
+    snapshots: Pace,
     /// Longest pause between two steps.
     pause_us: u64,
     steps: u32,
@@ -68,6 +74,7 @@ impl Mix {
             disk: 10 + sometimes(90),
             machine: 10 + sometimes(90),
             streams: 2 + sometimes(98),
+            snapshots: Pace::draw(&mut sometimes),
             pause_us: 1000 + u64::from(sometimes(8_000)),
             steps: 1200,
         }
@@ -89,6 +96,11 @@ fn configuration(count: u64, rng: &mut ChaCha8Rng) -> Configuration {
         _ => {}
     }
     configuration
+}
+
+/// The first entry of all founders: whoever joins learns from the log, or from a snapshot, who they are.
+fn founding(configuration: Configuration) -> Entry {
+    Entry { position: at(1, 1), payload: Payload::Configuration(Box::new(configuration)) }
 }
 
 /// A cluster under random faults.
@@ -113,13 +125,16 @@ impl Chaos {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mix = Mix::draw(&mut rng);
         let spares = rng.random_range(0..=2);
-        let setup = Setup::of(count).seed(seed).configuration(configuration(count, &mut rng)).settings(|settings| {
+        let founding = founding(configuration(count, &mut rng));
+        let setup = (1..=count).fold(Setup::of(count), |setup, n| setup.log(n, vec![founding.clone()]));
+        let setup = setup.seed(seed).configuration(Configuration::default()).settings(|settings| {
             settings.election_timeout_ms_min = 100;
             settings.heartbeat_ms = 20;
             settings.append_batch_bytes_max = [1, 100, 1000, 1 << 20][rng.random_range(0..4)];
             settings.inflight_appends_max = [1, 2, 8][rng.random_range(0..3)];
             settings.inflight_bytes_max = [100, 1000, 1 << 20][rng.random_range(0..3)];
             settings.storage_stall_ms_max = [None, Some(150)][rng.random_range(0..2)];
+            snapshots::draw_settings(settings, &mut rng);
         });
         let setup = (count + 1..=count + spares).fold(setup, |setup, n| setup.joining(n));
         let mut cluster = setup.start();
@@ -128,6 +143,7 @@ impl Chaos {
         for n in 1..=count {
             let member = cluster.member_mut(n);
             (member.disk.held, member.machine.held, member.streams_held) = (true, true, true);
+            member.snapshots.held = true;
             member.machine.on_disk = rng.random_bool(0.3);
             member.clock_per_mille = if rng.random_bool(0.5) { 1000 } else { rng.random_range(700..1400) };
         }
@@ -224,6 +240,7 @@ impl Chaos {
         if self.rng.random_range(0..100) < self.mix.machine && self.cluster.member(n).machine.has_work() {
             self.cluster.run_machine(node(n));
         }
+        self.let_snapshots_work(n);
     }
 
     /// One or a few messages arrive, or do not.
@@ -247,6 +264,7 @@ impl Chaos {
                 self.cluster.network.in_flight.remove(place);
             }
             if self.happens(self.mix.drop) || !self.is_up(to.get()) {
+                // A snapshot of which a chunk is lost: the stream notices in the end.
                 self.tally.dropped += 1;
             } else {
                 self.cluster.step(to, Input::Received { from, message });
@@ -370,7 +388,7 @@ impl Chaos {
         }
     }
 
-    fn crash(&mut self, n: u64) {
+    pub(super) fn crash(&mut self, n: u64) {
         self.tally.crashes += 1;
         let pending = self.cluster.member(n).disk.pending();
         if pending > 0 && self.rng.random_bool(0.5) {
@@ -390,12 +408,15 @@ impl Chaos {
         for n in 1..=self.count {
             let member = self.cluster.member_mut(n);
             (member.disk.held, member.machine.held, member.streams_held) = (false, false, false);
+            member.snapshots.held = false;
             if self.is_up(n) {
                 self.cluster.work(node(n));
             } else {
                 self.cluster.restart(n);
             }
         }
+        // What was sent during the faults is lost at last, or known to have arrived.
+        (1..=self.count).for_each(|n| self.streams_give_up(n));
         // Elections take a few timeouts at most, also after a stuck disk (which counts for up to a second).
         self.cluster.run(2500);
         let leader = self.cluster.leader();
@@ -490,6 +511,7 @@ impl Chaos {
         self.tally.reads_refused = self.cluster.reads.len() - served;
         self.count_changes();
         self.count_transfers();
+        self.count_snapshots();
         self.tally.truncations = self.cluster.trace.iter().filter(|line| line.contains(" replace ")).count();
     }
 

@@ -1,5 +1,7 @@
 //! What happened in random runs, counted.
 
+use crate::chaos::snapshots::SnapshotTally;
+
 /// How often what happened, so that a run without its faults does not count.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Tally {
@@ -33,10 +35,12 @@ pub(crate) struct Tally {
     pub(crate) transfers_timed_out: usize,
     pub(crate) transfers_superseded: usize,
     pub(crate) transfers_refused: usize,
+    pub(crate) snapshots: SnapshotTally,
 }
 
 impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
+        self.snapshots.add(other.snapshots);
         self.leaders += other.leaders;
         self.committed += other.committed;
         self.reads_served += other.reads_served;
@@ -66,6 +70,7 @@ impl Tally {
 
     /// Every fault has happened, and work was done in spite of them, after this many runs.
     pub(crate) fn assert_complete(&self, runs: u64) {
+        self.snapshots.assert_complete(runs);
         let faults = [self.dropped, self.duplicated, self.reordered, self.partitions, self.crashes, self.torn_writes];
         let consequences = [self.truncations, self.late_deadlines, self.pauses, self.reads_refused];
         let work = [self.leaders, self.reads_served];

@@ -26,13 +26,18 @@
 //! transfer n1 n2, transfer n1   n1 is asked to hand over its leadership: to n2, or to whom it chooses
 //! hold-disk n1, free-disk n1    writes wait until `persist n1 [COUNT]`; or no longer
 //! hold-streams n1, free-streams n1     replication orders wait; or no longer
+//! hold-machine n1, free-machine n1     its state machine neither applies nor loads; or goes on
+//! take-snapshot n1              somebody asks for a snapshot
+//! hold-snapshots n1, free-snapshots n1 snapshots, its own and received ones, wait to be stored; or no longer
+//! store n1, fail-snapshot n1    its own that waits is durable, or cannot be stored
+//! adopt n1                      the received one that waits is durable, and goes to the machine
 //! crash n1, restart n1
 //! grant-suffrage n3
 //! quietly elect n1              any of these, but its trace is left out
 //! show, configurations          the state of everybody; whom everybody counts as voters
 //! ```
 use raft_consensus::notation;
-use raft_consensus::{Entry, Input, NodeId, Payload, Role, Settings, Status};
+use raft_consensus::{Entry, Input, Message, NodeId, Payload, Role, Settings, Status};
 
 use crate::support::network::Packet;
 use crate::support::{Cluster, Setup, at, entry, node, voters};
@@ -102,6 +107,10 @@ fn change(settings: &mut Settings, word: &str) {
         "append_batch_bytes_max" => settings.append_batch_bytes_max = value,
         "inflight_appends_max" => settings.inflight_appends_max = usize::try_from(value).expect("a small number"),
         "inflight_bytes_max" => settings.inflight_bytes_max = value,
+        "snapshot_entries" => settings.snapshot_entries = value,
+        "snapshot_bytes" => settings.snapshot_bytes = value,
+        "log_tail_entries" => settings.log_tail_entries = value,
+        "log_tail_bytes_max" => settings.log_tail_bytes_max = value,
         "storage_stall_ms_max" => settings.storage_stall_ms_max = Some(value),
         other => panic!("no setting is called `{other}`"),
     }
@@ -214,6 +223,29 @@ impl Stage {
                 self.cluster().member_mut(id(n)).streams_held = false;
                 self.cluster().work(node(id(n)));
             }
+            ["hold-machine", n] => self.cluster().member_mut(id(n)).machine.held = true,
+            ["free-machine", n] => {
+                self.cluster().member_mut(id(n)).machine.held = false;
+                self.cluster().work(node(id(n)));
+            }
+            ["take-snapshot", n] => self.cluster().input(node(id(n)), Input::TakeSnapshot),
+            ["hold-snapshots", n] => self.cluster().member_mut(id(n)).snapshots.held = true,
+            ["free-snapshots", n] => {
+                self.cluster().member_mut(id(n)).snapshots.held = false;
+                self.cluster().work(node(id(n)));
+            }
+            ["store", n] => {
+                self.cluster().store_snapshot(node(id(n)));
+                self.cluster().work(node(id(n)));
+            }
+            ["adopt", n] => {
+                self.cluster().adopt_snapshot(node(id(n)));
+                self.cluster().work(node(id(n)));
+            }
+            ["fail-snapshot", n] => {
+                self.cluster().fail_snapshot(node(id(n)));
+                self.cluster().work(node(id(n)));
+            }
             other => panic!("nobody understands `{}`", other.join(" ")),
         }
     }
@@ -229,6 +261,13 @@ impl Stage {
     fn drop(&mut self, words: &[&str]) {
         let packets = self.cluster().network.take_all(link(words));
         assert!(!packets.is_empty(), "there is nothing to drop");
+        for Packet { from, to, message } in packets {
+            if let Message::InstallSnapshot(_) = message {
+                // The stream hears nothing and gives up.
+                self.cluster().snapshot_lost(from, to);
+                self.cluster().work(from);
+            }
+        }
     }
 
     fn delay(&mut self, words: &[&str]) {
@@ -261,8 +300,8 @@ impl Stage {
         let cluster = self.cluster();
         for id in cluster.ids() {
             let member = cluster.member(id.get());
-            let log = &member.disk.written().entries;
-            let log: Vec<String> = log.iter().map(show_entry).collect();
+            let written = member.disk.written();
+            let log: Vec<String> = written.entries.iter().map(show_entry).collect();
             let state = if member.is_up() {
                 let status = member.status();
                 let leader = status.leader.filter(|_| status.role != Role::Leader);
@@ -273,7 +312,11 @@ impl Stage {
                 format!("n{id} is down")
             };
             let log = if log.is_empty() { "empty".to_owned() } else { log.join(" ") };
-            cluster.trace.push(format!("{state}, log {log}"));
+            let begin = if written.base.index.get() > 0 { format!("behind {} ", written.base) } else { String::new() };
+            let covered = member.snapshots.covered();
+            let snapshot =
+                if covered.index.get() > 0 { format!(", snapshot through {covered}") } else { String::new() };
+            cluster.trace.push(format!("{state}{snapshot}, log {begin}{log}"));
         }
     }
 }

@@ -9,6 +9,7 @@ use raft_consensus::{
 };
 
 use super::member::Member;
+use super::snapshots::Snapshot;
 
 /// All members by id.
 pub type Members = BTreeMap<NodeId, Member>;
@@ -25,6 +26,7 @@ macro_rules! ensure {
 }
 
 pub(super) mod membership;
+mod snapshots;
 mod transfer;
 
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,10 @@ pub struct Checker {
     ends: BTreeMap<NodeId, LogPosition>,
     reads: BTreeMap<ReadId, LogIndex>,
     running: BTreeMap<NodeId, Status>,
+    /// Every snapshot that any machine has ever made.
+    snapshots: BTreeMap<LogPosition, Snapshot>,
+    /// The last snapshot that was sent, by whom to whom.
+    sent_snapshots: BTreeMap<(NodeId, NodeId), LogPosition>,
     transfers: transfer::Transfers,
 }
 
@@ -73,12 +79,13 @@ impl Checker {
     /// A member starts, with what is on its disk.
     pub fn started(&mut self, member: &Member) -> Verdict {
         let status = member.status();
-        let durable = member.disk.durable();
+        let durable = member.durable();
         ensure!(status.role != Role::Leader, "n{} leads from its start on (§5.2)", status.id);
-        ensure!(status.term == durable.hard_state.term, "n{} forgot its term", status.id);
+        ensure!(status.term == member.disk.durable().hard_state.term, "n{} forgot its term", status.id);
         ensure!(status.last == durable.last(), "n{} forgot entries: it starts at {}", status.id, status.last);
         ensure!(status.applied == member.machine.applied(), "n{} starts with a wrong applied index", status.id);
-        self.remember_entries(&durable.entries, LogPosition::ZERO)?;
+        let all: Vec<Entry> = durable.iter().cloned().collect();
+        self.remember_entries(&all, LogPosition::ZERO)?;
         self.ends.insert(status.id, durable.last());
         self.running.insert(status.id, status);
         Ok(())
@@ -121,10 +128,12 @@ impl Checker {
         ensure!(after.applied >= before.applied, "the applied index of n{id} falls below {}", before.applied);
         ensure!(after.applied <= after.commit, "n{id} applied {} beyond commit {}", after.applied, after.commit);
         ensure!(after.commit <= after.last.index, "n{id} commits {} beyond its log {}", after.commit, after.last);
-        let durable = member.disk.written().position_at(after.durable);
-        let holds = durable.is_some_and(|position| member.disk.durable().contains(position));
+        let durable = member.history().position_at(after.durable);
+        // A snapshot that is stored and not installed yet may already have done away with what is not committed.
+        let is_on_disk = |position| member.durable().contains(position) || member.disk.durable().contains(position);
+        let holds = durable.is_some_and(is_on_disk);
         ensure!(holds, "n{id} believes that its log is durable up to {}: it is not", after.durable);
-        Ok(())
+        self.check_snapshot(member, before, after)
     }
 
     fn check_effect(&mut self, members: &Members, before: &Status, after: &Status, effect: &Effect) -> Verdict {
@@ -132,12 +141,12 @@ impl Checker {
         match effect {
             Effect::Persist { log: Some(write), .. } => {
                 self.check_change(members, before, after, write)?;
-                self.check_write(before, after, write)
+                self.check_write(members, before, after, write)
             }
             Effect::Persist { log: None, .. } => Ok(()),
             Effect::Send { to, message } => self.message_leaves(members, id, *to, message),
             Effect::Replicate(order) => {
-                let log = members[&id].disk.written();
+                let log = members[&id].history();
                 ensure!(order.through.index > order.prev.index, "n{id} orders the empty range after {}", order.prev);
                 ensure!(log.contains(order.prev), "n{id} orders a send behind {}, which it lacks", order.prev);
                 ensure!(log.contains(order.through), "n{id} orders a send of {}, which it lacks", order.through);
@@ -147,7 +156,10 @@ impl Checker {
             }
             Effect::Apply { through } => {
                 ensure!(*through <= after.commit, "n{id} applies {through} beyond commit {}", after.commit);
-                ensure!(*through <= members[&id].durable(), "n{id} applies {through}, which is not durable there");
+                ensure!(
+                    *through <= members[&id].durable().last().index,
+                    "n{id} applies {through}, which is not durable there"
+                );
                 Ok(())
             }
             Effect::ReadReady { id: read, index } => {
@@ -160,9 +172,9 @@ impl Checker {
                 Ok(())
             }
             Effect::Transfer { id: transfer, .. } => self.transfer_ends(*transfer),
+            Effect::SendSnapshot(order) => self.check_snapshot_order(members, before, after, order),
+            Effect::InstallSnapshot(snapshot) => self.check_installation(members, after, snapshot),
             Effect::TakeSnapshot
-            | Effect::SendSnapshot(_)
-            | Effect::InstallSnapshot(_)
             | Effect::DropSnapshot { .. }
             | Effect::Proposed { .. }
             | Effect::MembershipChange { .. }
@@ -172,7 +184,7 @@ impl Checker {
     }
 
     /// Leader Append-Only, Log Matching, and that nothing committed is taken away.
-    fn check_write(&mut self, before: &Status, after: &Status, write: &LogWrite) -> Verdict {
+    fn check_write(&mut self, members: &Members, before: &Status, after: &Status, write: &LogWrite) -> Verdict {
         let leads_on = before.role == Role::Leader && after.role == Role::Leader && before.term == after.term;
         let entries = match write {
             LogWrite::Append(entries) => {
@@ -185,7 +197,8 @@ impl Checker {
                 ensure!(!leads_on, "leader n{} replaces entries of its own log", after.id);
                 entries
             }
-            LogWrite::Reset { .. } | LogWrite::Purge { .. } => return Ok(()),
+            LogWrite::Reset { to } => return self.check_reset(members, after, *to),
+            LogWrite::Purge { through } => return self.check_purge(members, after, *through),
         };
         let first = entries.first().ok_or("an empty write")?.position.index;
         let mut prev = self.ends[&after.id];
@@ -263,7 +276,7 @@ impl Checker {
 
     /// A follower's claim: its durable log equals the leader's up to there.
     fn check_match(&self, members: &Members, from: NodeId, term: Term, claimed: LogIndex) -> Verdict {
-        let here = members[&from].disk.durable().position_at(claimed);
+        let here = members[&from].durable().position_at(claimed);
         ensure!(here.is_some(), "n{from} claims {claimed} durable, its disk does not hold it");
         let leader = self.leaders.get(&term).and_then(|id| members.get(id));
         if let Some(leader) = leader.filter(|leader| leader.is_up())
@@ -271,7 +284,7 @@ impl Checker {
             && status.role == Role::Leader
             && status.term == term
         {
-            let there = leader.disk.written().position_at(claimed);
+            let there = leader.history().position_at(claimed);
             ensure!(here == there, "n{from} claims a match at {claimed}: {here:?}, the leader has {there:?}");
         }
         Ok(())
@@ -287,7 +300,7 @@ impl Checker {
             return Ok(());
         }
         self.check_elected(members, after)?;
-        let log = members[&id].disk.written();
+        let log = members[&id].history();
         for committed in self.committed.iter().filter(|committed| committed.in_term < term) {
             ensure!(log.contains(committed.position), "leader n{id}@{term} lacks the committed {}", committed.position);
         }
@@ -299,7 +312,7 @@ impl Checker {
         if after.commit == before.commit {
             return Ok(());
         }
-        let log = members[&after.id].disk.written();
+        let log = members[&after.id].history();
         let known = self.committed();
         for entry in log.range(before.commit, after.commit.min(known)) {
             let known = self.committed_at(entry.position.index).map(|committed| committed.position);
@@ -318,7 +331,7 @@ impl Checker {
         let configuration = if led { &before.configuration } else { &after.configuration };
         for set in configuration.voter_sets() {
             let holders: BTreeSet<_> =
-                set.iter().filter(|id| members.get(id).is_some_and(|m| m.disk.durable().contains(newest))).collect();
+                set.iter().filter(|id| members.get(id).is_some_and(|m| m.durable().contains(newest))).collect();
             let majority = holders.len() * 2 > set.len();
             ensure!(majority, "n{} commits {newest}, durable only on {holders:?} of {set:?}", after.id);
         }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft_consensus::notation::{self, Moment};
 use raft_consensus::{
-    Effect, Entry, Input, LogIndex, LogPosition, Membership, MembershipRefusal, Message, NodeId, ProposalId,
+    Effect, Entry, Input, LogIndex, LogPosition, Membership, MembershipRefusal, Message, NodeId, PeerState, ProposalId,
     ProposalOutcome, ReadId, Role, Status, Term, Time, TransferOutcome,
 };
 
 use super::checker::membership::configurations;
 use super::checker::{Checker, Members, Verdict};
 use super::disk::Disk;
+use super::machine::Done;
 use super::member::Member;
 use super::network::{Network, Packet};
 use super::{membership, node};
@@ -117,9 +118,9 @@ impl Cluster {
         self.member(n).term()
     }
 
-    /// What a member's disk holds, durable or not.
-    pub fn log(&self, n: u64) -> &[Entry] {
-        &self.member(n).disk.written().entries
+    /// What the log of a member says from the first entry on, durable or not; what is purged as its snapshot has it.
+    pub fn log(&self, n: u64) -> Vec<Entry> {
+        self.member(n).history().iter().cloned().collect()
     }
 
     /// What the state machine of a member was given.
@@ -145,6 +146,14 @@ impl Cluster {
         let member = self.members.get_mut(&id).expect("a member of this cluster");
         let effects = member.step(self.now, input);
         let after = member.status();
+        let waits = |peer: &NodeId| after.peers.get(peer).is_some_and(|peer| peer.state == PeerState::Snapshot);
+        member.sending.retain(waits);
+        if let Some(snapshot) = effects.iter().find_map(|effect| match effect {
+            Effect::InstallSnapshot(snapshot) => Some(snapshot),
+            _ => None,
+        }) {
+            member.snapshots.adopting = Some(self.checker.snapshot(snapshot));
+        }
         let before = self.checker.before(id);
         let verdict = self.checker.stepped(&self.members, &after, &effects);
         self.record(&before, &Moment::from(&after), &effects);
@@ -215,6 +224,14 @@ impl Cluster {
             }
             if !member.orders.is_empty() && !member.streams_held {
                 self.run_order(id);
+            } else if !member.snapshot_orders.is_empty() && !member.streams_held {
+                self.run_snapshot_order(id);
+            } else if !member.failed.is_empty() {
+                self.report_failure(id);
+            } else if member.snapshots.saving.is_some() && !member.snapshots.held {
+                self.store_snapshot(id);
+            } else if member.snapshots.adopting.is_some() && !member.snapshots.held {
+                self.adopt_snapshot(id);
             } else if member.disk.pending() > 0 && !member.disk.held {
                 self.sync(id, usize::MAX);
             } else if member.machine.has_work() && !member.machine.held {
@@ -257,12 +274,90 @@ impl Cluster {
     /// Lets the state machine carry out its oldest order.
     pub fn run_machine(&mut self, id: NodeId) {
         let member = self.members.get_mut(&id).expect("a member of this cluster");
-        let entries = member.machine.run(&member.disk);
-        if let Some(last) = entries.last() {
-            self.trace.push(notation::applied(id, &entries));
-            let verdict = self.checker.machine_applied(id, &entries);
-            self.judge(verdict);
-            self.step(id, Input::Applied(last.position.index));
+        match member.run_machine() {
+            None => {}
+            Some(Done::Applied(entries)) => {
+                let last = entries.last().expect("an order applies something").position.index;
+                self.trace.push(notation::applied(id, &entries));
+                let verdict = self.checker.machine_applied(id, &entries);
+                self.judge(verdict);
+                self.step(id, Input::Applied(last));
+            }
+            Some(Done::Frozen(snapshot)) => {
+                member.snapshots.saving = Some(snapshot.clone());
+                let verdict = self.checker.machine_frozen(id, &snapshot);
+                self.judge(verdict);
+            }
+            Some(Done::Loaded(snapshot)) => {
+                let position = snapshot.meta.position;
+                self.trace.push(format!("n{id} loads the snapshot through {position}"));
+                let verdict = self.checker.machine_loaded(id, &snapshot);
+                self.judge(verdict);
+                self.step(id, Input::SnapshotInstalled(position));
+            }
+        }
+    }
+
+    /// Carries out the oldest order for a snapshot: all its chunks are one message here.
+    pub fn run_snapshot_order(&mut self, id: NodeId) {
+        let member = self.members.get_mut(&id).expect("a member of this cluster");
+        let Some((to, message)) = member.run_snapshot_order() else { return };
+        let is_connected = self.network.connects(id, to);
+        let term = self.members[&id].term();
+        let arrow = if is_connected { "->" } else { "-x" };
+        let what = notation::message(message.term(), &message);
+        self.trace.push(format!("n{id}@{term} {arrow} n{to} {what}"));
+        self.put_on_its_way(id, to, message);
+        if !is_connected {
+            self.snapshot_lost(id, to);
+        }
+    }
+
+    /// A snapshot on its way did not arrive: its stream says so.
+    pub fn snapshot_lost(&mut self, from: NodeId, to: NodeId) {
+        let member = self.members.get_mut(&from).expect("a member of this cluster");
+        if member.sending.remove(&to) {
+            member.failed.insert(to);
+        }
+    }
+
+    /// A stream gives up.
+    pub fn report_failure(&mut self, id: NodeId) {
+        let member = self.members.get_mut(&id).expect("a member of this cluster");
+        if let Some(peer) = member.failed.pop_first() {
+            self.trace.push(format!("n{id} does not reach n{peer} with its snapshot"));
+            self.step(id, Input::Unreachable(peer));
+        }
+    }
+
+    /// The snapshot that the machine made of itself is durable.
+    pub fn store_snapshot(&mut self, id: NodeId) {
+        let snapshots = &mut self.members.get_mut(&id).expect("a member of this cluster").snapshots;
+        if let Some(snapshot) = snapshots.saving.take() {
+            self.trace.push(format!("n{id} has stored its snapshot through {}", snapshot.meta.position));
+            let meta = snapshot.meta.clone();
+            snapshots.store(snapshot);
+            self.step(id, Input::SnapshotTaken(meta));
+        }
+    }
+
+    /// The snapshot that the machine made of itself could not be stored.
+    pub fn fail_snapshot(&mut self, id: NodeId) {
+        let snapshots = &mut self.members.get_mut(&id).expect("a member of this cluster").snapshots;
+        if snapshots.saving.take().is_some() {
+            self.trace.push(format!("n{id} cannot store its snapshot"));
+            self.step(id, Input::SnapshotFailed);
+        }
+    }
+
+    /// The snapshot that has arrived gets its final name, durably; the machine is to load it.
+    pub fn adopt_snapshot(&mut self, id: NodeId) {
+        let member = self.members.get_mut(&id).expect("a member of this cluster");
+        if let Some(snapshot) = member.snapshots.adopting.take() {
+            member.received.remove(&snapshot.meta.position);
+            self.trace.push(format!("n{id} has stored the snapshot through {}", snapshot.meta.position));
+            member.snapshots.store(snapshot.clone());
+            member.machine.load(snapshot);
         }
     }
 
@@ -340,6 +435,10 @@ impl Cluster {
     pub fn crash(&mut self, n: u64) {
         self.member_mut(n).crash();
         self.checker.crashed(node(n));
+        // The connections break, and with them what was being sent.
+        for id in self.ids() {
+            self.snapshot_lost(id, node(n));
+        }
     }
 
     /// Starts a dead member from its disk.
@@ -350,7 +449,8 @@ impl Cluster {
 
     fn start_member(&mut self, id: NodeId) {
         let now = self.now;
-        self.members.get_mut(&id).expect("a member of this cluster").start(now);
+        let reset = self.members.get_mut(&id).expect("a member of this cluster").start(now);
+        self.trace.extend(reset.map(|to| format!("n{id} resets its log to {to} before it starts")));
         let verdict = self.checker.started(&self.members[&id]);
         self.judge(verdict);
     }
@@ -362,6 +462,8 @@ impl Cluster {
         let Packet { from, to, message } = packet;
         if self.members.get(&to).is_some_and(Member::is_up) {
             self.input(to, Input::Received { from, message });
+        } else if let Message::InstallSnapshot(_) = message {
+            self.snapshot_lost(from, to);
         }
     }
 

@@ -9,7 +9,9 @@ use raft_consensus::{Configuration, Entries, Entry, HardState, Log, LogIndex, Lo
 pub struct Image {
     /// Term and vote.
     pub hard_state: HardState,
-    /// All entries; the first has index 1.
+    /// The last entry that was purged.
+    pub base: LogPosition,
+    /// All entries behind it.
     pub entries: Vec<Entry>,
 }
 
@@ -30,17 +32,18 @@ pub struct Disk {
     pub held: bool,
 }
 
-fn position_in(entries: &[Entry], at: LogIndex) -> Option<LogPosition> {
-    if at == LogIndex::ZERO {
-        return Some(LogPosition::ZERO);
+/// The position at this index of a log with these entries behind `base`.
+pub(super) fn position_in(entries: &[Entry], base: LogPosition, at: LogIndex) -> Option<LogPosition> {
+    if at <= base.index {
+        return (at == base.index).then_some(base);
     }
-    usize::try_from(at.prev().get()).ok().and_then(|offset| entries.get(offset)).map(|entry| entry.position)
+    usize::try_from(at.prev().since(base.index)).ok().and_then(|offset| entries.get(offset)).map(|entry| entry.position)
 }
 
 impl Image {
-    /// The entry's position at this index; [`LogPosition::ZERO`] before the first.
+    /// The entry's position at this index; the base before the first.
     pub fn position_at(&self, at: LogIndex) -> Option<LogPosition> {
-        position_in(&self.entries, at)
+        position_in(&self.entries, self.base, at)
     }
 
     /// Whether exactly this entry is there.
@@ -50,7 +53,7 @@ impl Image {
 
     /// The last entry.
     pub fn last(&self) -> LogPosition {
-        self.entries.last().map_or(LogPosition::ZERO, |entry| entry.position)
+        self.entries.last().map_or(self.base, |entry| entry.position)
     }
 
     /// The entries `after+1 ..= through`, as far as they are there.
@@ -84,13 +87,20 @@ impl Image {
             }
             Some(LogWrite::Replace(entries)) => {
                 let from = entries.first_index().expect("a replacement is never empty");
-                let keep = usize::try_from(from.prev().get()).expect("a test log is short");
+                assert!(from > self.base.index, "a replacement from {from} in what was purged through {}", self.base);
+                let keep = usize::try_from(from.prev().since(self.base.index)).expect("a test log is short");
                 assert!(keep <= self.entries.len(), "a replacement from {from} leaves a gap");
                 self.entries.truncate(keep);
                 self.add(entries);
             }
-            Some(write @ (LogWrite::Reset { .. } | LogWrite::Purge { .. })) => {
-                panic!("these tests know no snapshots yet, but the core ordered {write:?}")
+            Some(LogWrite::Reset { to }) => {
+                (self.base, self.entries) = (*to, Vec::new());
+            }
+            Some(LogWrite::Purge { through }) => {
+                let base = self.position_at(*through).expect("what is purged was there");
+                assert!(base.index > self.base.index, "{through} was purged before");
+                self.entries.retain(|entry| entry.position.index > *through);
+                self.base = base;
             }
         }
     }
@@ -152,6 +162,12 @@ impl Disk {
         self.durable.apply(&Write { seq, hard_state, log: log.filter(|_| !is_empty) });
     }
 
+    /// Makes up for a reset that the last run did not live to see durable.
+    pub fn reset(&mut self, to: LogPosition) {
+        (self.durable.base, self.durable.entries) = (to, Vec::new());
+        self.written = self.durable.clone();
+    }
+
     /// Loses everything that is not durable.
     pub fn crash(&mut self) {
         self.pending.clear();
@@ -160,7 +176,10 @@ impl Disk {
 
     /// The shape of the durable log, as a member reads it when it starts. `first` was in force before the first entry.
     pub fn log(&self, first: &Configuration) -> Log {
-        let mut log = Log::new(LogPosition::ZERO, first.clone());
+        // What is in a snapshot, the snapshot knows.
+        let is_whole = self.durable.base == LogPosition::ZERO;
+        let first = if is_whole { first.clone() } else { Configuration::default() };
+        let mut log = Log::new(self.durable.base, first);
         for entry in &self.durable.entries {
             log.push(entry);
         }

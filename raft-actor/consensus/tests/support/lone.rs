@@ -5,6 +5,7 @@ use raft_consensus::{
     PreVote, PreVoteReply, RequestVote, RequestVoteReply, Role, Round, Status, Term, Time,
 };
 
+use super::machine::Done;
 use super::member::Member;
 use super::{Setup, index, node, term};
 
@@ -76,9 +77,15 @@ impl Lone {
             self.persist();
         }
         if !self.member.machine.held && self.member.machine.has_work() {
-            let entries = self.member.machine.run(&self.member.disk);
-            let last = entries.last().expect("an order applies something").position.index;
-            self.input(Input::Applied(last));
+            match self.member.run_machine().expect("it has work") {
+                Done::Applied(entries) => {
+                    let last = entries.last().expect("an order applies something").position.index;
+                    self.input(Input::Applied(last));
+                }
+                // It knows no other member's snapshots, and its own become durable when the test says so.
+                Done::Frozen(snapshot) => self.member.snapshots.saving = Some(snapshot),
+                Done::Loaded(snapshot) => self.input(Input::SnapshotInstalled(snapshot.meta.position)),
+            }
         }
     }
 

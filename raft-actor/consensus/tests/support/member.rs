@@ -1,14 +1,15 @@
 //! One member: the core under test with a model of everything around it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use raft_consensus::{
-    AppendEntries, Configuration, Effect, Effects, Entries, Input, LogIndex, Message, NodeId, Raft, ReplicationOrder,
-    Role, Settings, Start, Status, Term, Time,
+    AppendEntries, Configuration, Effect, Effects, Entries, Input, InstallSnapshot, LogPosition, Message, NodeId, Raft,
+    ReplicationOrder, Role, Settings, SnapshotOrder, Start, Status, Term, Time,
 };
 
 use super::disk::{Disk, Image};
-use super::machine::Machine;
+use super::machine::{Done, Machine};
+use super::snapshots::{History, Snapshot, Snapshots};
 
 /// A member of a test cluster.
 pub struct Member {
@@ -26,8 +27,18 @@ pub struct Member {
     pub disk: Disk,
     /// Its state machine.
     pub machine: Machine,
+    /// Its snapshots.
+    pub snapshots: Snapshots,
     /// Orders its replication streams have not carried out yet.
     pub orders: VecDeque<ReplicationOrder>,
+    /// The same for snapshots.
+    pub snapshot_orders: VecDeque<SnapshotOrder>,
+    /// To whom a stream sends a snapshot; it learns of nothing but failures.
+    pub sending: BTreeSet<NodeId>,
+    /// To whom it has failed, and the core does not know yet.
+    pub failed: BTreeSet<NodeId>,
+    /// Snapshots that have arrived and were neither installed nor dropped.
+    pub received: BTreeSet<LogPosition>,
     /// While set, orders wait until the test runs them.
     pub streams_held: bool,
     /// How fast its clock runs: 1000 is right, 1100 gains a tenth.
@@ -46,6 +57,11 @@ impl Member {
             seed,
             disk: Disk::with(image),
             machine: Machine::default(),
+            snapshots: Snapshots::default(),
+            snapshot_orders: VecDeque::new(),
+            sending: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            received: BTreeSet::new(),
             orders: VecDeque::new(),
             streams_held: false,
             clock_per_mille: 1000,
@@ -53,27 +69,36 @@ impl Member {
         }
     }
 
-    /// Starts from what is durable.
-    pub fn start(&mut self, now: Time) {
+    /// Starts from what is durable. Where its log had to be reset to, if the last run died in between.
+    pub fn start(&mut self, now: Time) -> Option<LogPosition> {
         assert!(self.core.is_none(), "n{} runs already", self.id);
+        let reset = self.snapshots.reset_needed(&self.disk.log(&self.first_configuration));
+        reset.into_iter().for_each(|to| self.disk.reset(to));
+        self.machine.start(self.snapshots.newest.as_ref());
         self.core = Some(Raft::new(Start {
             id: self.id,
             settings: self.settings.clone(),
             hard_state: self.disk.durable().hard_state,
             log: self.disk.log(&self.first_configuration),
-            snapshot: None,
+            snapshot: self.snapshots.newest.as_ref().map(|snapshot| snapshot.meta.clone()),
             applied: self.machine.applied(),
             suffrage: self.suffrage,
             seed: self.seed,
             now: self.by_its_clock(now),
         }));
         self.seed = self.seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(self.id.get());
+        reset
     }
 
     /// Dies at once: what is not durable is gone.
     pub fn crash(&mut self) {
         assert!(self.core.take().is_some(), "n{} does not run", self.id);
         self.orders.clear();
+        self.snapshot_orders.clear();
+        self.sending.clear();
+        self.failed.clear();
+        self.received.clear();
+        self.snapshots.crash();
         self.disk.crash();
         self.machine.crash();
     }
@@ -120,6 +145,9 @@ impl Member {
         let now = self.by_its_clock(now);
         let core = self.core.as_mut().unwrap_or_else(|| panic!("n{} does not run", self.id));
         let mut effects = Effects::new();
+        if let Input::Received { message: Message::InstallSnapshot(install), .. } = &input {
+            self.received.insert(install.snapshot.position);
+        }
         core.step(now, input, &mut effects);
         let effects: Vec<Effect> = effects.drain().collect();
         for effect in &effects {
@@ -127,12 +155,21 @@ impl Member {
                 Effect::Persist { seq, hard_state, log } => self.disk.write(*seq, *hard_state, log.clone()),
                 Effect::Apply { through } => self.machine.order(*through),
                 Effect::Replicate(order) => self.orders.push_back(*order),
+                Effect::TakeSnapshot => self.machine.freeze(),
+                Effect::SendSnapshot(order) => {
+                    self.sending.insert(order.peer);
+                    self.snapshot_orders.push_back(*order);
+                }
+                // What it says comes from the cluster, which knows all snapshots.
+                Effect::InstallSnapshot(snapshot) => {
+                    let position = snapshot.position;
+                    assert!(self.received.contains(&position), "n{} installs {position}, which it dropped", self.id);
+                }
+                Effect::DropSnapshot { position } => {
+                    self.received.remove(position);
+                }
                 Effect::Halt { violation } => panic!("n{} halts: {violation}", self.id),
                 Effect::Send { .. }
-                | Effect::TakeSnapshot
-                | Effect::SendSnapshot(_)
-                | Effect::InstallSnapshot(_)
-                | Effect::DropSnapshot { .. }
                 | Effect::Proposed { .. }
                 | Effect::MembershipChange { .. }
                 | Effect::Transfer { .. }
@@ -163,8 +200,31 @@ impl Member {
         Some(Ok((order.peer, message)))
     }
 
-    /// The highest durable index.
-    pub fn durable(&self) -> LogIndex {
-        self.disk.durable().last().index
+    /// Carries out the oldest order for a snapshot: sends the newest, with what it says.
+    pub fn run_snapshot_order(&mut self) -> Option<(NodeId, Message)> {
+        let SnapshotOrder { peer, term, round, position } = self.snapshot_orders.pop_front()?;
+        let snapshot = self.snapshots.newest.as_ref().map(|snapshot| snapshot.meta.clone());
+        let snapshot = snapshot.expect("who orders a snapshot to be sent has one");
+        assert!(snapshot.position.index >= position.index, "n{} has lost its snapshot of {position}", self.id);
+        Some((peer, Message::InstallSnapshot(InstallSnapshot { term, round, snapshot })))
+    }
+
+    /// Lets the machine carry out its oldest order.
+    pub fn run_machine(&mut self) -> Option<Done> {
+        self.machine.run(&self.disk, &self.first_configuration)
+    }
+
+    /// What its log says from the first entry on, durable or not.
+    pub fn history(&self) -> History<'_> {
+        let written = self.disk.written();
+        // A snapshot that was stored and is not loaded yet says more than the log.
+        let snapshot = self.snapshots.newest.as_ref();
+        let prefix = |snapshot: &&Snapshot| snapshot.meta.position.index >= written.base.index;
+        History::over(written, snapshot.filter(prefix))
+    }
+
+    /// What a restart would find of it, from the first entry on.
+    pub fn durable(&self) -> History<'_> {
+        History::of(self.disk.durable(), self.snapshots.newest.as_ref())
     }
 }

@@ -12,6 +12,7 @@ pub mod machine;
 pub mod member;
 pub mod network;
 pub mod setup;
+pub mod snapshots;
 
 pub use cluster::Cluster;
 pub use lone::Lone;

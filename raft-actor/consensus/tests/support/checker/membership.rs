@@ -9,7 +9,7 @@ use crate::support::member::Member;
 
 /// The configurations in the log of a member, that before the first entry included, with their indexes.
 pub(in crate::support) fn configurations(member: &Member) -> Vec<(LogIndex, &Configuration)> {
-    let in_log = member.disk.written().entries.iter().filter_map(|entry| match &entry.payload {
+    let in_log = member.history().iter().filter_map(|entry| match &entry.payload {
         Payload::Configuration(configuration) => Some((entry.position.index, &**configuration)),
         Payload::Noop | Payload::Command(_) => None,
     });
@@ -71,7 +71,7 @@ impl Checker {
             let previous = all.iter().rev().find(|(index, _)| *index < at.index);
             let (old_at, old) = previous.ok_or("a log without a configuration")?;
             ensure!(*old_at <= after.commit, "n{id} appends a configuration at {at}, and {old_at} is not committed");
-            let newest = members[&id].disk.written().position_at(after.commit).ok_or("a commit beyond the log")?;
+            let newest = members[&id].history().position_at(after.commit).ok_or("a commit beyond the log")?;
             ensure!(
                 newest.term == after.term,
                 "n{id} appends a configuration at {at}, and has committed only {newest}"
