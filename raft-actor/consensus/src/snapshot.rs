@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Configuration, Log, LogPosition};
 
+/// Entries up to here are more than any cluster will ever write: a snapshot that says so is wrong.
+const INDEX_MAX: u64 = 1 << 60;
+
 /// What a snapshot covers, which is all that the core has to know of it (Figure 13, §7).
 ///
 /// In the paper's words: `position` is `lastIncludedIndex` and `lastIncludedTerm`, and `configuration`
@@ -23,8 +26,8 @@ impl SnapshotMeta {
     /// Whether it does not contradict itself. What comes from outside may.
     pub fn is_sound(&self) -> bool {
         let Self { position, configuration, configured_at } = self;
-        // Behind the last of all indexes nothing could follow: they saturate.
-        let has_something = position.index > LogPosition::ZERO.index && position.index.next() > position.index;
+        // No log comes near the last of all indexes, and behind it nothing could follow.
+        let has_something = (1..INDEX_MAX).contains(&position.index.get());
         let is_in_order = configured_at.index <= position.index && configured_at.term <= position.term;
         // Whatever is committed was committed by voters.
         has_something && is_in_order && !configuration.voters.is_empty()

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use raft_consensus::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Configuration, Entry, Input, LogIndex, LogPosition, Membership,
-    Message, Payload, PreVote, PreVoteReply, ProposalId, ReadId, RequestVote, RequestVoteReply, Role, Round, Term,
-    Wish,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Configuration, Entry, Input, InstallSnapshot, LogIndex,
+    LogPosition, Membership, Message, Payload, PreVote, PreVoteReply, ProposalId, ReadId, RequestVote,
+    RequestVoteReply, Role, Round, SnapshotMeta, Term, Wish,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -85,6 +85,11 @@ impl Liar {
     fn message(&mut self, lone: &Lone) -> Message {
         let (term, last, round) = (self.term(lone), self.position(lone), Round::new(self.number(3)));
         let granted = self.rng.random_bool(0.5);
+        if self.rng.random_bool(0.02) {
+            let configured_at = self.position(lone);
+            let snapshot = SnapshotMeta { position: last, configuration: self.configuration(), configured_at };
+            return Message::InstallSnapshot(InstallSnapshot { term, round, snapshot });
+        }
         match self.rng.random_range(0..7) {
             0 => Message::PreVote(PreVote { term, last }),
             1 => Message::PreVoteReply(PreVoteReply { term, granted }),
