@@ -62,8 +62,6 @@ pub enum SnapshotOutcome {
     Whole,
     /// The receiver needs nothing of it: it has all that it covers.
     Covered,
-    /// The receiver installs another snapshot. Ask again later.
-    Busy,
     /// The receiver cannot take it: its disk fails, or what arrived is not the snapshot that was announced.
     Failed,
 }

@@ -19,7 +19,7 @@ use crate::handle::{Gateway, HandleParts, NodeFace, Queue, QueueLimits, RaftHand
 use crate::log_storage::{LogCache, LogClient, LogStorageActor};
 use crate::node::{Front, Machine, MembersChanged, NodeParts, Peers, RaftNode, SuffrageGranted, Timer};
 use crate::observer::Observer;
-use crate::replication::StreamContext;
+use crate::replication::{SnapshotPace, StreamContext};
 use crate::state_machine::{Feedback, MachineParts, StateMachine, StateMachineActor};
 use crate::transport::{Hello, Inbound, Outbound, Transport};
 
@@ -138,6 +138,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     let members = recovered.log.members_from(LogIndex::ZERO);
     gate.follow(MembersChanged { committed: configured, left: Default::default(), members });
     let inbound = Arc::new(HostInbound::new(gate, clock.clone()));
+    let pace = SnapshotPace::of(&settings, transport.message_bytes_max());
     let outbound = listen(transport, hello, Arc::clone(&inbound) as Arc<dyn Inbound>)?;
     // What the operator says now comes last and wins over what the log remembers: hosts move while they are down.
     for (peer, address) in recovered.log.configuration().addresses.iter().chain(&peers) {
@@ -188,6 +189,8 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
         outbound: Rc::clone(&outbound),
         inbound: Arc::clone(&inbound) as Arc<dyn Inbound>,
         snapshots: snapshots.clone(),
+        pace,
+        clock: clock.clone(),
     };
     let machine_arbiter = (!placement.is_apply_inline()).then(threads::spawn_arbiter);
     let (mut change_membership, mut take_snapshot) = (None, None);

@@ -32,19 +32,20 @@ mod peers;
 mod requests;
 mod seen;
 mod snapshots;
+mod streaming;
 mod timer;
 
 use apply::{ApplyFeed, NextBatch};
 pub(crate) use front::Front;
 use membership::Changes;
 use messages::SendOut;
-#[allow(unused_imports, reason = "nobody receives snapshots yet")]
 pub(crate) use messages::SnapshotReceived;
 pub(crate) use messages::{GroupStopped, MembersChanged, PeerUnreachable, Received, StopNode, SuffrageGranted};
 pub(crate) use peers::Peers;
 use requests::Requests;
 use seen::SeenForwards;
 use snapshots::Snapshots;
+use streaming::Streaming;
 pub(crate) use timer::{Alarm, Timer, Wake};
 
 /// How often a node that is busy tells its watchers about progress, in microseconds.
@@ -66,6 +67,7 @@ pub(crate) struct RaftNode {
     requests: Requests,
     changes: Changes,
     snapshots: Snapshots,
+    streaming: Streaming,
     seen: SeenForwards,
     peers: Peers,
     /// Who waits for the proposal that the core is deciding on, within one step.
@@ -132,6 +134,7 @@ impl RaftNode {
             requests: Requests::new(run),
             changes: Changes::default(),
             snapshots: Snapshots::default(),
+            streaming: Streaming::default(),
             seen: SeenForwards::default(),
             peers,
             proposing: None,
@@ -173,6 +176,7 @@ impl RaftNode {
     fn follow_members(&mut self, now: Time) {
         if let Some(changed) = self.peers.follow(&self.raft, now, &*self.context.outbound) {
             self.streams.retain(|peer, _| !changed.left.contains(peer));
+            self.streaming.forget(&changed.left);
             self.members.do_send(changed);
         }
     }
@@ -226,8 +230,7 @@ impl RaftNode {
                 self.feed_machine(ctx);
             }
             Effect::TakeSnapshot => self.take_snapshot(),
-            // No snapshots are sent yet.
-            Effect::SendSnapshot(_) => {}
+            Effect::SendSnapshot(order) => self.send_snapshot(order),
             Effect::InstallSnapshot(meta) => self.install_snapshot(meta.position, ctx),
             Effect::DropSnapshot { position } => self.drop_snapshot(position),
             Effect::Proposed { id: _, outcome } => self.proposed(outcome),
@@ -272,6 +275,7 @@ impl RaftNode {
             Role::Follower | Role::Learner => self.front.follows(&BecameFollower { term, leader }),
             Role::Candidate => self.front.campaigns(&BecameCandidate { term }),
         }
+        self.stop_sending_snapshots(role);
         self.leader_changed(leader);
     }
 
@@ -328,6 +332,7 @@ impl RaftNode {
         self.requests.fail_all(&reason);
         self.changes.fail_all(&reason);
         self.snapshots.fail_all(&reason);
+        self.streaming = Streaming::default();
         self.front.stopped(&reason);
         self.host.do_send(GroupStopped { group: self.group, reason: reason.clone() });
         self.stopped = Some(reason);
@@ -370,7 +375,12 @@ impl Handler<Received> for RaftNode {
             Body::Raft(message) => self.step(Input::Received { from, message }, ctx),
             Body::Forward(forward) => self.forwarded_to_us(from, forward, ctx),
             Body::ForwardReply(reply) => self.forward_answered(from, reply),
-            Body::SnapshotChunk(_) | Body::SnapshotReply(_) => {}
+            Body::SnapshotReply(reply) => self.snapshot_answered(from, reply),
+            Body::SnapshotChunk(chunk) => {
+                // The credit comes back when it is written.
+                self.snapshot_chunk(from, chunk, credit, ctx);
+                return self.settle(ctx);
+            }
         }
         drop(credit);
         self.status_is_stale = true;

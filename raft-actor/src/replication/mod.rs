@@ -1,7 +1,16 @@
-//! One actor per peer: turns the core's orders into AppendEntries.
+//! One actor per peer: turns the core's orders into AppendEntries. Beside it, for a peer that needs one, the sending of
+//! a snapshot, and at the other end its reception.
 //!
-//! The core decides what is sent and when; a stream only reads the log and
-//! speaks to its peer. It has no state that matters: it may be restarted.
+//! The core decides what is sent and when; these only read the log and the snapshot and
+//! speak to their peer. They have no state that matters: they may be restarted.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `mod` | [`ReplicationStream`]: entries |
+//! | `sender` | sends one peer a snapshot |
+//! | `window` | what of it to send next |
+//! | `receiver` | collects one, and hands the node what is whole |
+//! | `disk_work` | keeps the disk from holding up the node's thread |
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -11,10 +20,20 @@ use std::sync::Arc;
 use actix::prelude::*;
 use raft_consensus::{AppendEntries, Entries, GroupId, Message as RaftMessage, NodeId, ReplicationOrder};
 
+use crate::clock::Clock;
 use crate::envelope::{Body, Envelope};
 use crate::log_storage::{LogCache, LogReader};
 use crate::state_machine::snapshots::SnapshotStore;
 use crate::transport::{Inbound, Outbound};
+
+mod disk_work;
+mod receiver;
+mod sender;
+mod window;
+
+pub(crate) use receiver::SnapshotReception;
+pub(crate) use sender::SnapshotSending;
+pub(crate) use window::SnapshotPace;
 
 /// Carry out this order.
 #[derive(Debug, Message)]
@@ -33,8 +52,10 @@ pub(crate) struct StreamContext {
     pub(crate) outbound: Rc<dyn Outbound>,
     pub(crate) inbound: Arc<dyn Inbound>,
     /// The snapshots of the group.
-    #[allow(dead_code, reason = "nothing sends snapshots yet")]
     pub(crate) snapshots: SnapshotStore,
+    /// How they are sent.
+    pub(crate) pace: SnapshotPace,
+    pub(crate) clock: Clock,
 }
 
 /// Sends one peer what the core orders, in order.

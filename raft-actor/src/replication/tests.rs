@@ -1,13 +1,16 @@
 use std::sync::Mutex;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use raft_consensus::{Entry, LogIndex, LogPosition, LogWrite, Payload, Round, Term};
+use raft_consensus::{Entry, LogIndex, LogPosition, LogWrite, Payload, Round, Settings, Term};
 use tokio::sync::mpsc as channel;
 
 use super::*;
 use crate::log_storage::LogError;
 use crate::transport::{Credit, Hello, Refusal};
+
+mod snapshots;
 
 fn position(term: u64, index: u64) -> LogPosition {
     LogPosition::new(Term::new(term), LogIndex::new(index))
@@ -94,7 +97,9 @@ fn bench() -> Bench {
         reader_is_fast: false,
         outbound: Rc::new(Surroundings(done.clone())),
         inbound: Arc::new(Surroundings(done)),
-        snapshots: crate::state_machine::snapshots::SnapshotStore::in_memory(GroupId::new(1)),
+        snapshots: SnapshotStore::in_memory(GroupId::new(1)),
+        pace: SnapshotPace::of(&Settings::default(), u64::MAX),
+        clock: Clock::start(),
     };
     Bench { stream: ReplicationStream::new(context, NodeId::new(2)).start(), cache, disk, deeds }
 }

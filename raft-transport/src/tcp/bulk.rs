@@ -25,7 +25,7 @@ pub(super) async fn run(link: Rc<Link>, shared: Rc<Shared>) {
             }
             Err(error) => {
                 tracing::info!(peer = %link.peer, address = link.address, %error, "connection for snapshots lost");
-                shared.counters.one(Count::Disconnected);
+                shared.counters.one(Count::BulkDisconnected);
                 shared.options.reconnect_delay_min
             }
         },
@@ -43,7 +43,6 @@ pub(super) async fn run(link: Rc<Link>, shared: Rc<Shared>) {
 
 /// Writes what is queued until there has been nothing for a while.
 async fn serve(link: &Link, shared: &Shared, mut stream: TcpStream, hello: &Hello) -> io::Result<()> {
-    shared.counters.one(Count::Connected);
     shared.counters.one(Count::BulkConnected);
     tracing::debug!(peer = %link.peer, address = link.address, "connected for snapshots");
     shared.inbound.confirmed(hello);

@@ -18,9 +18,9 @@ pub enum Count {
     MessagesOut,
     /// Bytes that the kernel took over for a peer.
     BytesOut,
-    /// Outgoing connections established.
+    /// Outgoing connections established, but those for snapshots.
     Connected,
-    /// Attempts to connect that failed.
+    /// Attempts to connect that failed, of either kind.
     ConnectFailed,
     /// Attempts to connect that a peer refused.
     ConnectRefused,
@@ -82,8 +82,10 @@ pub enum Count {
     BulkBytesIn,
     /// Bytes that the kernel took over on connections for snapshots; counted in [`BytesOut`](Self::BytesOut) as well.
     BulkBytesOut,
-    /// Outgoing connections for snapshots established; counted in [`Connected`](Self::Connected) as well.
+    /// Outgoing connections for snapshots established; not counted in [`Connected`](Self::Connected).
     BulkConnected,
+    /// Established outgoing connections for snapshots that broke.
+    BulkDisconnected,
     /// Outgoing connections for snapshots closed because there was nothing to send any more.
     BulkClosedIdle,
     /// Pieces of snapshots dropped, for whatever reason; counted by reason as well.
@@ -92,7 +94,7 @@ pub enum Count {
 
 impl Count {
     /// Everything that is counted, in the order of declaration.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::MessagesIn,
         Self::BytesIn,
         Self::MessagesOut,
@@ -130,6 +132,7 @@ impl Count {
         Self::BulkBytesIn,
         Self::BulkBytesOut,
         Self::BulkConnected,
+        Self::BulkDisconnected,
         Self::BulkClosedIdle,
         Self::BulkDropped,
     ];

@@ -90,7 +90,7 @@ pub(crate) struct Body {
 enum BodyState {
     Begin,
     /// So much of the parser's last block was read.
-    Block(Parser, usize),
+    Block(Box<Parser>, usize),
     Over,
     /// What comes next is unknown.
     Failed,
@@ -101,7 +101,7 @@ impl Body {
     fn advance(&mut self) -> Result<(), Flaw> {
         let file = self.file.inner.file.as_ref();
         let mut parser = match std::mem::replace(&mut self.state, BodyState::Failed) {
-            BodyState::Begin => Parser::begin(file)?,
+            BodyState::Begin => Box::new(Parser::begin(file)?),
             BodyState::Block(parser, _) => parser,
             BodyState::Over | BodyState::Failed => return Ok(()),
         };

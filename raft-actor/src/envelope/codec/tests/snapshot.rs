@@ -131,7 +131,6 @@ pub(super) fn any_body() -> impl Strategy<Value = Body> {
         Just(SnapshotOutcome::Gap),
         Just(SnapshotOutcome::Whole),
         Just(SnapshotOutcome::Covered),
-        Just(SnapshotOutcome::Busy),
         Just(SnapshotOutcome::Failed),
     ];
     let reply = (any::<u64>(), any::<u64>(), outcome).prop_flat_map(move |(a, b, outcome)| {
