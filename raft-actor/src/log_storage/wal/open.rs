@@ -204,7 +204,8 @@ fn find_tail(files: &Files, last: &mut Found) -> Result<Tail, LogError> {
 }
 
 /// The last segment as the active one, if its last batch is a barrier or its beginning and nothing of another
-/// batch is left behind that. A barrier may not be durable: it is written again.
+/// batch is left behind that. A barrier may not be durable: it is written again. So is the room for the header of the
+/// next record, with zeros: what is left there of one that was cut short could be completed by zeros that follow later.
 fn continue_in(last: &mut Found, tail: &Tail) -> Result<Option<Active>, LogError> {
     let is_barrier = tail.last.kind == Kind::Barrier && tail.batch_start + HEADER_BYTES as u64 == tail.end;
     let is_clean = tail.is_complete && (is_barrier || tail.batch == 0);
@@ -212,9 +213,14 @@ fn continue_in(last: &mut Found, tail: &Tail) -> Result<Option<Active>, LogError
         return Ok(None);
     }
     let segment = Arc::clone(&last.segment);
-    if is_barrier {
-        let barrier = last.scanner.bytes(tail.batch_start, HEADER_BYTES)?;
-        segment.file.write_at(barrier, tail.batch_start).map_err(io_error("write to", &segment.path))?;
+    let left = last.scanner.length().saturating_sub(tail.end).min(HEADER_BYTES as u64) as usize;
+    let is_left = last.scanner.bytes(tail.end, left)?.iter().any(|byte| *byte != 0);
+    if is_barrier || is_left {
+        let start = if is_barrier { tail.batch_start } else { tail.end };
+        let barrier = usize::try_from(tail.end - start).expect("a barrier is small");
+        let mut bytes = last.scanner.bytes(start, barrier)?.to_vec();
+        bytes.resize(barrier + left, 0);
+        segment.file.write_at(&bytes, start).map_err(io_error("write to", &segment.path))?;
         segment.file.sync_data().map_err(io_error("sync", &segment.path))?;
     }
     Ok(Some(Active {

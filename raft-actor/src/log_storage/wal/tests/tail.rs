@@ -116,6 +116,32 @@ fn a_barrier_turns_a_flip_in_the_last_real_batch_into_damage() {
     assert!(matches!(error, LogError::Damaged { offset, .. } if offset == entry.offset as u64), "{error}");
 }
 
+/// Found by a simulation (seed 4366): a process died within a write, and when zeros were written ahead later, they
+/// completed what had been taken for a torn tail.
+#[test]
+fn what_is_left_of_a_record_does_not_become_one_when_zeros_follow() {
+    for cut in 1..=record::HEADER_BYTES {
+        let directory = temporary();
+        let path = directory.path().join(FIRST_SEGMENT);
+        let mut wal = open(directory.path());
+        wal.write(&[vote(1, 1)]).unwrap();
+        wal.sync().unwrap();
+        while wal.idle().unwrap() {}
+        wal.write(&[vote(1, 2)]).unwrap();
+        drop(wal);
+        let bytes = fs::read(&path).unwrap();
+        let last = records(&bytes).last().unwrap().offset;
+        fs::write(&path, &bytes[..last + cut]).unwrap();
+        let mut wal = open(directory.path());
+        let found = wal.recover(1.into()).unwrap().hard_state.term.get();
+        assert_eq!(found == 2, cut == record::HEADER_BYTES, "{cut} bytes of it are left");
+        while wal.idle().unwrap() {}
+        drop(wal);
+        let found_later = open(directory.path()).recover(1.into()).unwrap().hard_state.term.get();
+        assert_eq!(found_later, found, "{cut} bytes of it were left");
+    }
+}
+
 #[test]
 fn a_barrier_lets_the_log_go_on_in_the_same_segment() {
     let directory = temporary();
