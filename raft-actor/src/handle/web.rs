@@ -9,7 +9,7 @@ use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, ResponseError, er
 use raft_consensus::NodeId;
 use serde::Serialize;
 
-use super::{RaftHandle, ReadError, WriteError};
+use super::{RaftHandle, ReadError, TakeSnapshotError, WriteError};
 use crate::state_machine::StateMachine;
 
 /// Takes the handle out of the application's data: `App::new().app_data(raft.clone())`, or the same in a
@@ -89,6 +89,27 @@ impl ResponseError for WriteError {
         };
         let body =
             Body { error, maybe_applied: self.maybe_applied(), leader_id: self.leader(), detail: self.to_string() };
+        body.answer(self.status_code())
+    }
+}
+
+/// 503 with the same fields; 500 if the snapshot could not be written.
+impl ResponseError for TakeSnapshotError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::TimedOut {} | Self::NodeStopped { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let error = match self {
+            Self::Failed(_) => "snapshot_failed",
+            Self::TimedOut {} => "timeout",
+            Self::NodeStopped { .. } => "node_stopped",
+        };
+        // A snapshot changes nothing that others could see.
+        let body = Body { error, maybe_applied: false, leader_id: None, detail: self.to_string() };
         body.answer(self.status_code())
     }
 }

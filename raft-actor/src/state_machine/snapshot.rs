@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 ///
 /// # What it costs
 /// While `freeze` runs, nothing is applied and no query answered: with the free implementation for as long as the
-/// clone takes, roughly 100 ms for a map of a million small strings, and the state is in memory twice until it is
+/// clone takes, some hundred milliseconds for a map of a million small strings, and the state is in memory twice until it is
 /// saved. Heartbeats and elections do not wait for it, nor for `save`, which runs on a thread of its own. Where that
 /// pause is too long, keep the state in a persistent map (as `raft-kv` does, with the crate `imbl`): its clone
 /// shares everything and takes no time, with this same free implementation. Or implement the trait by hand.

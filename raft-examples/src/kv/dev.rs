@@ -43,6 +43,7 @@ pub async fn run(options: Dev) -> Result<(), Failure> {
             .transport(transport)
             .peers(peers.clone())
             .settings(options.timing.settings())
+            .snapshot_every(options.snapshot_every)
             .start(Kv::default())
             .await
             .map_err(|source| Failure::Start { id, source })?;

@@ -25,7 +25,8 @@ pub async fn run(options: Node) -> Result<(), Failure> {
         .cluster(&options.cluster)
         .data_dir(&options.data_dir)
         .transport(transport)
-        .settings(options.timing.settings());
+        .settings(options.timing.settings())
+        .snapshot_every(options.snapshot_every);
     let host = if options.join {
         host.join()
     } else {

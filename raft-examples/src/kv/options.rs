@@ -34,6 +34,9 @@ Example, a cluster of three on one machine; one command per terminal:
   raft-kv node --id 2 --cluster demo --data-dir d2 --listen 127.0.0.1:7102 --http 127.0.0.1:8102 $P
   raft-kv node --id 3 --cluster demo --data-dir d3 --listen 127.0.0.1:7103 --http 127.0.0.1:8103 $P";
 
+/// Entries between two snapshots, if nothing is said.
+const SNAPSHOT_EVERY: u64 = 100_000;
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -63,6 +66,9 @@ pub struct Dev {
     /// Times of the protocol.
     #[command(flatten)]
     pub timing: Timing,
+    /// Take a snapshot after so many entries, and let go of the log behind it; 0: only when asked to
+    #[arg(long, default_value_t = SNAPSHOT_EVERY, value_name = "ENTRIES")]
+    pub snapshot_every: u64,
     /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
@@ -95,6 +101,9 @@ pub struct Node {
     /// Times of the protocol.
     #[command(flatten)]
     pub timing: Timing,
+    /// Take a snapshot after so many entries, and let go of the log behind it; 0: only when asked to
+    #[arg(long, default_value_t = SNAPSHOT_EVERY, value_name = "ENTRIES")]
+    pub snapshot_every: u64,
     /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,

@@ -7,6 +7,7 @@
 //! | `DELETE /kv/{key}` | 200 `{"index":N,"previous":..}` |
 //! | `POST /kv/{key}/cas` `{"expect":"a"\|null,"value":"b"}` | 200 `{"index":N}`, 409 `{"current":..}` |
 //! | `GET /raft/status` | what this node knows about itself and the cluster |
+//! | `POST /raft/snapshot` | 200 `{"index":N}` once this node has a durable snapshot of all that it has applied |
 //! | cannot be served now | 503 `{"error":..,"maybe_applied":bool,"leader_id":..}` |
 //! | bad input | 400 / 404 / 405 / 408 / 413 `{"error":..,"detail":..}` |
 //!
@@ -19,6 +20,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 mod problem;
 mod read;
 mod request;
+mod snapshot;
 mod status;
 mod write;
 
@@ -45,6 +47,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
             web::resource("/raft/status")
                 .route(web::get().to(status::status))
                 .default_service(web::to(|| wrong_method("GET"))),
+        )
+        .service(
+            web::resource("/raft/snapshot")
+                .route(web::post().to(snapshot::snapshot))
+                .default_service(web::to(|| wrong_method("POST"))),
         )
         .default_service(web::to(no_such_route));
 }
