@@ -78,7 +78,15 @@ impl RaftNode {
 
     /// The core does not want what was received.
     pub(super) fn drop_snapshot(&mut self, position: LogPosition) {
-        self.snapshots.received.remove(&position);
+        let unwanted = self.snapshots.received.remove(&position);
+        self.discard(unwanted);
+    }
+
+    /// Deletes what was received, on a thread where that may take as long as it does for a large file.
+    fn discard(&self, unwanted: Option<ReceivedSnapshot>) {
+        if let Some(unwanted) = unwanted.filter(|_| !self.context.reader_is_fast) {
+            drop(tokio::task::spawn_blocking(move || drop(unwanted)));
+        }
     }
 
     fn snapshot_restored(&mut self, position: LogPosition, ctx: &mut Context<Self>) {
@@ -150,7 +158,8 @@ impl Handler<SnapshotReceived> for RaftNode {
     fn handle(&mut self, received: SnapshotReceived, ctx: &mut Context<Self>) {
         let SnapshotReceived { from, term, round, snapshot } = received;
         let meta = snapshot.meta().clone();
-        self.snapshots.received.insert(meta.position, snapshot);
+        let replaced = self.snapshots.received.insert(meta.position, snapshot);
+        self.discard(replaced);
         let message = RaftMessage::InstallSnapshot(InstallSnapshot { term, round, snapshot: meta });
         self.step(Input::Received { from, message }, ctx);
         self.status_is_stale = true;

@@ -21,6 +21,15 @@ fn the_http_surface_is_as_documented() {
     bad_input(node);
     a_body_that_never_comes(node);
     status(node);
+    snapshot(node);
+}
+
+fn snapshot(node: &Client) {
+    let taken = ask(node, "POST", "/raft/snapshot", "");
+    let through = taken.json()["index"].as_u64();
+    assert!(taken.status == 200 && through > Some(1), "{}", taken.text);
+    assert_eq!(ask(node, "GET", "/raft/status", "").json()["snapshot_index"].as_u64(), through);
+    assert_eq!(ask(node, "GET", "/raft/snapshot", "").status, 405);
 }
 
 fn writes_and_reads(node: &Client) {

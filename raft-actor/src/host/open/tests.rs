@@ -5,6 +5,8 @@ use std::path::Path;
 use super::*;
 use crate::host::RaftHost;
 
+mod snapshots;
+
 fn builder(path: &Path, peers: u64) -> HostBuilder {
     RaftHost::builder()
         .node(1)
