@@ -108,7 +108,7 @@ async fn a_cluster_starts_from_its_snapshots_without_applying_everything_again()
         catches_up(cluster.node(id), last).await;
         assert_eq!(cluster.node(id).read_local(()).await.expect("it runs"), state, "on node {id}");
     }
-    let again = applied.load(Ordering::Relaxed);
+    let again = AtomicU64::load(&applied, Ordering::Relaxed);
     assert!(again < 3 * 600, "{again} of {} were applied again", 3 * WRITES);
     write(cluster.node(2), WRITES..WRITES + 100, 10).await;
     assert_eq!(cluster.node(3).with_timeout(PATIENCE).read(()).await.expect("a majority runs").1, WRITES + 100);
