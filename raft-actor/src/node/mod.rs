@@ -405,6 +405,7 @@ impl Handler<Applied> for RaftNode {
         self.feed.applied(applied.through);
         self.requests.applied(applied.through);
         self.step(Input::Applied(applied.through), ctx);
+        self.order_snapshot(ctx);
         self.announce_office(applied.through);
         self.feed_machine(ctx);
         self.status_is_stale = true;

@@ -14,7 +14,7 @@ use crate::state_machine::{Restore, SnapshotNews, TakeSnapshot};
 
 /// Somebody wants a snapshot.
 struct Asker {
-    /// It must cover everything that was applied when they asked.
+    /// It must cover everything that they can know to be applied.
     through: LogIndex,
     deadline: Time,
     answer: oneshot::Sender<Result<LogIndex, TakeSnapshotError>>,
@@ -111,19 +111,24 @@ impl RaftNode {
                 outcome => asker.answer(outcome.clone()),
             }
         }
-        if !self.snapshots.askers.is_empty() {
-            self.order_snapshot(ctx);
-        }
+        self.order_snapshot(ctx);
     }
 
-    fn order_snapshot(&mut self, ctx: &mut Context<Self>) {
-        if !self.snapshots.is_taking {
-            self.step(Input::TakeSnapshot, ctx);
+    /// Has a snapshot taken for those who asked, as soon as there is what they asked for. To be called whenever
+    /// something was applied as well.
+    pub(super) fn order_snapshot(&mut self, ctx: &mut Context<Self>) {
+        let applied = self.raft.applied();
+        let is_ready = |asker: &Asker| asker.through <= applied;
+        if self.snapshots.is_taking || !self.snapshots.askers.iter().any(is_ready) {
+            return;
         }
+        self.step(Input::TakeSnapshot, ctx);
         if !self.snapshots.is_taking && self.stopped.is_none() {
             // Nothing was applied since the last one.
             let through = self.raft.status().snapshot.index;
-            self.snapshots.askers.drain(..).for_each(|asker| asker.answer(Ok(through)));
+            for asker in self.snapshots.askers.extract_if(.., |asker| is_ready(asker)) {
+                asker.answer(Ok(through));
+            }
         }
     }
 }
@@ -171,7 +176,9 @@ impl Handler<AskForSnapshot> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, AskForSnapshot { timeout, answer }: AskForSnapshot, ctx: &mut Context<Self>) {
-        let (through, deadline) = (self.raft.applied(), self.clock.now().after(timeout));
+        // What is with the state machine may have been answered already, although the core has not heard of it.
+        let through = if self.feed.is_halted() { self.raft.applied() } else { self.feed.sent() };
+        let deadline = self.clock.now().after(timeout);
         self.snapshots.askers.push(Asker { through, deadline, answer });
         self.order_snapshot(ctx);
         self.status_is_stale = true;
