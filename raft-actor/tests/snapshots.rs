@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use raft_actor::{
-    ApplyContext, LocalCluster, LogIndex, RaftHandle, Snapshot, SnapshotError, StartError, StateMachine,
-    TakeSnapshotError,
+    ApplyContext, LocalCluster, LogIndex, Membership, RaftHandle, Settings, Snapshot, SnapshotError, StartError,
+    StateMachine, TakeSnapshotError,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -206,4 +206,62 @@ async fn a_snapshot_that_is_damaged_or_gone_is_refused_by_name() {
     cluster.restart(1).await.expect("all is well again");
     assert_eq!(cluster.node(1).with_timeout(PATIENCE).read(()).await.expect("it decides alone"), state);
     cluster.shutdown().await;
+}
+
+/// As many lines as a member that was away or is new lacks, and more than the tail of the log holds.
+async fn catches_up_by_snapshot(durable: bool) {
+    let applied = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&applied);
+    let machine = move || Ledger { applied_here: Arc::clone(&counter), ..Ledger::default() };
+    // A leader keeps for one that follows what it lacks, but no more than this.
+    let settings =
+        Settings { election_timeout_ms_min: 300, heartbeat_ms: 50, log_tail_bytes_max: 1 << 10, ..Settings::default() };
+    let builder = LocalCluster::<Ledger>::builder(3).settings(settings).snapshot_every(50).log_tail(10);
+    let builder = if durable { builder.durable() } else { builder };
+    let mut cluster = builder.start(machine).await.expect("starts");
+    write(cluster.node(1), 0..200, 10).await;
+    if durable {
+        cluster.stop(3).await;
+    }
+    for part in 2..20 {
+        write(cluster.node(1), part * 100..(part + 1) * 100, 10).await;
+    }
+    let before = AtomicU64::load(&applied, Ordering::Relaxed);
+    let late = if durable { 3 } else { 4 };
+    if durable {
+        cluster.restart(late).await.expect("its directory is free and whole");
+    } else {
+        cluster.join(late).await.expect("starts");
+        let membership = Membership::of_voters([1, 2, 3]).learners([4]).address(4, "local:4");
+        let admin = cluster.node(1).admin().with_timeout(PATIENCE);
+        admin.change_membership(membership).await.expect("a majority runs");
+    }
+    let through = cluster.leader().await.status().commit_index;
+    catches_up(cluster.node(late), through).await;
+    let state = cluster.node(1).with_timeout(PATIENCE).read(()).await.expect("a majority runs");
+    assert_eq!(cluster.node(late).read_local(()).await.expect("it runs"), state);
+    let status = cluster.node(late).status();
+    assert!(status.snapshot_index.get() > 1_000, "{status:?}");
+    let again = AtomicU64::load(&applied, Ordering::Relaxed) - before;
+    assert!(again < 1_000, "{again} were applied after it came");
+    // And it goes on from there, with the snapshot that it installed and those that it takes.
+    write(cluster.node(late), 2_000..2_200, 10).await;
+    let state = cluster.node(late).with_timeout(PATIENCE).read(()).await.expect("a majority runs");
+    assert_eq!(state.1, 2_200);
+    if durable {
+        cluster.restart(late).await.expect("its directory is free and whole");
+        let read = cluster.node(late).with_timeout(PATIENCE).read(()).await;
+        assert_eq!(read.expect("a majority runs"), state);
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_member_that_was_away_for_too_long_gets_a_snapshot_and_keeps_it() {
+    catches_up_by_snapshot(true).await;
+}
+
+#[tokio::test]
+async fn a_member_that_joins_gets_a_snapshot_also_where_nothing_is_kept_on_disk() {
+    catches_up_by_snapshot(false).await;
 }
