@@ -16,7 +16,6 @@ mod actor;
 mod requests;
 mod saving;
 mod snapshot;
-#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "nobody sends or receives snapshots yet"))]
 pub(crate) mod snapshots;
 
 #[cfg(test)]
