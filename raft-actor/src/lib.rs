@@ -18,7 +18,7 @@ pub mod transport;
 
 pub use handle::{
     BecameCandidate, BecameFollower, BecameLeader, Gateway, MembershipError, NodeStopped, QueueLimits, RaftAdmin,
-    RaftHandle, Read, ReadError, Status, StopReason, TakeSnapshotError, Write, WriteError,
+    RaftHandle, Read, ReadError, Session, SessionWrite, Status, StopReason, TakeSnapshotError, Write, WriteError,
 };
 pub use host::{HostBuilder, NodeThread, Placement, RaftHost, StartError};
 pub use local_cluster::{LocalCluster, LocalClusterBuilder};

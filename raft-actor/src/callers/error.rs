@@ -88,6 +88,13 @@ pub enum WriteError {
         /// The entry that cannot be decoded.
         index: LogIndex,
     },
+    /// The session was not used for longer than its lifetime, or had too many commands under way, and is forgotten. The
+    /// command was not applied now, but may have been before.
+    #[error(
+        "the session is not remembered any more; the command may have been applied before: read, then begin another session"
+    )]
+    #[non_exhaustive]
+    SessionExpired {},
     /// Leadership changed while the command was under way, or the leader ran out of time. It may have been applied,
     /// or may yet be.
     #[error(
@@ -102,7 +109,7 @@ impl WriteError {
     pub fn maybe_applied(&self) -> bool {
         match self {
             Self::TimedOut { maybe_applied } | Self::NodeStopped { maybe_applied, .. } => *maybe_applied,
-            Self::CannotApply { .. } | Self::Unknown {} => true,
+            Self::CannotApply { .. } | Self::SessionExpired {} | Self::Unknown {} => true,
             Self::NoLeader { .. }
             | Self::Overloaded {}
             | Self::ShuttingDown {}
@@ -122,6 +129,7 @@ impl WriteError {
             | Self::BadRequest {}
             | Self::TooLarge { .. }
             | Self::CannotApply { .. }
+            | Self::SessionExpired {}
             | Self::Unknown {} => None,
         }
     }
@@ -210,6 +218,7 @@ impl From<Failure> for WriteError {
             Failure::BadRequest => Self::BadRequest {},
             Failure::TooLarge { bytes, bytes_max } => Self::TooLarge { bytes, bytes_max },
             Failure::CannotApply { index } => Self::CannotApply { index },
+            Failure::SessionExpired => Self::SessionExpired {},
             // Only queries are answered by `query`; if it ever reached a writer, this would be the honest word.
             Failure::QueryPanicked | Failure::Unknown => Self::Unknown {},
         }
@@ -222,7 +231,7 @@ impl From<Failure> for ReadError {
             Failure::NoLeader { leader } => Self::NoLeader { leader },
             // A query too large for the queue will find no room later either, but reads are not counted in bytes.
             Failure::Overloaded | Failure::TooLarge { .. } => Self::Overloaded {},
-            Failure::TimedOut { .. } | Failure::Unknown => Self::TimedOut {},
+            Failure::TimedOut { .. } | Failure::SessionExpired | Failure::Unknown => Self::TimedOut {},
             Failure::ShuttingDown => Self::ShuttingDown {},
             Failure::NodeStopped { reason, .. } => Self::NodeStopped { reason },
             Failure::BadRequest => Self::BadRequest {},

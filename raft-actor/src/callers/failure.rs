@@ -48,6 +48,8 @@ pub(crate) enum Failure {
     },
     /// `query` panicked on it.
     QueryPanicked,
+    /// Its session, or its answer, is not remembered any more, so it was not applied now; it may have been before.
+    SessionExpired,
     /// Its fate is unknown: leadership changed while it was under way. It may be applied.
     Unknown,
 }
@@ -72,6 +74,7 @@ impl Failure {
             }
             Self::ShuttingDown => ForwardError::ShuttingDown,
             Self::BadRequest => ForwardError::BadRequest,
+            Self::SessionExpired => ForwardError::SessionExpired,
             Self::CannotApply { .. } | Self::QueryPanicked | Self::Unknown => ForwardError::Unknown,
         }
     }
@@ -83,6 +86,7 @@ impl Failure {
             ForwardError::NotLeader { .. } | ForwardError::ShuttingDown => None,
             ForwardError::Overloaded => Some(Self::Overloaded),
             ForwardError::BadRequest => Some(Self::BadRequest),
+            ForwardError::SessionExpired => Some(Self::SessionExpired),
             ForwardError::Unknown => Some(Self::Unknown),
         }
     }

@@ -114,4 +114,6 @@ pub enum ForwardError {
     Unknown,
     /// The receiver stops; nothing was applied.
     ShuttingDown,
+    /// The session of the command, or the answer to it, is not remembered any more. It may have been applied before.
+    SessionExpired,
 }

@@ -114,7 +114,9 @@ pub(crate) fn from_wire(outcome: Result<Bytes, ForwardError>) -> Option<Result<L
         },
         Err(ForwardError::NotLeader { .. } | ForwardError::ShuttingDown) => return None,
         // The first two are never said to such a request.
-        Err(ForwardError::Overloaded | ForwardError::BadRequest | ForwardError::Unknown) => unknown,
+        Err(
+            ForwardError::Overloaded | ForwardError::BadRequest | ForwardError::SessionExpired | ForwardError::Unknown,
+        ) => unknown,
     })
 }
 

@@ -16,6 +16,7 @@ mod gateway;
 mod membership;
 pub(crate) mod queue;
 mod raft_handle;
+mod session;
 mod snapshot;
 mod status;
 #[cfg(feature = "actix-web")]
@@ -29,6 +30,7 @@ pub use admin::{RaftAdmin, StatusWatch};
 pub use events::{BecameCandidate, BecameFollower, BecameLeader, NodeStopped, RaftEvent};
 pub use gateway::{Gateway, Read, Write};
 pub use raft_handle::{PendingRead, PendingWrite, PendingWrites, RaftHandle};
+pub use session::{Session, SessionWrite};
 pub use status::{PeerStatus, Status};
 
 pub(crate) use admin::{HostControl, NodeFace};
@@ -41,4 +43,5 @@ pub(crate) use membership::{
 pub(crate) use queue::Consistency;
 pub(crate) use queue::Queue;
 pub(crate) use raft_handle::HandleParts;
+pub(crate) use session::{DEFAULT_LIFETIME, SessionNames};
 pub(crate) use snapshot::AskForSnapshot;

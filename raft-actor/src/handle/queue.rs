@@ -23,6 +23,7 @@ use crate::callers::permits::{Admission, Amount, Permit, QueueLimits};
 use crate::callers::slots::{Page, Pending, Waiter};
 use crate::callers::{Failure, Request, Waiting, decode, encode_into};
 use crate::clock::Clock;
+use crate::state_machine::command::{self, Once};
 use crate::state_machine::{Reads, StateMachine, Writes};
 
 /// Commands up to this size share a buffer with their neighbours; larger ones are not copied.
@@ -109,6 +110,28 @@ impl<S: StateMachine> Queue<S> {
         }
     }
 
+    /// A command as a session sends it, again and again if need be.
+    pub(crate) fn frame_once(&self, once: &Once<'_>, command: &S::Command) -> Result<Bytes, Failure> {
+        let mut framed = Vec::new();
+        command::begin_once(once, &mut framed).ok_or(Failure::BadRequest)?;
+        self.encode(command, &mut framed)?;
+        Ok(Bytes::from(framed))
+    }
+
+    /// Lines up what [`frame_once`](Self::frame_once) made.
+    pub(crate) fn write_framed(&self, framed: Bytes, deadline: Time) -> Pending<Writes<S>> {
+        let bytes = framed.len() as u64;
+        let mut inner = self.lock();
+        if let Err(failure) = inner.admit(Amount { requests: 1, bytes }) {
+            return Pending::refused(failure.into());
+        }
+        inner.commands.push(Command::Own(framed));
+        let (page, index) = inner.writes.push(deadline, (), Waiter::Future, bytes);
+        let pending = Pending::waiting(Arc::clone(page), index);
+        inner.wake_node();
+        pending
+    }
+
     /// Lines a query up, as a future.
     pub(crate) fn read(&self, query: S::Query, consistency: Consistency, timeout: Duration) -> Pending<Reads<S>> {
         match self.push_read(query, consistency, timeout, Waiter::Future) {
@@ -126,6 +149,7 @@ impl<S: StateMachine> Queue<S> {
     ) -> Result<Place<Writes<S>>, Refused<Writes<S>>> {
         let mut scratch = SCRATCH.take();
         scratch.clear();
+        command::begin_plain(&mut scratch);
         let result = match self.encode(command, &mut scratch) {
             Ok(()) => self.push_encoded(&mut scratch, timeout, waiter),
             Err(failure) => Err(refused(failure, waiter)),
@@ -136,13 +160,15 @@ impl<S: StateMachine> Queue<S> {
         result
     }
 
+    /// Behind what `out` begins with.
     fn encode(&self, command: &S::Command, out: &mut Vec<u8>) -> Result<(), Failure> {
+        let head = out.len();
         if let Err(error) = encode_into(command, out) {
             tracing::warn!(%error, "a command cannot be encoded");
             return Err(Failure::BadRequest);
         }
         // A command that cannot be decoded would stop every member for good once it is committed. Rather none than that.
-        if let Err(error) = decode::<S::Command>(out) {
+        if let Err(error) = decode::<S::Command>(&out[head..]) {
             tracing::warn!(%error, "a command cannot be decoded again; check its serde attributes");
             return Err(Failure::BadRequest);
         }
@@ -207,8 +233,8 @@ impl<S: StateMachine> Queue<S> {
         Ok(place)
     }
 
-    /// A caller always has a deadline: [`Time::NEVER`] means that nobody waits.
-    fn deadline(&self, timeout: Duration) -> Time {
+    /// When a caller who comes now gives up. It always has a deadline: [`Time::NEVER`] means that nobody waits.
+    pub(crate) fn deadline(&self, timeout: Duration) -> Time {
         let forever = Time::from_micros(Time::NEVER.as_micros() - 1);
         self.clock.now().after(timeout).min(forever)
     }
@@ -328,6 +354,7 @@ impl<S: StateMachine> AnyQueue for Queue<S> {
     }
 
     fn is_command(&self, bytes: &[u8]) -> bool {
-        bytes.len() as u64 <= self.limits.largest_command() && decode::<S::Command>(bytes).is_ok()
+        let is_one = || command::parse(bytes).is_some_and(|framed| decode::<S::Command>(framed.command).is_ok());
+        bytes.len() as u64 <= self.limits.largest_command() && is_one()
     }
 }

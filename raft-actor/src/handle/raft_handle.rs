@@ -13,6 +13,7 @@ use super::admin::{NodeFace, RaftAdmin, StatusWatch};
 use super::events::RaftEvent;
 use super::gateway::Gateway;
 use super::queue::{Consistency, Queue};
+use super::session::SessionNames;
 use super::{MembershipError, ReadError, Status, StopReason, TakeSnapshotError, WriteError};
 use crate::callers::DEFAULT_TIMEOUT;
 use crate::callers::slots::Pending;
@@ -39,9 +40,22 @@ pub(crate) struct HandleParts<S: StateMachine> {
     pub(crate) gateway: Addr<Gateway<S>>,
     /// Everything else.
     pub(crate) node: Arc<NodeFace>,
+    pub(crate) sessions: SessionNames,
 }
 
 impl<S: StateMachine> RaftHandle<S> {
+    pub(super) fn queue(&self) -> &Arc<Queue<S>> {
+        &self.shared.queue
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(super) fn session_names(&self) -> &SessionNames {
+        &self.shared.sessions
+    }
+
     pub(crate) fn new(parts: HandleParts<S>) -> Self {
         Self { shared: Arc::new(parts), timeout: DEFAULT_TIMEOUT }
     }

@@ -61,12 +61,14 @@ impl Body {
     }
 }
 
-/// 503 with `{"error", "maybe_applied", "leader_id", "detail"}`; 400 and 413 for a command that cannot be taken.
+/// 503 with `{"error", "maybe_applied", "leader_id", "detail"}`; 400 and 413 for a command that cannot be
+/// taken, 409 for one of a session that is forgotten.
 impl ResponseError for WriteError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::BadRequest {} => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::SessionExpired {} => StatusCode::CONFLICT,
             Self::NoLeader { .. }
             | Self::Overloaded {}
             | Self::TimedOut { .. }
@@ -86,6 +88,7 @@ impl ResponseError for WriteError {
             Self::NodeStopped { .. } | Self::CannotApply { .. } => "node_stopped",
             Self::BadRequest {} => "bad_request",
             Self::TooLarge { .. } => "too_large",
+            Self::SessionExpired {} => "session_expired",
         };
         let body =
             Body { error, maybe_applied: self.maybe_applied(), leader_id: self.leader(), detail: self.to_string() };

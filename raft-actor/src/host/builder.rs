@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use raft_consensus::{NodeId, Settings};
 
 use super::snapshot_settings::SnapshotSettings;
 use super::{Placement, StartError};
 use crate::clock::Clock;
-use crate::handle::QueueLimits;
+use crate::handle::{DEFAULT_LIFETIME, QueueLimits};
 use crate::log_storage::disk::{Disk, RealDisk};
 use crate::log_storage::{LogStorage, WalOptions};
 use crate::observer::Observer;
@@ -50,6 +51,7 @@ pub struct HostBuilder {
     pub(super) settings: Settings,
     pub(super) snapshots: SnapshotSettings,
     pub(super) queue_limits: QueueLimits,
+    pub(super) session_lifetime: Duration,
     pub(super) placement: Placement,
     pub(super) seed: Option<u64>,
     pub(super) clock: Option<Clock>,
@@ -70,6 +72,7 @@ impl Default for HostBuilder {
             settings: Settings::default(),
             snapshots: SnapshotSettings::default(),
             queue_limits: QueueLimits::default(),
+            session_lifetime: DEFAULT_LIFETIME,
             placement: Placement::default(),
             seed: None,
             clock: None,
@@ -171,6 +174,13 @@ impl HostBuilder {
     /// How many requests of clients may be under way at a time.
     pub fn queue_limits(mut self, limits: QueueLimits) -> Self {
         self.queue_limits = limits;
+        self
+    }
+
+    /// How long a [`Session`](crate::Session) is remembered after its last command, in log time: time that passes while
+    /// somebody leads, as that leader's clock has it. Whoever leads decides for all. Default: an hour; at most 49 days.
+    pub fn session_lifetime(mut self, lifetime: Duration) -> Self {
+        self.session_lifetime = lifetime;
         self
     }
 

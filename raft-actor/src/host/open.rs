@@ -16,7 +16,7 @@ use super::builder::{HostBuilder, LogPlace};
 use super::gate::incarnation;
 use crate::log_storage::{DataDirectory, GroupWrite, Identity, LogStorage, MemoryLog, RecoveredGroup, Wal, WalOptions};
 use crate::state_machine::snapshots::{SnapshotFile, SnapshotStore};
-use crate::state_machine::{StateMachine, load};
+use crate::state_machine::{Sessions, StateMachine, load};
 use crate::transport::{DirectoryId, Incarnation};
 
 /// The one group that a host serves.
@@ -86,17 +86,27 @@ fn reset(storage: &mut dyn LogStorage, to: LogPosition) -> Result<RecoveredGroup
     Ok(storage.recover(GROUP)?)
 }
 
+/// What a state machine begins with.
+pub(super) struct Loaded {
+    /// What it has applied.
+    pub(super) covered: SnapshotMeta,
+    /// What clients were answered, up to there.
+    pub(super) sessions: Sessions,
+}
+
 impl Opened {
     /// Brings a state machine to where its snapshot is, unless it is there by itself. Returns what it has applied then.
-    pub(super) fn load_machine<S: StateMachine>(&self, machine: &mut S) -> Result<SnapshotMeta, StartError> {
+    pub(super) fn load_machine<S: StateMachine>(&self, machine: &mut S) -> Result<Loaded, StartError> {
         let newest = self.snapshots.newest();
         let of_itself = |machine: &S| machine.durable_through().unwrap_or(LogIndex::ZERO);
         let covered = newest.as_ref().map_or(LogIndex::ZERO, |file| file.meta().position.index);
-        if let Some(file) = newest.as_ref().filter(|_| of_itself(machine) < covered) {
-            load(machine, &mut file.body())?;
-        }
+        let sessions = match newest.as_ref().filter(|_| of_itself(machine) < covered) {
+            Some(file) => load(machine, &mut file.body())?,
+            None => Sessions::default(),
+        };
         let applied = of_itself(machine).max(covered);
-        covered_by(&self.recovered.log, newest.as_ref().map(SnapshotFile::meta), applied)
+        let covered = covered_by(&self.recovered.log, newest.as_ref().map(SnapshotFile::meta), applied)?;
+        Ok(Loaded { covered, sessions })
     }
 }
 

@@ -3,19 +3,22 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
-use raft_consensus::{LogIndex, NodeId, Raft, Settings, SnapshotMeta, Start};
+use raft_consensus::{LogIndex, NodeId, Raft, Settings, Start};
 use tokio::sync::{oneshot, watch};
 
 use super::actor::{HostActor, HostHold};
 use super::builder::HostBuilder;
 use super::gate::Gate;
 use super::inbound::HostInbound;
-use super::open::{GROUP, Opened, open};
+use super::open::{GROUP, Loaded, Opened, open};
 use super::{NodeThread, Placement, StartError, threads};
 use crate::clock::Clock;
-use crate::handle::{Gateway, HandleParts, NodeFace, Queue, QueueLimits, RaftHandle, Status, Subscriptions};
+use crate::handle::{
+    Gateway, HandleParts, NodeFace, Queue, QueueLimits, RaftHandle, SessionNames, Status, Subscriptions,
+};
 use crate::log_storage::{LogCache, LogClient, LogStorageActor};
 use crate::node::{Front, Machine, MembersChanged, NodeParts, Peers, RaftNode, SuffrageGranted, Timer};
 use crate::observer::Observer;
@@ -39,7 +42,8 @@ struct Kit<S> {
     seed: u64,
     queue_limits: QueueLimits,
     /// With what it has applied.
-    machine: (S, SnapshotMeta),
+    machine: (S, Loaded),
+    session_lifetime: Duration,
     /// The node's thread, if it ends with the host.
     own_thread: Option<NodeThread>,
     clock: Clock,
@@ -64,14 +68,14 @@ async fn start<S: StateMachine>(mut builder: HostBuilder, mut machine: S) -> Res
     let node = builder.node.expect("validated before");
     if builder.placement.is_current_thread() {
         let opened = open(&mut builder, node)?;
-        let covered = opened.load_machine(&mut machine)?;
-        return assemble(Kit::new(opened, builder, node, (machine, covered), None));
+        let loaded = opened.load_machine(&mut machine)?;
+        return assemble(Kit::new(opened, builder, node, (machine, loaded), None));
     }
     // Opening reads the disk: on a thread of its own, so that no runtime stands still.
     let (opened, builder) = on_a_thread("raft-open", move || {
         let loaded = open(&mut builder, node).and_then(|opened| {
-            let covered = opened.load_machine(&mut machine)?;
-            Ok((opened, (machine, covered)))
+            let loaded = opened.load_machine(&mut machine)?;
+            Ok((opened, (machine, loaded)))
         });
         (loaded, builder)
     })
@@ -94,7 +98,7 @@ impl<S> Kit<S> {
         opened: Opened,
         mut builder: HostBuilder,
         node: NodeId,
-        machine: (S, SnapshotMeta),
+        machine: (S, Loaded),
         own_thread: Option<NodeThread>,
     ) -> Self {
         let seed = builder.draw_seed();
@@ -110,6 +114,7 @@ impl<S> Kit<S> {
             placement: builder.placement,
             seed,
             queue_limits: builder.queue_limits,
+            session_lifetime: builder.session_lifetime,
             machine,
             own_thread,
             clock: builder.clock.unwrap_or_else(Clock::start),
@@ -122,7 +127,7 @@ impl<S> Kit<S> {
 fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     let Kit { opened, node, cluster, transport, peers, join, settings, placement, clock, observer, .. } = kit;
     let Opened { identity, directory, storage, recovered, snapshots } = opened;
-    let (machine, covered) = kit.machine;
+    let (machine, Loaded { covered, sessions }) = kit.machine;
     let hello = Hello {
         node,
         cluster: cluster.clone(),
@@ -204,6 +209,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
             };
             let parts = MachineParts {
                 covered,
+                sessions,
                 snapshots: snapshots.clone(),
                 saves_here: placement.is_current_thread(),
                 feedback,
@@ -227,6 +233,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
                 host: host.clone().recipient(),
                 members: host.recipient(),
                 peers: Peers::new(peers, configured),
+                session_lifetime: kit.session_lifetime,
                 run: kit.seed,
             })
         });
@@ -267,6 +274,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
             subscriptions,
             host: Arc::new(hold),
         }),
+        sessions: SessionNames::new(kit.seed),
     }))
 }
 

@@ -69,7 +69,8 @@ impl RaftNode {
     /// This node leads.
     fn serve(&mut self, request: Request, ctx: &mut Context<Self>) {
         match request {
-            Request::Write { commands, waiting } => {
+            Request::Write { mut commands, waiting } => {
+                self.log_time.stamp(&mut commands, self.clock.now());
                 self.proposing = Some(waiting);
                 self.step(Input::Propose { id: ProposalId(0), commands }, ctx);
                 // The core answers a proposal in the same step, unless it stopped in it or before.

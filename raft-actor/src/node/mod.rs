@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::WeakAddr;
 use actix::prelude::*;
@@ -26,6 +27,7 @@ use crate::state_machine::{Applied, Apply, Query, Restore, StateMachineStopped, 
 mod apply;
 mod clients;
 mod front;
+mod log_time;
 mod membership;
 mod messages;
 mod peers;
@@ -37,6 +39,7 @@ mod timer;
 
 use apply::{ApplyFeed, NextBatch};
 pub(crate) use front::Front;
+use log_time::LogTime;
 use membership::Changes;
 use messages::SendOut;
 pub(crate) use messages::SnapshotReceived;
@@ -68,6 +71,7 @@ pub(crate) struct RaftNode {
     changes: Changes,
     snapshots: Snapshots,
     streaming: Streaming,
+    log_time: LogTime,
     seen: SeenForwards,
     peers: Peers,
     /// Who waits for the proposal that the core is deciding on, within one step.
@@ -110,14 +114,17 @@ pub(crate) struct NodeParts {
     /// The host, too.
     pub(crate) members: Recipient<MembersChanged>,
     pub(crate) peers: Peers,
+    /// How long sessions are remembered.
+    pub(crate) session_lifetime: Duration,
     /// Tells this run of the node from all earlier ones.
     pub(crate) run: u64,
 }
 
 impl RaftNode {
     pub(crate) fn new(parts: NodeParts) -> Self {
-        let NodeParts { raft, clock, observer, context, storage, machine, front, timer, host, members, peers, run } =
+        let NodeParts { raft, clock, observer, context, storage, machine, front, timer, host, members, peers, .. } =
             parts;
+        let log_time = LogTime::new(parts.session_lifetime, clock.now());
         Self {
             group: context.group,
             clock,
@@ -131,10 +138,11 @@ impl RaftNode {
             machine,
             streams: BTreeMap::new(),
             front,
-            requests: Requests::new(run),
+            requests: Requests::new(parts.run),
             changes: Changes::default(),
             snapshots: Snapshots::default(),
             streaming: Streaming::default(),
+            log_time,
             seen: SeenForwards::default(),
             peers,
             proposing: None,
@@ -271,7 +279,7 @@ impl RaftNode {
         self.status_published_at = Time::ZERO;
         match role {
             // Announced when its no-op is applied: from then on it knows and serves everything.
-            Role::Leader => {}
+            Role::Leader => self.log_time.takes_office(self.clock.now()),
             Role::Follower | Role::Learner => self.front.follows(&BecameFollower { term, leader }),
             Role::Candidate => self.front.campaigns(&BecameCandidate { term }),
         }
@@ -403,6 +411,7 @@ impl Handler<Applied> for RaftNode {
 
     fn handle(&mut self, applied: Applied, ctx: &mut Context<Self>) {
         self.feed.applied(applied.through);
+        self.log_time.applied(applied.time_ms, self.clock.now());
         self.requests.applied(applied.through);
         self.step(Input::Applied(applied.through), ctx);
         self.order_snapshot(ctx);

@@ -9,9 +9,11 @@ use actix::prelude::{Actor, AsyncContext, Context, Handler, Message, Recipient, 
 use bytes::Bytes;
 use raft_consensus::{Entries, Entry, LogIndex, LogPosition, Payload, SnapshotMeta};
 
+use super::command::{self, Once, Stamp};
+use super::sessions::{Seen, Sessions};
 use super::snapshots::{ReceivedSnapshot, SnapshotError, SnapshotStore};
 use super::{ApplyContext, Reads, StateMachine, Writes};
-use crate::callers::{Answers, Failure, StopReason, decode};
+use crate::callers::{Answers, Failure, StopReason, decode, encode_to_bytes};
 use crate::clock::{Clock, Work};
 
 /// Apply these committed entries and answer whoever waits for them.
@@ -39,6 +41,8 @@ pub(crate) struct Query {
 pub(crate) struct Applied {
     /// The last entry applied.
     pub(crate) through: LogIndex,
+    /// The log time then, in milliseconds.
+    pub(crate) time_ms: u64,
 }
 
 /// To the node, at most once: no entry is applied any more.
@@ -94,6 +98,8 @@ pub(crate) struct Feedback {
 pub(crate) struct MachineParts {
     /// What the machine has applied: what a snapshot of it would cover.
     pub(crate) covered: SnapshotMeta,
+    /// What clients were answered, up to there.
+    pub(crate) sessions: Sessions,
     /// Where its snapshots are.
     pub(crate) snapshots: SnapshotStore,
     /// Whether snapshots are written on the thread of this actor, because no other may be started.
@@ -108,6 +114,7 @@ pub(crate) struct StateMachineActor<S: StateMachine> {
     pub(super) machine: S,
     /// What a snapshot taken now would cover; its position is that of the last entry applied, or being applied.
     pub(super) covered: SnapshotMeta,
+    pub(super) sessions: Sessions,
     pub(super) snapshots: SnapshotStore,
     pub(super) saves_here: bool,
     /// Set once it must not touch the machine any more; what callers are told.
@@ -118,8 +125,8 @@ pub(crate) struct StateMachineActor<S: StateMachine> {
 
 impl<S: StateMachine> StateMachineActor<S> {
     pub(crate) fn new(machine: S, parts: MachineParts) -> Self {
-        let MachineParts { covered, snapshots, saves_here, feedback, clock } = parts;
-        Self { machine, covered, snapshots, saves_here, halted: None, feedback, clock }
+        let MachineParts { covered, sessions, snapshots, saves_here, feedback, clock } = parts;
+        Self { machine, covered, sessions, snapshots, saves_here, halted: None, feedback, clock }
     }
 
     fn applied(&self) -> LogIndex {
@@ -159,19 +166,51 @@ impl<S: StateMachine> StateMachineActor<S> {
         entry: &Entry,
         command: &Bytes,
         answers: &mut VecDeque<(LogIndex, Answers)>,
-    ) -> Result<(), rmp_serde::decode::Error> {
+    ) -> Result<(), String> {
+        let framed = command::parse(command).ok_or("it is no command, or one of a newer build")?;
         // Decoded from the log's bytes even where it was encoded: a lossy round trip must not make the members differ.
-        let command = decode::<S::Command>(command)?;
-        let response = self.machine.apply(&mut ApplyContext::new(entry.position), command);
+        let command = decode::<S::Command>(framed.command).map_err(|error| error.to_string())?;
+        let outcome = match framed.once {
+            None => Ok(self.machine.apply(&mut ApplyContext::new(entry.position), command)),
+            Some((once, stamp)) => self.apply_once(&once, stamp, entry.position, command),
+        };
         if let Some((first, callers)) = answers.front_mut()
             && *first <= entry.position.index
         {
-            callers.answer::<Writes<S>>(response);
+            match outcome {
+                Ok(response) => callers.answer::<Writes<S>>(response),
+                Err(failure) => callers.fail_next(&failure),
+            }
             if callers.is_empty() {
                 answers.pop_front();
             }
         }
         Ok(())
+    }
+
+    /// Applies a command of a session, unless it was applied before.
+    fn apply_once(
+        &mut self,
+        once: &Once<'_>,
+        stamp: Stamp,
+        position: LogPosition,
+        command: S::Command,
+    ) -> Result<S::Response, Failure> {
+        match self.sessions.look_up(once, stamp) {
+            Seen::New => {
+                let response = self.machine.apply(&mut ApplyContext::new(position), command);
+                // An answer that cannot be encoded cannot be given again: whoever asks is told that it is unknown.
+                let answer = encode_to_bytes(&response).unwrap_or_default();
+                self.sessions.remember(once.client, once.sequence, answer);
+                Ok(response)
+            }
+            Seen::Answered(answer) => decode(&answer).map_err(|_| Failure::Unknown),
+            Seen::Forgotten => Err(Failure::SessionExpired),
+        }
+    }
+
+    fn report(&self) {
+        self.feedback.applied.do_send(Applied { through: self.applied(), time_ms: self.sessions.time_ms() });
     }
 
     fn answer_queries(&self, callers: &mut Answers) {
@@ -210,7 +249,7 @@ impl<S: StateMachine> StateMachineActor<S> {
 /// A committed command that this build cannot decode.
 struct Poison {
     index: LogIndex,
-    error: rmp_serde::decode::Error,
+    error: String,
 }
 
 /// The machine is never pinned, so `Actor`'s bound need not reach the user's type.
@@ -231,13 +270,13 @@ impl<S: StateMachine> Handler<Apply> for StateMachineActor<S> {
                 Ok(Ok(())) => {
                     // Callers beyond the entries: there are none, and if there were, nobody would come back to them.
                     drop(answers);
-                    self.feedback.applied.do_send(Applied { through: self.applied() });
+                    self.report();
                     return;
                 }
                 Ok(Err(Poison { index, error })) => {
                     tracing::error!(%index, %error, "a committed command cannot be decoded by this build; it applies nothing any more");
-                    self.feedback.applied.do_send(Applied { through: self.applied() });
-                    let news = StateMachineStopped::Poisoned { index, error: error.to_string().into() };
+                    self.report();
+                    let news = StateMachineStopped::Poisoned { index, error: error.into() };
                     self.halt(Failure::CannotApply { index }, news);
                 }
                 Err(panic) => {

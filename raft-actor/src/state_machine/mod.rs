@@ -13,8 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 mod actor;
+pub(crate) mod command;
 mod requests;
 mod saving;
+mod sessions;
 mod snapshot;
 pub(crate) mod snapshots;
 
@@ -27,6 +29,7 @@ pub(crate) use actor::{
 };
 pub(crate) use requests::{Reads, Writes};
 pub(crate) use saving::load;
+pub(crate) use sessions::Sessions;
 pub use snapshot::Snapshot;
 pub use snapshots::{SnapshotError, SnapshotId};
 

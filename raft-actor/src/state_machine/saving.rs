@@ -10,6 +10,7 @@ use actix::prelude::*;
 use raft_consensus::SnapshotMeta;
 
 use super::actor::{Restore, SnapshotNews, StateMachineActor, StateMachineStopped, TakeSnapshot, panic_message};
+use super::sessions::Sessions;
 use super::snapshots::{ReceivedSnapshot, SnapshotError, SnapshotStore};
 use super::{Snapshot, StateMachine};
 use crate::callers::{Failure, StopReason};
@@ -27,8 +28,8 @@ impl<S: StateMachine> StateMachineActor<S> {
         // `freeze` has the machine by shared reference: a panic in it cannot have changed the state.
         let frozen =
             catch_unwind(AssertUnwindSafe(|| self.machine.freeze())).map_err(|panic| panicked("freeze", &*panic))?;
-        let (snapshots, meta) = (self.snapshots.clone(), self.covered.clone());
-        let save = move || save::<S>(&snapshots, meta, frozen);
+        let (snapshots, meta, sessions) = (self.snapshots.clone(), self.covered.clone(), self.sessions.clone());
+        let save = move || save::<S>(&snapshots, meta, &sessions, frozen);
         if self.saves_here {
             let (clock, duration) = (self.clock.clone(), self.clock.duration_of(Work::Save));
             return Ok(Box::pin(async move {
@@ -59,7 +60,7 @@ impl<S: StateMachine> StateMachineActor<S> {
     fn restore(&mut self, received: ReceivedSnapshot) -> Result<SnapshotMeta, SnapshotError> {
         // First the file: after a crash in between, the start loads it.
         let file = self.snapshots.adopt(received)?;
-        load(&mut self.machine, &mut file.body())?;
+        self.sessions = load(&mut self.machine, &mut file.body())?;
         Ok(file.meta().clone())
     }
 }
@@ -68,17 +69,24 @@ impl<S: StateMachine> StateMachineActor<S> {
 fn save<S: StateMachine>(
     snapshots: &SnapshotStore,
     meta: SnapshotMeta,
+    sessions: &Sessions,
     frozen: S::Frozen,
 ) -> Result<SnapshotMeta, SnapshotError> {
-    let written = AssertUnwindSafe(|| snapshots.write(&meta, |out| S::save(frozen, out)));
+    let written = AssertUnwindSafe(|| {
+        snapshots.write(&meta, |out| {
+            sessions.save(out)?;
+            S::save(frozen, out)
+        })
+    });
     catch_unwind(written).unwrap_or_else(|panic| Err(panicked("save", &*panic)))?;
     Ok(meta)
 }
 
-/// Loads a state. A panic of the user's code is an error.
-pub(crate) fn load<S: Snapshot>(machine: &mut S, body: &mut dyn io::Read) -> Result<(), SnapshotError> {
+/// Loads a state; gives back what clients were answered. A panic of the user's code is an error.
+pub(crate) fn load<S: Snapshot>(machine: &mut S, body: &mut dyn io::Read) -> Result<Sessions, SnapshotError> {
+    let sessions = Sessions::load(body).map_err(|source| SnapshotError::Machine { action: "load", source })?;
     match catch_unwind(AssertUnwindSafe(|| machine.load(body))) {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(())) => Ok(sessions),
         Ok(Err(source)) => Err(SnapshotError::Machine { action: "load", source }),
         Err(panic) => Err(panicked("load", &*panic)),
     }

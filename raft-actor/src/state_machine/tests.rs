@@ -104,7 +104,7 @@ impl Actor for Node {
 
 impl Handler<Applied> for Node {
     type Result = ();
-    fn handle(&mut self, Applied { through }: Applied, _: &mut Self::Context) {
+    fn handle(&mut self, Applied { through, .. }: Applied, _: &mut Self::Context) {
         self.applied.push(through.get());
     }
 }
@@ -159,7 +159,14 @@ fn parts(node: &Addr<Node>, applied: LogIndex, snapshots: SnapshotStore) -> Mach
         configuration: Configuration::default(),
         configured_at: LogPosition::ZERO,
     };
-    MachineParts { covered, snapshots, saves_here: false, feedback, clock: Clock::start() }
+    MachineParts {
+        covered,
+        sessions: Sessions::default(),
+        snapshots,
+        saves_here: false,
+        feedback,
+        clock: Clock::start(),
+    }
 }
 
 impl Bench {
@@ -203,7 +210,7 @@ fn commands(first: u64, commands: Vec<Bytes>) -> Entries {
 }
 
 fn command(word: &str) -> Bytes {
-    encode_to_bytes(&item(word)).expect("encodes")
+    super::command::plain(&item(word))
 }
 
 #[actix_rt::test]

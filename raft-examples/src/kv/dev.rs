@@ -44,6 +44,7 @@ pub async fn run(options: Dev) -> Result<(), Failure> {
             .peers(peers.clone())
             .settings(options.timing.settings())
             .snapshot_every(options.snapshot_every)
+            .session_lifetime(options.timing.session_ttl)
             .start(Kv::default())
             .await
             .map_err(|source| Failure::Start { id, source })?;

@@ -26,7 +26,8 @@ pub async fn run(options: Node) -> Result<(), Failure> {
         .data_dir(&options.data_dir)
         .transport(transport)
         .settings(options.timing.settings())
-        .snapshot_every(options.snapshot_every);
+        .snapshot_every(options.snapshot_every)
+        .session_lifetime(options.timing.session_ttl);
     let host = if options.join {
         host.join()
     } else {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -118,6 +119,9 @@ pub struct Timing {
     /// How often a leader speaks at least
     #[arg(long, default_value_t = 100, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub heartbeat_ms: u64,
+    /// How long a client that numbers its writes is remembered after its last one, as 90s, 30m or 1h
+    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub session_ttl: Duration,
 }
 
 /// One `--peer ID=HOST:PORT`.
@@ -223,7 +227,7 @@ pub enum OptionsError {
 
 impl Timing {
     fn check(self) -> Result<(), OptionsError> {
-        let Self { heartbeat_ms, election_timeout_ms } = self;
+        let Self { heartbeat_ms, election_timeout_ms, session_ttl: _ } = self;
         if heartbeat_ms.saturating_mul(2) <= election_timeout_ms {
             Ok(())
         } else {

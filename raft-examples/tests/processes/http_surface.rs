@@ -19,6 +19,7 @@ fn the_http_surface_is_as_documented() {
     writes_and_reads(node);
     swaps(node);
     bad_input(node);
+    a_write_that_comes_again(node);
     a_body_that_never_comes(node);
     status(node);
     snapshot(node);
@@ -97,10 +98,45 @@ fn bad_input(node: &Client) {
     let not_text = node.send("PUT", "/kv/x", &[0xff, 0xfe]).expect("an answer");
     assert_eq!((not_text.status, &not_text.json()["error"]), (400, &json!("bad_value")));
     let session = node.send_with("PUT", "/kv/x", b"x", &[("Raft-Client-Id", "7")]).expect("an answer");
-    assert_eq!((session.status, &session.json()["error"]), (400, &json!("sessions_unsupported")));
+    assert_eq!((session.status, &session.json()["error"]), (400, &json!("bad_session")));
     let largest = "v".repeat(1 << 20);
     assert_eq!(ask(node, "PUT", "/kv/large", &largest).status, 200);
     assert_eq!(ask(node, "GET", "/kv/large", "").text, largest);
+}
+
+fn a_write_that_comes_again(node: &Client) {
+    let put = |sequence: &str, value: &[u8]| {
+        let headers = [("Raft-Client-Id", "till-7"), ("Raft-Sequence", sequence)];
+        node.send_with("PUT", "/kv/till", value, &headers).expect("an answer")
+    };
+    let first = put("1", b"10");
+    assert_eq!((first.status, &first.json()["previous"]), (200, &json!(null)));
+    assert_eq!(put("2", b"20").json()["previous"], json!("10"));
+    let again = put("1", b"10");
+    assert_eq!((again.status, &again.text), (200, &first.text), "the first answer, to the letter");
+    assert_eq!(ask(node, "GET", "/kv/till", "").text, "20", "not applied again");
+
+    let swap = |sequence: &str| {
+        let headers = [("Raft-Client-Id", "till-8"), ("Raft-Sequence", sequence)];
+        node.send_with("POST", "/kv/till/cas", br#"{"expect":"10","value":"30"}"#, &headers).expect("an answer")
+    };
+    let refused = swap("1");
+    assert_eq!((refused.status, &refused.json()["current"]), (409, &json!("20")));
+    ask(node, "PUT", "/kv/till", "10");
+    assert_eq!((swap("1").status, swap("2").status), (409, 200), "an answer is an answer, also if it is a refusal");
+
+    let stranger = [("Raft-Client-Id", "till-9"), ("Raft-Sequence", "2")];
+    let forgotten = node.send_with("PUT", "/kv/till", b"40", &stranger).expect("an answer");
+    assert_eq!(forgotten.status, 409, "{forgotten:?}");
+    assert_eq!(forgotten.json()["error"], json!("session_expired"));
+    assert_eq!(forgotten.json()["maybe_applied"], json!(true));
+    for sequence in ["0", "-1", "one", "", "18446744073709551616"] {
+        assert_eq!(put(sequence, b"50").json()["error"], json!("bad_session"), "{sequence:?}");
+    }
+    let long = "n".repeat(129);
+    let headers = [("Raft-Client-Id", &*long), ("Raft-Sequence", "1")];
+    assert_eq!(node.send_with("PUT", "/kv/till", b"50", &headers).expect("an answer").status, 400);
+    assert_eq!(ask(node, "GET", "/kv/till", "").text, "30");
 }
 
 fn a_body_that_never_comes(node: &Client) {

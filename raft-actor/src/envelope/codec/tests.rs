@@ -343,6 +343,7 @@ fn forward_error() -> impl Strategy<Value = ForwardError> {
         proptest::option::of(any::<u64>().prop_map(NodeId::from)).prop_map(|leader| ForwardError::NotLeader { leader }),
         Just(ForwardError::Overloaded),
         Just(ForwardError::BadRequest),
+        Just(ForwardError::SessionExpired),
         Just(ForwardError::Unknown),
         Just(ForwardError::ShuttingDown),
     ]

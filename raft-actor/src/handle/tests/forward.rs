@@ -9,6 +9,7 @@ use crate::callers::{Failure, Waiting};
 use crate::envelope::{Forward, ForwardError, ForwardKind, ForwardReply};
 use crate::handle::queue::Consistency;
 use crate::handle::{ReadError, WriteError};
+use crate::state_machine::command::plain;
 
 const NOT_LEADER: ForwardError = ForwardError::NotLeader { leader: None };
 
@@ -195,10 +196,10 @@ fn the_leader_takes_only_forwarded_bytes_that_are_commands() {
     let (_queue, node) = words();
     let (outlet, replies) = outlet();
     let nonsense = Bytes::from_static(b"\xc1");
-    let requests = vec![nonsense.clone(), encoded("a"), encoded("b"), nonsense, encoded("c")];
+    let requests = vec![nonsense.clone(), plain(&"a"), plain(&"b"), nonsense, plain(&"c")];
     let batch = node.accept_forward(forward(ForwardKind::Write, requests), Time::ZERO, outlet);
     let writes = batch.writes.expect("three of them");
-    assert_eq!(writes.commands, [encoded("a"), encoded("b"), encoded("c")]);
+    assert_eq!(writes.commands, [plain(&"a"), plain(&"b"), plain(&"c")]);
     answer(writes.waiting, 1);
     let mut firsts: Vec<_> = Vec::new();
     for reply in replies.lock().expect("no panic").iter() {
@@ -220,10 +221,10 @@ fn the_leader_takes_only_forwarded_bytes_that_are_commands() {
 fn forwarded_requests_take_room_like_any_other() {
     let (queue, node) = limited(2, 1 << 20);
     let (outlet, replies) = outlet();
-    let too_many = forward(ForwardKind::Write, vec![encoded("a"); 3]);
+    let too_many = forward(ForwardKind::Write, vec![plain(&"a"); 3]);
     assert!(node.accept_forward(too_many, Time::ZERO, outlet.clone()).is_empty());
     assert_eq!(replies.lock().expect("no panic")[0].outcomes, vec![Err(ForwardError::Overloaded); 3]);
-    let fits = forward(ForwardKind::Write, vec![encoded("a"); 2]);
+    let fits = forward(ForwardKind::Write, vec![plain(&"a"); 2]);
     let batch = node.accept_forward(fits, Time::ZERO, outlet);
     assert!(matches!(error(queue.word("full")), WriteError::Overloaded {}));
     drop(batch);

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::envelope::{Forward, ForwardError, ForwardKind};
 use crate::handle::queue::{Consistency, Queue};
 use crate::handle::{QueueLimits, ReadError, WriteError};
+use crate::state_machine::command::plain;
 use crate::{ApplyContext, StateMachine};
 
 #[test]
@@ -22,7 +23,7 @@ fn a_write_is_in_the_queue_before_its_future_is_polled() {
     let (queue, node) = words();
     drop(queue.word("never polled"));
     let batch = node.writes();
-    assert_eq!(decode::<String>(&batch.commands[0]).expect("a word"), "never polled");
+    assert_eq!(decode::<String>(&batch.commands[0][1..]).expect("a word"), "never polled");
     assert_eq!(batch.waiting.len(), 1);
 }
 
@@ -45,14 +46,14 @@ fn small_and_large_commands_come_out_as_they_went_in_and_in_order() {
         let texts: Vec<_> = sizes.iter().map(|size| "x".repeat(size + round)).collect();
         let callers: Vec<_> = texts.iter().map(|text| queue.write(text, SECOND)).collect();
         let batch = node.writes();
-        let decoded: Vec<String> = batch.commands.iter().map(|bytes| decode(bytes).expect("a word")).collect();
+        let decoded: Vec<String> = batch.commands.iter().map(|bytes| decode(&bytes[1..]).expect("a word")).collect();
         assert_eq!(decoded, texts);
         // Kept, so that the shared buffer cannot be reclaimed: later commands must not overwrite earlier ones.
         seen.push((batch.commands, texts));
         drop(callers);
     }
     for (commands, texts) in seen {
-        let decoded: Vec<String> = commands.iter().map(|bytes| decode(bytes).expect("a word")).collect();
+        let decoded: Vec<String> = commands.iter().map(|bytes| decode(&bytes[1..]).expect("a word")).collect();
         assert_eq!(decoded, texts);
     }
 }
@@ -106,7 +107,7 @@ fn a_full_queue_refuses_at_once_and_has_room_again_when_the_node_is_done() {
 
 #[test]
 fn room_is_also_counted_in_bytes_and_given_back_for_exactly_those_who_left() {
-    let word = "x".repeat(98); // and two bytes in front
+    let word = "x".repeat(97); // and three bytes in front
     let (queue, node) = limited(1000, 1000);
     let _callers: Vec<_> = (0..10).map(|_| queue.word(&word)).collect();
     assert!(matches!(error(queue.word("")), WriteError::Overloaded {}));
@@ -122,7 +123,7 @@ fn room_is_also_counted_in_bytes_and_given_back_for_exactly_those_who_left() {
 fn a_command_larger_than_the_queue_is_told_its_size() {
     let (queue, _node) = limited(10, 1000);
     let error = error(queue.word(&"x".repeat(2000)));
-    assert!(matches!(error, WriteError::TooLarge { bytes: 2003, bytes_max: 1000 }), "{error}");
+    assert!(matches!(error, WriteError::TooLarge { bytes: 2004, bytes_max: 1000 }), "{error}");
     assert!(!error.maybe_applied());
 }
 
@@ -134,7 +135,7 @@ fn a_command_too_large_to_be_replicated_is_refused_at_the_edge_and_when_it_was_f
     let refused = error(queue.word(&word));
     assert!(matches!(refused, WriteError::TooLarge { bytes_max, .. } if bytes_max == 8 << 20), "{refused}");
     let (outlet, replies) = outlet();
-    let requests = vec![crate::callers::encode_to_bytes(&word).expect("encodes")];
+    let requests = vec![plain(&word)];
     let forward = Forward { id: 1, timeout_ms: 1000, kind: ForwardKind::Write, requests };
     assert!(node.accept_forward(forward, Time::ZERO, outlet).writes.is_none());
     assert_eq!(replies.lock().expect("no panic")[0].outcomes, [Err(ForwardError::BadRequest)]);
@@ -194,7 +195,7 @@ fn a_deadline_in_line_takes_the_command_out_and_the_others_keep_their_order() {
 
     let (first, second) = (node.writes(), node.writes());
     let commands = first.commands.iter().chain(&second.commands);
-    let commands: Vec<String> = commands.map(|bytes| decode(bytes).expect("a word")).collect();
+    let commands: Vec<String> = commands.map(|bytes| decode(&bytes[1..]).expect("a word")).collect();
     assert_eq!(commands, ["b", "e", "f", "g", "h"], "who was told `not applied` must not be applied");
     answer(first.waiting, 0);
     answer(second.waiting, 2);
@@ -268,7 +269,7 @@ fn a_command_that_could_not_be_decoded_again_never_reaches_the_log() {
     let refused = now(queue.write(&OneWay { value: 0 }, SECOND));
     assert!(matches!(refused, Err(WriteError::BadRequest {})));
     let _fine = queue.write(&OneWay { value: 1 }, SECOND);
-    assert_eq!(node.writes().commands, [Bytes::from_static(b"\x81\xa5value\x01")]);
+    assert_eq!(node.writes().commands, [Bytes::from_static(b"\0\x81\xa5value\x01")]);
 }
 
 /// A command whose `Serialize` writes to the queue it is being written to.

@@ -14,7 +14,7 @@ use super::support::*;
 use crate::handle::gateway::{QueuedRead, QueuedWrite};
 use crate::handle::{
     AskForSnapshot, ChangeMembership, ClientQueue, Gateway, HandleParts, HostControl, NodeFace, PendingRead,
-    PendingWrite, PendingWrites, RaftAdmin, RaftHandle, Status, StatusWatch, StopReason, Subscriptions,
+    PendingWrite, PendingWrites, RaftAdmin, RaftHandle, SessionNames, Status, StatusWatch, StopReason, Subscriptions,
 };
 
 /// A host that only counts.
@@ -115,7 +115,7 @@ fn parts() -> Parts {
         host: Arc::new(host),
     };
     let gateway = Gateway::new(queue.clone()).start();
-    let raft = RaftHandle::new(HandleParts { queue, gateway, node: Arc::new(face) });
+    let raft = RaftHandle::new(HandleParts { queue, gateway, node: Arc::new(face), sessions: SessionNames::new(7) });
     Parts { raft, node, status, stopped, shutdowns, drops, deaf }
 }
 

@@ -28,7 +28,7 @@ const BLOCK_BYTES_MAX: usize = 1 << 20;
 /// Size of the file, CRC of the whole.
 const END_BYTES: usize = 12;
 
-/// The kinds of blocks. 1 is kept for what the framework itself has to remember with a state.
+/// The kinds of blocks.
 const KIND_MACHINE: u32 = 2;
 const KIND_END: u32 = 3;
 

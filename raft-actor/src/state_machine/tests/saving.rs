@@ -60,7 +60,7 @@ async fn a_snapshot_covers_what_was_applied_when_it_was_ordered_and_knows_the_me
     let file = bench.snapshots.newest().expect("durable before it is reported");
     assert_eq!(file.meta(), &meta);
     let mut loaded = List::default();
-    loaded.load(&mut file.body()).expect("it was saved like this");
+    load(&mut loaded, &mut file.body()).expect("it was saved like this");
     assert_eq!(loaded.items.iter().map(|(index, ..)| *index).collect::<Vec<_>>(), [2, 3]);
     assert_eq!(bench.ask(2).await.expect("answered").as_deref(), Some("c 4@3"), "applying went on");
 }

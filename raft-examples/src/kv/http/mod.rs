@@ -6,6 +6,7 @@
 //! | `GET /kv/{key}?consistency=linearizable\|stale` | 200 value, 404 absent; `HEAD` the same without the value |
 //! | `DELETE /kv/{key}` | 200 `{"index":N,"previous":..}` |
 //! | `POST /kv/{key}/cas` `{"expect":"a"\|null,"value":"b"}` | 200 `{"index":N}`, 409 `{"current":..}` |
+//! | headers `Raft-Client-Id`, `Raft-Sequence` on a write | the same pair is applied once, whoever sends it again gets the first answer; 409 `{"error":"session_expired","maybe_applied":true}` if the client is forgotten |
 //! | `GET /raft/status` | what this node knows about itself and the cluster |
 //! | `POST /raft/snapshot` | 200 `{"index":N}` once this node has a durable snapshot of all that it has applied |
 //! | cannot be served now | 503 `{"error":..,"maybe_applied":bool,"leader_id":..}` |

@@ -49,11 +49,14 @@ pub enum Problem {
         /// The request's timeout.
         timeout_ms: u64,
     },
-    /// A header that promises what this build does not keep.
-    #[error("{header} is not supported: this build does not remember answers; send the write without it")]
-    NoSessions {
-        /// Its name.
-        header: &'static str,
+    /// The headers of a write that is to be applied once make no sense.
+    #[error(
+        "{detail}; for a write that is applied once send both Raft-Client-Id, 1 to 128 characters of your own, and \
+         Raft-Sequence, which counts from 1"
+    )]
+    BadSession {
+        /// What is wrong.
+        detail: &'static str,
     },
     /// The key has no value.
     #[error("the key has no value")]
@@ -84,7 +87,7 @@ impl Problem {
             Self::BadJson { .. } => "bad_json",
             Self::BadBody { .. } => "bad_body",
             Self::BodyTooSlow { .. } => "body_too_slow",
-            Self::NoSessions { .. } => "sessions_unsupported",
+            Self::BadSession { .. } => "bad_session",
             Self::NoSuchKey => "no_such_key",
             Self::NoSuchRoute { .. } => "no_such_route",
             Self::WrongMethod { .. } => "wrong_method",
@@ -100,7 +103,7 @@ impl ResponseError for Problem {
             | Self::BadParameter { .. }
             | Self::BadJson { .. }
             | Self::BadBody { .. }
-            | Self::NoSessions { .. } => StatusCode::BAD_REQUEST,
+            | Self::BadSession { .. } => StatusCode::BAD_REQUEST,
             Self::NoSuchKey | Self::NoSuchRoute { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooSlow { .. } => StatusCode::REQUEST_TIMEOUT,

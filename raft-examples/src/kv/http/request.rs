@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
+use raft_actor::{RaftHandle, WriteError};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Problem;
+use crate::kv::state_machine::{Command, Kv, Outcome};
 
 /// Longest key, in bytes of UTF-8.
 pub const KEY_BYTES_MAX: usize = 1024;
@@ -15,6 +17,9 @@ pub const KEY_BYTES_MAX: usize = 1024;
 pub const VALUE_BYTES_MAX: usize = 1 << 20;
 /// A JSON body may escape each byte of its two values as `\uXXXX`.
 pub(super) const JSON_BYTES_MAX: usize = 2 * 6 * VALUE_BYTES_MAX;
+
+/// Longest name of a client, in bytes.
+const CLIENT_BYTES_MAX: usize = 128;
 
 const TIMEOUT_MS_DEFAULT: u64 = 5_000;
 const TIMEOUT_MS_MAX: u64 = 600_000;
@@ -35,6 +40,8 @@ pub(super) struct KeyRequest {
     pub(super) consistency: Consistency,
     timeout: Duration,
     deadline: Instant,
+    /// The client and its sequence, for a write that is applied once.
+    once: Option<(String, u64)>,
     /// Bytes of the body, if the client said so beforehand.
     announced: Option<u64>,
 }
@@ -65,18 +72,22 @@ impl KeyRequest {
         let consistency = consistency_of(parameters.consistency.as_deref())?;
         let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let announced = length.and_then(|length| length.parse().ok());
-        Ok(Self { key, consistency, timeout, deadline: Instant::now() + timeout, announced })
+        Ok(Self { key, consistency, timeout, deadline: Instant::now() + timeout, once: None, announced })
     }
 
     /// As [`KeyRequest::of`], for a write.
     pub(super) fn of_write(request: &HttpRequest) -> Result<Self, Problem> {
-        // Who sends these counts on a retry being applied once. Better no answer than a broken promise.
-        for header in ["Raft-Client-Id", "Raft-Sequence"] {
-            if request.headers().contains_key(header) {
-                return Err(Problem::NoSessions { header });
-            }
+        let once = once_of(request)?;
+        Ok(Self { once, ..Self::of(request)? })
+    }
+
+    /// Writes, once only if the client counts its writes.
+    pub(super) async fn write(&self, raft: &RaftHandle<Kv>, command: Command) -> Result<Outcome, WriteError> {
+        let raft = raft.with_timeout(self.time_left());
+        match &self.once {
+            None => raft.write(command).await,
+            Some((client, sequence)) => raft.write_once(client, *sequence, command).await,
         }
-        Self::of(request)
     }
 
     /// How long the cluster may take. A little is left even if the body took all.
@@ -129,6 +140,24 @@ impl KeyRequest {
 struct CompareAndSwap {
     expect: Value,
     value: String,
+}
+
+/// The headers of a write that is applied once: both of them, or none.
+fn once_of(request: &HttpRequest) -> Result<Option<(String, u64)>, Problem> {
+    let bad = |detail| Err(Problem::BadSession { detail });
+    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    match (header("Raft-Client-Id"), header("Raft-Sequence")) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => bad("Raft-Client-Id is missing"),
+        (Some(_), None) => bad("Raft-Sequence is missing"),
+        (Some(client), Some(_)) if !(1..=CLIENT_BYTES_MAX).contains(&client.len()) => {
+            bad("Raft-Client-Id does not fit")
+        }
+        (Some(client), Some(sequence)) => match sequence.parse() {
+            Ok(sequence) if sequence >= 1 => Ok(Some((client.to_owned(), sequence))),
+            Ok(_) | Err(_) => bad("Raft-Sequence is no such number"),
+        },
+    }
 }
 
 fn consistency_of(name: Option<&str>) -> Result<Consistency, Problem> {

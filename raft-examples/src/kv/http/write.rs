@@ -16,14 +16,14 @@ pub(super) async fn put(
     let request = KeyRequest::of_write(&http)?;
     let value = request.value(body).await?;
     let command = Command::Put { key: request.key.clone(), value };
-    Ok(changed(raft.with_timeout(request.time_left()).write(command).await?))
+    Ok(changed(request.write(&raft, command).await?))
 }
 
 /// `DELETE /kv/{key}`; one that is absent is deleted as well.
 pub(super) async fn delete(http: HttpRequest, raft: RaftHandle<Kv>) -> actix_web::Result<HttpResponse> {
     let request = KeyRequest::of_write(&http)?;
     let command = Command::Delete { key: request.key.clone() };
-    Ok(changed(raft.with_timeout(request.time_left()).write(command).await?))
+    Ok(changed(request.write(&raft, command).await?))
 }
 
 /// `POST /kv/{key}/cas`.
@@ -35,7 +35,7 @@ pub(super) async fn compare_and_swap(
     let request = KeyRequest::of_write(&http)?;
     let (expect, value) = request.compare_and_swap(body).await?;
     let command = Command::CompareAndSwap { key: request.key.clone(), expect, value };
-    Ok(match raft.with_timeout(request.time_left()).write(command).await? {
+    Ok(match request.write(&raft, command).await? {
         Outcome::Done { index, previous: _ } => HttpResponse::Ok().json(json!({ "index": index })),
         mismatch @ Outcome::Mismatch { .. } => changed(mismatch),
     })
