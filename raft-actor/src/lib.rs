@@ -17,8 +17,8 @@ pub mod state_machine;
 pub mod transport;
 
 pub use handle::{
-    BecameCandidate, BecameFollower, BecameLeader, Gateway, MembershipError, NodeStopped, QueueLimits, RaftAdmin,
-    RaftHandle, Read, ReadError, Session, SessionWrite, Status, StopReason, TakeSnapshotError, Write, WriteError,
+    BecameCandidate, BecameFollower, BecameLeader, Gateway, Leadership, MembershipError, NodeStopped, QueueLimits,
+    RaftAdmin, RaftHandle, Read, ReadError, Session, SessionWrite, Status, StopReason, TakeSnapshotError, TransferError, Write, WriteError,
 };
 pub use host::{HostBuilder, NodeThread, Placement, RaftHost, StartError};
 pub use local_cluster::{LocalCluster, LocalClusterBuilder};

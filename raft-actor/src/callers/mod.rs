@@ -18,6 +18,7 @@ mod segment;
 pub(crate) mod slots;
 mod snapshot_error;
 mod stop_reason;
+mod transfer_error;
 mod waiting;
 
 pub use error::{ReadError, WriteError};
@@ -25,6 +26,7 @@ pub use membership_error::MembershipError;
 pub use permits::QueueLimits;
 pub use snapshot_error::TakeSnapshotError;
 pub use stop_reason::StopReason;
+pub use transfer_error::TransferError;
 
 pub(crate) use answers::Answers;
 pub(crate) use codec::{decode, encode_into, encode_to_bytes};

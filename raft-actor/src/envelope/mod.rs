@@ -72,7 +72,7 @@ pub struct Forward {
     pub timeout_ms: u32,
     /// What the requests are.
     pub kind: ForwardKind,
-    /// The encoded commands, queries, or the membership.
+    /// The encoded commands, queries, the membership, or who shall lead.
     pub requests: Vec<Bytes>,
 }
 
@@ -85,6 +85,8 @@ pub enum ForwardKind {
     Read,
     /// One [`Membership`](raft_consensus::Membership), in MessagePack: who shall belong to the cluster.
     Membership,
+    /// One optional [`NodeId`], in MessagePack: who shall lead.
+    Transfer,
 }
 
 /// Answers some or all requests of a [`Forward`].

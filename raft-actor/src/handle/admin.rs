@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use actix::WeakRecipient;
 use actix::prelude::Recipient;
-use raft_consensus::{LogIndex, LogPosition, Membership, Role};
+use raft_consensus::{LogIndex, LogPosition, Membership, NodeId, Role};
 use tokio::sync::{oneshot, watch};
 
+use super::asker::Asker;
 use super::events::{RaftEvent, Subscriptions};
-use super::membership::{Asker, ChangeMembership};
-use super::{AskForSnapshot, MembershipError, Status, StopReason, TakeSnapshotError};
+use super::membership::ChangeMembership;
+use super::transfer::{Leadership, TransferLeadership};
+use super::{AskForSnapshot, MembershipError, Status, StopReason, TakeSnapshotError, TransferError};
 use crate::callers::DEFAULT_TIMEOUT;
 
 /// What a host lets its handles do. Dropped with the last handle: the host then stops at once, without waiting.
@@ -31,6 +33,7 @@ pub(crate) struct NodeFace {
     /// The node, for what does not go through the queue.
     pub(crate) change_membership: WeakRecipient<ChangeMembership>,
     pub(crate) take_snapshot: WeakRecipient<AskForSnapshot>,
+    pub(crate) transfer_leadership: WeakRecipient<TransferLeadership>,
     /// Shared with the node, which publishes.
     pub(crate) subscriptions: Subscriptions,
     /// The host. Its own actors must not hold this, or it would never stop.
@@ -131,14 +134,8 @@ impl RaftAdmin {
         }
         let mut stopped = self.node.stopped.clone();
         async move {
-            match answer.await {
-                Ok(outcome) => outcome,
-                // Nobody is left to answer. Why will be known when the host is down.
-                Err(_) => {
-                    let reason = wait_for_stop(&mut stopped).await;
-                    Err(MembershipError::NodeStopped { reason, maybe_applied: is_asked })
-                }
-            }
+            let lost = |reason| Err(MembershipError::NodeStopped { reason, maybe_applied: is_asked });
+            answer_or_stop(answer, &mut stopped).await.unwrap_or_else(lost)
         }
     }
 
@@ -168,16 +165,52 @@ impl RaftAdmin {
         }
         let mut stopped = self.node.stopped.clone();
         async move {
-            match answered.await {
-                Ok(outcome) => outcome,
-                // Nobody is left to answer. Why will be known when the host is down.
-                Err(_) => Err(TakeSnapshotError::NodeStopped { reason: wait_for_stop(&mut stopped).await }),
-            }
+            let lost = |reason| Err(TakeSnapshotError::NodeStopped { reason });
+            answer_or_stop(answered, &mut stopped).await.unwrap_or_else(lost)
         }
     }
 
-    /// Stops the node cleanly: no request is left without an answer, what is acknowledged is on
-    /// disk, the directory is free for the next start. Ready when that is done; dropping the future does not call it off.
+    /// Makes another node the leader (dissertation 3.10): the one named, or with `None` the voter that needs least to
+    /// catch up. Any node takes it. Ready when that node leads, as far as the former leader has heard.
+    ///
+    /// While leadership is handed over, writes are held and reads are served; nobody waits longer for it than one
+    /// election timeout, after which the former leader goes on. No request fails for its sake.
+    ///
+    /// The request is under way when this returns; dropping the future withdraws nothing.
+    ///
+    /// # Errors
+    /// See [`TransferError`].
+    ///
+    /// ```
+    /// use raft_actor::NodeId;
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// let admin = cluster.node(1).admin();
+    /// let new = admin.transfer_leadership(NodeId::from(3)).await?;
+    /// assert_eq!(new.leader, NodeId::from(3));
+    /// admin.transfer_leadership(None).await?; // to any other
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn transfer_leadership(
+        &self,
+        to: impl Into<Option<NodeId>>,
+    ) -> Pin<Box<dyn Future<Output = Result<Leadership, TransferError>> + Send>> {
+        let (asker, answer) = Asker::here();
+        if let Some(node) = self.node.transfer_leadership.upgrade() {
+            node.do_send(TransferLeadership { to: to.into(), timeout: self.timeout, asker });
+        }
+        let mut stopped = self.node.stopped.clone();
+        Box::pin(async move {
+            let lost = |reason| Err(TransferError::NodeStopped { reason });
+            answer_or_stop(answer, &mut stopped).await.unwrap_or_else(lost)
+        })
+    }
+
+    /// Stops the node cleanly: a leader first hands over its office, no request is left without an answer, what is
+    /// acknowledged is on disk, the directory is free for the next start. Ready when that is done; dropping the future does not call it off.
     pub fn shutdown(&self) -> impl Future<Output = ()> + Send + use<> {
         self.node.host.shutdown()
     }
@@ -186,6 +219,17 @@ impl RaftAdmin {
     pub fn stopped(&self) -> impl Future<Output = StopReason> + Send + use<> {
         let mut stopped = self.node.stopped.clone();
         async move { wait_for_stop(&mut stopped).await }
+    }
+}
+
+/// What the node says, or why nobody is left to say it. That is known when the host is down.
+async fn answer_or_stop<O>(
+    answer: oneshot::Receiver<O>,
+    stopped: &mut watch::Receiver<Option<StopReason>>,
+) -> Result<O, StopReason> {
+    match answer.await {
+        Ok(outcome) => Ok(outcome),
+        Err(_) => Err(wait_for_stop(stopped).await),
     }
 }
 

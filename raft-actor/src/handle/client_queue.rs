@@ -144,7 +144,7 @@ impl ClientQueue {
                 }
             }
             // Nothing that would wait in a queue.
-            ForwardKind::Membership => {
+            ForwardKind::Membership | ForwardKind::Transfer => {
                 Waiting::remote(forward.id, 0, deadline, forward.requests, outlet).fail(Failure::BadRequest);
             }
         }

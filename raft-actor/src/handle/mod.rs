@@ -10,6 +10,7 @@
 //! node sees bytes, and callers as `Waiting`.
 
 mod admin;
+mod asker;
 mod client_queue;
 mod events;
 mod gateway;
@@ -19,29 +20,35 @@ mod raft_handle;
 mod session;
 mod snapshot;
 mod status;
+mod transfer;
 #[cfg(feature = "actix-web")]
 mod web;
 
 #[cfg(test)]
 mod tests;
 
-pub use crate::callers::{MembershipError, QueueLimits, ReadError, StopReason, TakeSnapshotError, WriteError};
+pub use crate::callers::{
+    MembershipError, QueueLimits, ReadError, StopReason, TakeSnapshotError, TransferError, WriteError,
+};
 pub use admin::{RaftAdmin, StatusWatch};
 pub use events::{BecameCandidate, BecameFollower, BecameLeader, NodeStopped, RaftEvent};
 pub use gateway::{Gateway, Read, Write};
 pub use raft_handle::{PendingRead, PendingWrite, PendingWrites, RaftHandle};
 pub use session::{Session, SessionWrite};
 pub use status::{PeerStatus, Status};
+pub use transfer::Leadership;
 
 pub(crate) use admin::{HostControl, NodeFace};
+pub(crate) use asker::Asker;
 pub(crate) use client_queue::{ClientBatch, ClientQueue, WriteBatch};
 pub(crate) use events::Subscriptions;
-pub(crate) use membership::{
-    Asker, ChangeMembership, decode_wanted, encode as encode_wanted, from_wire as change_from_wire,
-};
+pub(crate) use membership::{ChangeMembership, decode_wanted, encode as encode_wanted, from_wire as change_from_wire};
 #[cfg(test)]
 pub(crate) use queue::Consistency;
 pub(crate) use queue::Queue;
 pub(crate) use raft_handle::HandleParts;
 pub(crate) use session::{DEFAULT_LIFETIME, SessionNames};
 pub(crate) use snapshot::AskForSnapshot;
+pub(crate) use transfer::{
+    TransferLeadership, decode_wanted as decode_transfer, encode as encode_transfer, from_wire as transfer_from_wire,
+};

@@ -7,14 +7,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix::prelude::{Addr, Recipient};
-use raft_consensus::{LogIndex, LogPosition, Membership};
+use raft_consensus::{LogIndex, LogPosition, Membership, NodeId};
 
 use super::admin::{NodeFace, RaftAdmin, StatusWatch};
 use super::events::RaftEvent;
 use super::gateway::Gateway;
 use super::queue::{Consistency, Queue};
 use super::session::SessionNames;
-use super::{MembershipError, ReadError, Status, StopReason, TakeSnapshotError, WriteError};
+use super::{Leadership, MembershipError, ReadError, Status, StopReason, TakeSnapshotError, TransferError, WriteError};
 use crate::callers::DEFAULT_TIMEOUT;
 use crate::callers::slots::Pending;
 use crate::state_machine::StateMachine;
@@ -207,6 +207,17 @@ impl<S: StateMachine> RaftHandle<S> {
         membership: Membership,
     ) -> impl Future<Output = Result<LogPosition, MembershipError>> + Send + use<S> {
         self.admin().change_membership(membership)
+    }
+
+    /// Makes another node the leader; see [`RaftAdmin::transfer_leadership`].
+    ///
+    /// # Errors
+    /// See [`TransferError`].
+    pub fn transfer_leadership(
+        &self,
+        to: impl Into<Option<NodeId>>,
+    ) -> impl Future<Output = Result<Leadership, TransferError>> + Send {
+        self.admin().transfer_leadership(to)
     }
 
     /// The node without its state machine's type. It has the same deadline for its requests as this handle.

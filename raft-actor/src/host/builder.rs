@@ -208,6 +208,18 @@ impl HostBuilder {
         self
     }
 
+    /// How soon this host campaigns, compared with the others: from 0 to
+    /// [`ELECTION_PRIORITY_MAX`](crate::ELECTION_PRIORITY_MAX), the default. Part of the
+    /// [`settings`](HostBuilder::settings), so call it after them.
+    ///
+    /// A lower priority lengthens this host's own election timeouts, by a minimum election timeout each step, and does
+    /// nothing else: if nobody of a higher priority can be elected, it is.
+    #[must_use]
+    pub fn election_priority(mut self, priority: u8) -> Self {
+        self.settings.election_priority = priority;
+        self
+    }
+
     /// Seed of the election timeouts and of the names of requests; where it founds or joins for the first time, of its
     /// directory's id as well. Default: from the operating system.
     ///

@@ -198,7 +198,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
         clock: clock.clone(),
     };
     let machine_arbiter = (!placement.is_apply_inline()).then(threads::spawn_arbiter);
-    let (mut change_membership, mut take_snapshot) = (None, None);
+    let (mut change_membership, mut transfer_leadership, mut take_snapshot) = (None, None, None);
     let host = HostActor::create(|ctx| {
         let host = ctx.address();
         let node_addr = RaftNode::create(|ctx| {
@@ -238,6 +238,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
             })
         });
         change_membership = Some(node_addr.downgrade().recipient());
+        transfer_leadership = Some(node_addr.downgrade().recipient());
         take_snapshot = Some(node_addr.downgrade().recipient());
         inbound.groups.insert(GROUP, node_addr.clone());
         // It may have been granted between the look at it above and the line before this one.
@@ -270,6 +271,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
             status: status_seen,
             stopped: stopped_seen,
             change_membership: change_membership.expect("the node was made with its host"),
+            transfer_leadership: transfer_leadership.expect("the node was made with its host"),
             take_snapshot: take_snapshot.expect("the node was made with its host"),
             subscriptions,
             host: Arc::new(hold),

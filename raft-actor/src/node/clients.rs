@@ -12,7 +12,7 @@ use super::requests::{Forwarded, Request};
 use super::{NextBatch, RaftNode, SendOut};
 use crate::callers::{Failure, Outlet, Waiting};
 use crate::envelope::{Body, Envelope, Forward, ForwardError, ForwardKind, ForwardReply};
-use crate::handle::{ClientBatch, StopReason, WriteBatch};
+use crate::handle::{ClientBatch, Leadership, StopReason, WriteBatch};
 use crate::log_storage::LogError;
 use crate::node::apply::APPLY_BATCH_BYTES_MAX;
 use crate::state_machine::{Apply, Query};
@@ -42,9 +42,11 @@ impl StreamHandler<ClientBatch> for RaftNode {
         self.settle(ctx);
     }
 
-    /// The queue was closed: the last handle is gone.
+    /// The queue was closed: the last handle is gone, unless the node has closed it itself.
     fn finished(&mut self, ctx: &mut Context<Self>) {
-        self.stop(StopReason::Dropped, ctx);
+        if self.leaving.is_none() {
+            self.stop(StopReason::Dropped, ctx);
+        }
     }
 }
 
@@ -151,8 +153,10 @@ impl RaftNode {
             self.send(origin, Body::ForwardReply(ForwardReply { id: forward.id, first: 0, outcomes }));
             return;
         }
-        if forward.kind == ForwardKind::Membership {
-            return self.change_forwarded_to_us(origin, forward, ctx);
+        match forward.kind {
+            ForwardKind::Membership => return self.change_forwarded_to_us(origin, forward, ctx),
+            ForwardKind::Transfer => return self.transfer_forwarded_to_us(origin, forward, ctx),
+            ForwardKind::Write | ForwardKind::Read => {}
         }
         let outlet = self.outlet(origin);
         let batch = self.front.accept_forward(forward, self.clock.now(), outlet);
@@ -178,7 +182,7 @@ impl RaftNode {
 
     /// The leader has answered requests that we forwarded.
     pub(super) fn forward_answered(&mut self, from: NodeId, mut reply: ForwardReply) {
-        if self.change_answered_by(from, &mut reply) {
+        if self.change_answered_by(from, &mut reply) || self.transfer_answered_by(from, &mut reply) {
             return;
         }
         let ForwardReply { id, first, outcomes } = reply;
@@ -220,19 +224,23 @@ impl RaftNode {
             self.dispatch(request, ctx);
         }
         self.retry_changes(ctx);
+        self.retry_transfers(ctx);
     }
 
     /// The known leader is another one now, or none.
     pub(super) fn leader_changed(&mut self, leader: Option<NodeId>) {
         let Some(leader) = leader else { return };
-        // The old leader's answers will not come, or come too late to be waited for.
-        for request in self.requests.lose_forwarded(|forwarded| forwarded.to != leader) {
-            match request {
-                Request::Write { waiting, .. } => waiting.fail(Failure::Unknown),
-                Request::Read { waiting } => self.requests.park(Request::Read { waiting }),
-            }
+        // Reads change nothing: the new leader is asked at once.
+        let is_read = |forwarded: &Forwarded| forwarded.to != leader && forwarded.request.kind() == ForwardKind::Read;
+        for request in self.requests.lose_forwarded(is_read) {
+            self.requests.park(request);
         }
+        // A leader that has handed over still answers what is in its log, or sends back what is not. One that was
+        // replaced for its silence does not, and is not waited for for long.
+        let patience = self.raft.settings().election_timeout_min();
+        self.requests.doubt_forwarded(leader, self.clock.now().after(patience));
         self.changes.lose_forwarded(leader);
+        self.transfers.leader_changed(Leadership { leader, term: self.raft.term() });
         // Not within this step: the core is in the middle of its effects.
         self.retry_at = Some(Time::ZERO);
     }
@@ -244,6 +252,7 @@ impl RaftNode {
         for request in self.requests.lose_forwarded(is_lost) {
             self.park_for_retry(request);
         }
+        self.requests.forwarded_is_cut(peer);
     }
 
     /// Hands the state machine what it may apply and has room for.

@@ -24,7 +24,7 @@ const CHANGES_MAX: usize = 64;
 struct Change {
     wanted: Membership,
     deadline: Time,
-    asker: Asker,
+    asker: Asker<Result<LogPosition, MembershipError>>,
 }
 
 impl Change {
@@ -136,8 +136,8 @@ impl RaftNode {
         let Some(change) = self.changes.asking.take() else { return };
         match outcome {
             Ok(first) => self.changes.begun.push((first, change)),
-            // Until its no-op is committed; soon.
-            Err(MembershipRefusal::NotReady) => self.park_change(change),
+            // Until its no-op is committed, or it is known who leads; soon.
+            Err(MembershipRefusal::NotReady | MembershipRefusal::HandingOver) => self.park_change(change),
             Err(MembershipRefusal::Invalid(invalid)) => change.answer(Err(invalid.into())),
             Err(MembershipRefusal::NotLeader { leader }) => change.answer(Err(MembershipError::NoLeader { leader })),
             // Whoever asks for what is so already, or becoming so, waits for that: asking twice does no harm.

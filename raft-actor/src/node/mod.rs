@@ -28,6 +28,7 @@ mod apply;
 mod clients;
 mod front;
 mod log_time;
+mod leaving;
 mod membership;
 mod messages;
 mod peers;
@@ -36,10 +37,12 @@ mod seen;
 mod snapshots;
 mod streaming;
 mod timer;
+mod transfer;
 
 use apply::{ApplyFeed, NextBatch};
 pub(crate) use front::Front;
 use log_time::LogTime;
+use leaving::Leaving;
 use membership::Changes;
 use messages::SendOut;
 pub(crate) use messages::SnapshotReceived;
@@ -50,6 +53,7 @@ use seen::SeenForwards;
 use snapshots::Snapshots;
 use streaming::Streaming;
 pub(crate) use timer::{Alarm, Timer, Wake};
+use transfer::Transfers;
 
 /// How often a node that is busy tells its watchers about progress, in microseconds.
 const STATUS_EVERY_US: u64 = 10_000;
@@ -72,6 +76,9 @@ pub(crate) struct RaftNode {
     snapshots: Snapshots,
     streaming: Streaming,
     log_time: LogTime,
+    transfers: Transfers,
+    /// It stops as soon as it can without harm.
+    leaving: Option<Leaving>,
     seen: SeenForwards,
     peers: Peers,
     /// Who waits for the proposal that the core is deciding on, within one step.
@@ -143,6 +150,8 @@ impl RaftNode {
             snapshots: Snapshots::default(),
             streaming: Streaming::default(),
             log_time,
+            transfers: Transfers::default(),
+            leaving: None,
             seen: SeenForwards::default(),
             peers,
             proposing: None,
@@ -201,10 +210,12 @@ impl RaftNode {
         self.requests.expire(now, self.raft.leader());
         self.changes.expire(now, self.raft.leader(), self.raft.log().configuration());
         self.snapshots.expire(now);
+        self.transfers.expire(now, self.raft.leader());
         self.peers.hang_up(now, &*self.context.outbound);
         if self.retry_at.is_some_and(|at| now >= at) {
             self.retry_parked(ctx);
         }
+        let leave_at = self.go_or_wait(now, ctx);
         self.publish_status(now);
         let next = self
             .raft
@@ -212,6 +223,8 @@ impl RaftNode {
             .min(self.requests.earliest_deadline())
             .min(self.changes.earliest_deadline())
             .min(self.snapshots.earliest_deadline())
+            .min(self.transfers.earliest_deadline())
+            .min(leave_at)
             .min(self.peers.earliest_deadline())
             .min(self.retry_at.unwrap_or(Time::NEVER))
             .min(self.status_due());
@@ -243,8 +256,7 @@ impl RaftNode {
             Effect::DropSnapshot { position } => self.drop_snapshot(position),
             Effect::Proposed { id: _, outcome } => self.proposed(outcome),
             Effect::MembershipChange { id: _, outcome } => self.change_answered(outcome),
-            // Nobody here asks for it.
-            Effect::Transfer { .. } => {}
+            Effect::Transfer { id, outcome } => self.transfer_answered(id, outcome),
             Effect::ReadReady { id, index } => {
                 self.requests.confirm(id, index);
                 self.serve_reads();
@@ -341,6 +353,7 @@ impl RaftNode {
         self.changes.fail_all(&reason);
         self.snapshots.fail_all(&reason);
         self.streaming = Streaming::default();
+        self.transfers.fail_all(&reason);
         self.front.stopped(&reason);
         self.host.do_send(GroupStopped { group: self.group, reason: reason.clone() });
         self.stopped = Some(reason);
@@ -368,6 +381,7 @@ impl Drop for RaftNode {
             self.requests.fail_all(&reason);
             self.changes.fail_all(&reason);
             self.snapshots.fail_all(&reason);
+            self.transfers.fail_all(&reason);
             self.front.stopped(&reason);
             self.host.do_send(GroupStopped { group: self.group, reason });
         }
@@ -487,6 +501,16 @@ impl Handler<StopNode> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, StopNode { reason }: StopNode, ctx: &mut Context<Self>) {
-        self.stop(reason, ctx);
+        match reason {
+            StopReason::ShutDown => self.leave(ctx),
+            // Nobody is left who could want it to hurry.
+            StopReason::Dropped if self.leaving.is_some() => {}
+            StopReason::Dropped
+            | StopReason::ApplyPanicked { .. }
+            | StopReason::Log(_)
+            | StopReason::Snapshot(_)
+            | StopReason::Broken { .. }
+            | StopReason::Lost { .. } => self.stop(reason, ctx),
+        }
     }
 }

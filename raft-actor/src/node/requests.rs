@@ -73,6 +73,10 @@ impl Request {
 pub(super) struct Forwarded {
     pub(super) to: NodeId,
     pub(super) request: Request,
+    /// Whether messages to or from that node got lost since.
+    is_cut: bool,
+    /// That node does not lead any more: how long its answer is waited for.
+    doubted_until: Option<Time>,
 }
 
 /// Commands in this node's log, from `first` on.
@@ -159,7 +163,7 @@ impl Requests {
     pub(super) fn forward(&mut self, to: NodeId, mut request: Request) -> u64 {
         self.note_deadline(request.waiting());
         let id = self.next_id();
-        self.forwarded.insert(id, Forwarded { to, request });
+        self.forwarded.insert(id, Forwarded { to, request, is_cut: false, doubted_until: None });
         id
     }
 
@@ -177,6 +181,37 @@ impl Requests {
     pub(super) fn lose_forwarded(&mut self, lost: impl Fn(&Forwarded) -> bool) -> Vec<Request> {
         let lost = self.forwarded.extract_if(.., |_, forwarded| lost(forwarded));
         lost.map(|(_, forwarded)| forwarded.request).collect()
+    }
+
+    /// `leader` leads now: whoever else was asked answers until then, or not at all.
+    pub(super) fn doubt_forwarded(&mut self, leader: NodeId, until: Time) {
+        for forwarded in self.forwarded.values_mut() {
+            if forwarded.to == leader {
+                forwarded.doubted_until = None;
+            } else {
+                let until = if forwarded.is_cut { Time::ZERO } else { until };
+                let doubted_until = *forwarded.doubted_until.get_or_insert(until);
+                self.earliest_deadline = Some(self.earliest_deadline.map_or(doubted_until, |at| at.min(doubted_until)));
+            }
+        }
+    }
+
+    /// Messages to or from `peer` got lost, perhaps its answers among them.
+    pub(super) fn forwarded_is_cut(&mut self, peer: NodeId) {
+        for forwarded in self.forwarded.values_mut().filter(|forwarded| forwarded.to == peer) {
+            forwarded.is_cut = true;
+            if let Some(until) = &mut forwarded.doubted_until {
+                *until = Time::ZERO;
+                self.earliest_deadline = Some(Time::ZERO);
+            }
+        }
+    }
+
+    /// Whether nobody waits for anything.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let has_requests = !self.parked.is_empty() || !self.forwarded.is_empty() || !self.proposed.is_empty();
+        let has_reads = !self.asked.is_empty() || !self.confirmed.is_empty();
+        !has_requests && !has_reads && self.applying.is_empty() && self.querying.iter().all(Waiting::is_answered)
     }
 
     /// Notes commands that are in the log from `first` on.
@@ -300,6 +335,15 @@ impl Requests {
         self.earliest_deadline.unwrap_or(Time::NEVER)
     }
 
+    /// Fails those whose answer would have to come from a former leader and has not. When the next are to be.
+    fn give_up_doubted(&mut self, now: Time) -> Time {
+        let is_given_up = |forwarded: &Forwarded| forwarded.doubted_until.is_some_and(|until| until <= now);
+        for (_, forwarded) in self.forwarded.extract_if(.., |_, forwarded| is_given_up(forwarded)) {
+            forwarded.request.into_waiting().fail(Failure::Unknown);
+        }
+        self.forwarded.values().filter_map(|forwarded| forwarded.doubted_until).min().unwrap_or(Time::NEVER)
+    }
+
     /// Fails all callers whose deadline has come. `leader` is what the node knows.
     pub(super) fn expire(&mut self, now: Time, leader: Option<NodeId>) {
         if now < self.earliest_deadline() {
@@ -314,6 +358,7 @@ impl Requests {
                 self.parked.push_back(left);
             }
         }
+        earliest = self.give_up_doubted(now).min(earliest);
         let mut look_at = |waiting: &mut Waiting, failure: &Failure| {
             waiting.expire(now, failure.clone());
             earliest = earliest.min(waiting.earliest_deadline());

@@ -27,7 +27,8 @@ pub async fn run(options: Node) -> Result<(), Failure> {
         .transport(transport)
         .settings(options.timing.settings())
         .snapshot_every(options.snapshot_every)
-        .session_lifetime(options.timing.session_ttl);
+        .session_lifetime(options.timing.session_ttl)
+        .election_priority(options.election_priority);
     let host = if options.join {
         host.join()
     } else {

@@ -99,6 +99,9 @@ pub struct Node {
     /// Do not found a cluster: wait to be added to one that exists
     #[arg(long)]
     pub join: bool,
+    /// How soon this node asks for votes, compared with the others: each step below 3 makes it wait one election timeout longer
+    #[arg(long, default_value_t = 3, value_name = "0..3", value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub election_priority: u8,
     /// Times of the protocol.
     #[command(flatten)]
     pub timing: Timing,

@@ -23,6 +23,8 @@ fn the_http_surface_is_as_documented() {
     a_body_that_never_comes(node);
     status(node);
     snapshot(node);
+    let leads = ask(node, "POST", "/raft/transfer", r#"{"to":1}"#);
+    assert_eq!((leads.status, &leads.json()["leader_id"]), (200, &json!(1)), "it leads already");
 }
 
 fn snapshot(node: &Client) {
@@ -84,6 +86,11 @@ fn bad_input(node: &Client) {
         ("POST", "/kv/x/cas", r#"{"expect":1,"value":"b"}"#, 400, "bad_json"),
         ("POST", "/kv/x", "x", 405, "wrong_method"),
         ("PUT", "/raft/status", "x", 405, "wrong_method"),
+        ("GET", "/raft/transfer", "", 405, "wrong_method"),
+        ("POST", "/raft/transfer", "", 400, "bad_json"),
+        ("POST", "/raft/transfer", r#"{"to":"two"}"#, 400, "bad_json"),
+        ("POST", "/raft/transfer", r#"{"to":9}"#, 400, "not_voter"),
+        ("POST", "/raft/transfer", "{}", 409, "nobody_else"),
         ("GET", "/kv/", "", 404, "no_such_route"),
         ("PUT", "/kv/a/b", "x", 404, "no_such_route"),
         ("POST", "/kv//cas", r#"{"expect":null,"value":"b"}"#, 404, "no_such_route"),

@@ -13,4 +13,5 @@ mod http_surface;
 mod majority;
 mod nemesis;
 mod oracle;
+mod rolling;
 mod workload;

@@ -350,7 +350,12 @@ fn forward_error() -> impl Strategy<Value = ForwardError> {
 }
 
 fn any_envelope() -> impl Strategy<Value = Envelope> {
-    let kind = prop_oneof![Just(ForwardKind::Write), Just(ForwardKind::Read), Just(ForwardKind::Membership)];
+    let kind = prop_oneof![
+        Just(ForwardKind::Write),
+        Just(ForwardKind::Read),
+        Just(ForwardKind::Membership),
+        Just(ForwardKind::Transfer)
+    ];
     let forward = (any::<u64>(), any::<u32>(), kind, vec(bytes(), 0..20))
         .prop_map(|(id, timeout_ms, kind, requests)| Forward { id, timeout_ms, kind, requests });
     let outcome = prop_oneof![2 => bytes().prop_map(Ok), 1 => forward_error().prop_map(Err)];

@@ -15,6 +15,7 @@ use crate::handle::gateway::{QueuedRead, QueuedWrite};
 use crate::handle::{
     AskForSnapshot, ChangeMembership, ClientQueue, Gateway, HandleParts, HostControl, NodeFace, PendingRead,
     PendingWrite, PendingWrites, RaftAdmin, RaftHandle, SessionNames, Status, StatusWatch, StopReason, Subscriptions,
+    TransferLeadership,
 };
 
 /// A host that only counts.
@@ -37,7 +38,7 @@ impl Drop for Host {
     }
 }
 
-/// A node that drops whoever asks it for other members.
+/// A node that drops whoever asks it for other members or another leader.
 struct Deaf;
 
 impl Actor for Deaf {
@@ -54,6 +55,12 @@ impl Handler<AskForSnapshot> for Deaf {
     type Result = ();
 
     fn handle(&mut self, _: AskForSnapshot, _: &mut Context<Self>) {}
+}
+
+impl Handler<TransferLeadership> for Deaf {
+    type Result = ();
+
+    fn handle(&mut self, _: TransferLeadership, _: &mut Context<Self>) {}
 }
 
 struct Parts {
@@ -111,6 +118,7 @@ fn parts() -> Parts {
         stopped: stopped_receiver,
         change_membership: deaf.downgrade().recipient(),
         take_snapshot: deaf.downgrade().recipient(),
+        transfer_leadership: deaf.downgrade().recipient(),
         subscriptions: Subscriptions::default(),
         host: Arc::new(host),
     };

@@ -7,6 +7,7 @@
 //! | `DELETE /kv/{key}` | 200 `{"index":N,"previous":..}` |
 //! | `POST /kv/{key}/cas` `{"expect":"a"\|null,"value":"b"}` | 200 `{"index":N}`, 409 `{"current":..}` |
 //! | headers `Raft-Client-Id`, `Raft-Sequence` on a write | the same pair is applied once, whoever sends it again gets the first answer; 409 `{"error":"session_expired","maybe_applied":true}` if the client is forgotten |
+//! | `POST /raft/transfer` `{"to":2}` | 200 `{"leader_id":2,"term":N}` when that node leads; `{}`: any other voter |
 //! | `GET /raft/status` | what this node knows about itself and the cluster |
 //! | `POST /raft/snapshot` | 200 `{"index":N}` once this node has a durable snapshot of all that it has applied |
 //! | cannot be served now | 503 `{"error":..,"maybe_applied":bool,"leader_id":..}` |
@@ -23,6 +24,7 @@ mod read;
 mod request;
 mod snapshot;
 mod status;
+mod transfer;
 mod write;
 
 pub use problem::Problem;
@@ -52,6 +54,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/raft/snapshot")
                 .route(web::post().to(snapshot::snapshot))
+                .default_service(web::to(|| wrong_method("POST"))),
+        )
+        .service(
+            web::resource("/raft/transfer")
+                .route(web::post().to(transfer::transfer))
                 .default_service(web::to(|| wrong_method("POST"))),
         )
         .default_service(web::to(no_such_route));

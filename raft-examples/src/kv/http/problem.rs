@@ -37,6 +37,12 @@ pub enum Problem {
         /// What the parser says.
         detail: String,
     },
+    /// The body does not say who shall lead.
+    #[error("{detail}; expected {{\"to\":2}}, or {{}} for any other voter")]
+    BadTransfer {
+        /// What is wrong.
+        detail: String,
+    },
     /// The connection broke off within the body.
     #[error("the body could not be read: {detail}")]
     BadBody {
@@ -84,7 +90,7 @@ impl Problem {
             Self::BadValue => "bad_value",
             Self::ValueTooLong => "value_too_long",
             Self::BadParameter { .. } => "bad_parameter",
-            Self::BadJson { .. } => "bad_json",
+            Self::BadJson { .. } | Self::BadTransfer { .. } => "bad_json",
             Self::BadBody { .. } => "bad_body",
             Self::BodyTooSlow { .. } => "body_too_slow",
             Self::BadSession { .. } => "bad_session",
@@ -102,6 +108,7 @@ impl ResponseError for Problem {
             | Self::BadValue
             | Self::BadParameter { .. }
             | Self::BadJson { .. }
+            | Self::BadTransfer { .. }
             | Self::BadBody { .. }
             | Self::BadSession { .. } => StatusCode::BAD_REQUEST,
             Self::NoSuchKey | Self::NoSuchRoute { .. } => StatusCode::NOT_FOUND,
