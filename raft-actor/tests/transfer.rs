@@ -67,8 +67,13 @@ async fn a_leader_that_is_shut_down_hands_over_first_and_no_write_fails() {
     let others: Vec<u64> = (1..=3).filter(|id| *id != leader.get()).collect();
     let load = Load::on(others.iter().map(|id| cluster.node(*id).clone()));
     cluster.node(leader.get()).shutdown().await;
-    let new = cluster.node(others[0]).watch().wait_for(|status| status.leader_id.is_some()).await.unwrap();
-    assert!(new.term > term && new.leader_id != Some(leader), "{new:?}");
+    let new = cluster
+        .node(others[0])
+        .watch()
+        .wait_for(|status| status.leader_id.is_some_and(|id| id != leader))
+        .await
+        .unwrap();
+    assert_eq!(new.term, term.next(), "nobody had to notice that it was gone: {new:?}");
     for id in &others {
         cluster.node(*id).write(1).await.unwrap();
     }

@@ -67,12 +67,6 @@ impl Client {
         Self::with_patience(&self.base, patience)
     }
 
-    /// The same node, asked on a new connection each time.
-    pub(crate) fn without_memory(&self) -> Self {
-        let config = Agent::config_builder().timeout_global(Some(DEADLINE)).http_status_as_error(false);
-        Self { agent: config.max_idle_connections(0).build().new_agent(), base: self.base.clone() }
-    }
-
     fn with_patience(base: &str, patience: Duration) -> Self {
         let config = Agent::config_builder().timeout_global(Some(patience)).http_status_as_error(false);
         Self { agent: config.build().new_agent(), base: base.to_owned() }

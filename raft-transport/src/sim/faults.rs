@@ -82,6 +82,10 @@ kinds! {
     ClockDrift = "clock_drift" in Clock,
     /// The cluster is told to have other members.
     MembershipChange = "membership_change" in Membership,
+    /// A leader is told to hand over its office.
+    LeadershipTransfer = "leadership_transfer" in Leadership,
+    /// A process is asked to stop, and hands over its office first if it leads.
+    CleanShutdown = "clean_shutdown" in Leadership,
 }
 
 impl fmt::Display for FaultKind {
@@ -104,6 +108,8 @@ pub enum FaultFamily {
     Clock,
     /// Changes of the membership.
     Membership,
+    /// What moves leadership from one server to another on purpose.
+    Leadership,
 }
 
 /// Which kinds of faults are to happen.
@@ -201,18 +207,19 @@ impl fmt::Display for Faults {
 }
 
 /// Families by what they are called in lists of faults.
-const FAMILIES: [(&str, FaultFamily); 5] = [
+const FAMILIES: [(&str, FaultFamily); 6] = [
     ("net", FaultFamily::Network),
     ("disk", FaultFamily::Disk),
     ("crash", FaultFamily::Crash),
     ("clock", FaultFamily::Clock),
     ("membership", FaultFamily::Membership),
+    ("leadership", FaultFamily::Leadership),
 ];
 
 /// A word that names no faults.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{word:?} names no faults; say all, none, or some of net, disk, crash, clock, membership, lost, or of: {}",
+    "{word:?} names no faults; say all, none, or some of net, disk, crash, clock, membership, leadership, lost, or of: {}",
     names()
 )]
 pub struct UnknownFault {

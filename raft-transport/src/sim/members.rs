@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use raft_actor::consensus::NodeId;
-use raft_actor::{LogPosition, Membership, MembershipError, StateMachine};
+use raft_actor::{Membership, StateMachine};
 
 use super::checker::Violation;
 use super::faults::FaultKind;
@@ -19,12 +19,12 @@ const VOTERS_MIN: usize = 3;
 /// How long a change may take before whoever asked for it is told that it has not happened yet.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A change under way.
-type Change = Pin<Box<dyn Future<Output = Result<LogPosition, MembershipError>>>>;
+/// A wish under way, and whether it is fulfilled.
+type Wish = Pin<Box<dyn Future<Output = bool>>>;
 
-/// The changes that were asked for and have not come back.
+/// The changes and transfers of leadership that were asked for and have not come back.
 pub(super) struct Changes {
-    pending: Vec<Change>,
+    pending: Vec<(FaultKind, Wish)>,
     flag: Arc<Flag>,
 }
 
@@ -41,22 +41,22 @@ impl Changes {
         Self { pending: Vec::new(), flag: Arc::new(Flag(AtomicBool::new(false))) }
     }
 
-    fn add(&mut self, change: Change) {
-        self.pending.push(change);
+    fn add(&mut self, kind: FaultKind, wish: Wish) {
+        self.pending.push((kind, wish));
         self.flag.0.store(true, Ordering::Relaxed);
     }
 
-    /// Looks at those that can go on; returns how many were carried out.
-    fn look(&mut self) -> u64 {
+    /// Looks at those that can go on; returns those that were fulfilled.
+    fn look(&mut self) -> Vec<FaultKind> {
+        let mut done = Vec::new();
         if !self.flag.0.swap(false, Ordering::Relaxed) {
-            return 0;
+            return done;
         }
         let waker = Waker::from(Arc::clone(&self.flag));
         let mut cx = Context::from_waker(&waker);
-        let mut done = 0;
-        self.pending.retain_mut(|change| match change.as_mut().poll(&mut cx) {
-            Poll::Ready(outcome) => {
-                done += u64::from(outcome.is_ok());
+        self.pending.retain_mut(|(kind, wish)| match wish.as_mut().poll(&mut cx) {
+            Poll::Ready(is_fulfilled) => {
+                done.extend(is_fulfilled.then_some(*kind));
                 false
             }
             Poll::Pending => true,
@@ -71,14 +71,26 @@ impl<S: StateMachine> Sim<S> {
     pub fn change_membership(&mut self, node: impl Into<NodeId>, membership: Membership) -> bool {
         let Some(handle) = self.handle(node.into()) else { return false };
         let admin = handle.admin().with_timeout(CHANGE_TIMEOUT);
-        self.changes.add(Box::pin(admin.change_membership(membership)));
+        let change = admin.change_membership(membership);
+        self.changes.add(FaultKind::MembershipChange, Box::pin(async move { change.await.is_ok() }));
         true
     }
 
-    /// Looks at changes that have come back.
+    /// Asks a server to see to it that another one leads: this one, or any. Returns whether a process runs there.
+    pub fn transfer_leadership(&mut self, node: impl Into<NodeId>, to: Option<NodeId>) -> bool {
+        let Some(handle) = self.handle(node.into()) else { return false };
+        let (before, transfer) = (handle.status().leader_id, handle.transfer_leadership(to));
+        // It counts if leadership has really moved.
+        let has_moved = async move { transfer.await.is_ok_and(|new| Some(new.leader) != before) };
+        self.changes.add(FaultKind::LeadershipTransfer, Box::pin(has_moved));
+        true
+    }
+
+    /// Looks at what has come back.
     pub(super) fn look_at_changes(&mut self) {
-        let done = self.changes.look();
-        self.tally.add(FaultKind::MembershipChange, done);
+        for kind in self.changes.look() {
+            self.tally.count(kind);
+        }
     }
 
     /// The voters as the leader knows them; of the founding if nobody leads.

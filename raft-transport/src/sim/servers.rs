@@ -108,6 +108,14 @@ impl<S: StateMachine> Sim<S> {
         }
     }
 
+    /// The process is asked to stop, as by SIGTERM; whoever watches over it starts it again. Returns whether one runs.
+    pub fn shut_down(&mut self, node: impl Into<NodeId>) -> bool {
+        let Some(handle) = self.handle(node.into()) else { return false };
+        // It goes on whether or not anybody waits for it.
+        drop(handle.shutdown());
+        true
+    }
+
     /// The machine dies: of what was written and not synced any part may be lost.
     pub fn crash_machine(&mut self, node: impl Into<NodeId>) {
         let id = node.into();
@@ -220,6 +228,7 @@ impl<S: StateMachine> Sim<S> {
             self.judge.found("stop", Some(id), format!("n{id} stopped: {reason}"));
         }
         self.tally.stops += 1;
+        self.tally.add(FaultKind::CleanShutdown, u64::from(matches!(reason, StopReason::ShutDown)));
         node.last_words = Some(reason.to_string());
         node.disk.kill_process();
         self.end_process(id, true);

@@ -128,6 +128,16 @@ impl<S: StateMachine> Sim<S> {
                 self.arm(place(victim));
                 Some(Repair::Rate(victim))
             }
+            FaultKind::LeadershipTransfer => {
+                let any = NodeId::from(more % self.nodes.len() as u64 + 1);
+                let to = (!how.is_multiple_of(4)).then(|| NodeId::from(how / 4 % self.nodes.len() as u64 + 1));
+                self.transfer_leadership(if more.is_multiple_of(2) { victim } else { any }, to);
+                None
+            }
+            FaultKind::CleanShutdown => {
+                self.shut_down(victim);
+                None
+            }
             FaultKind::MembershipChange => {
                 let any = NodeId::from(more % self.nodes.len() as u64 + 1);
                 self.change_by_chance(if more.is_multiple_of(2) { victim } else { any }, how);

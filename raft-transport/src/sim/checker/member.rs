@@ -1,9 +1,10 @@
 //! What is remembered of one server.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use raft_actor::consensus::{
-    AppendOutcome, HardState, Input, LogIndex, LogPosition, Message, NodeId, Raft, ReadId, Role, Term, Time, WriteSeq,
+    AppendOutcome, HardState, Input, LogIndex, LogPosition, Message, NodeId, ProposalId, Raft, ReadId, Role, Term,
+    Time, WriteSeq,
 };
 
 use super::shape::LogShape;
@@ -61,6 +62,8 @@ pub(super) struct Run {
     pub(super) windows: BTreeMap<NodeId, VecDeque<Order>>,
     /// The reads it has not answered, and what was committed when they came.
     pub(super) reads: BTreeMap<ReadId, LogIndex>,
+    /// The transfers of leadership that it has not answered.
+    pub(super) handing_over: BTreeSet<ProposalId>,
     /// How far its state machine may go, has gone, and said to have gone.
     pub(super) apply_ordered: LogIndex,
     pub(super) machine_applied: LogIndex,
@@ -118,6 +121,7 @@ pub(super) enum Cause {
     Deadline,
     Proposal { commands: usize },
     Read(ReadId),
+    Transfer(ProposalId),
     Persisted(WriteSeq),
     Applied(LogIndex),
     Matched { peer: NodeId, durable: LogIndex },
@@ -132,6 +136,7 @@ impl Cause {
             Input::Deadline => Self::Deadline,
             Input::Propose { commands, .. } => Self::Proposal { commands: commands.len() },
             Input::Read { id } => Self::Read(*id),
+            Input::TransferLeadership { id, to: _ } => Self::Transfer(*id),
             Input::Persisted(seq) => Self::Persisted(*seq),
             Input::Applied(index) => Self::Applied(*index),
             Input::Unreachable(peer) => Self::Unreachable { peer: *peer },
@@ -146,8 +151,7 @@ impl Cause {
             | Input::TakeSnapshot
             | Input::SnapshotTaken(_)
             | Input::SnapshotFailed
-            | Input::SnapshotInstalled(_)
-            | Input::TransferLeadership { .. } => Self::Other,
+            | Input::SnapshotInstalled(_) => Self::Other,
         }
     }
 }
@@ -165,6 +169,7 @@ impl Run {
             campaign: None,
             windows: BTreeMap::new(),
             reads: BTreeMap::new(),
+            handing_over: BTreeSet::new(),
             apply_ordered: facts.applied,
             machine_applied: facts.applied,
             machine_told: facts.applied,

@@ -45,7 +45,11 @@ impl Knowledge {
             ensure!("promises_end_with_their_term", from, !is_passed, "n{from} says {message:?}, its term is {own:?}");
         }
         match message {
-            Message::RequestVote(request) => self.check_request(members, from, request, durable),
+            Message::RequestVote(request) => {
+                self.check_disturbs(from, request)?;
+                self.check_request(members, from, request, durable)
+            }
+            Message::TimeoutNow(_) => self.check_timeout_now(members, from, to, term, disks),
             Message::RequestVoteReply(reply) if reply.granted => self.check_told_vote(from, term, to, durable),
             Message::AppendEntries(append) => self.check_append(members, from, append),
             Message::AppendEntriesReply(reply) => match reply.outcome {
@@ -58,7 +62,7 @@ impl Knowledge {
             }
             // It leaves nobody: a snapshot travels in chunks, and the receiver makes this of them.
             Message::InstallSnapshot(_) => Ok(()),
-            Message::TimeoutNow(_) | Message::PreVoteReply(_) | Message::RequestVoteReply(_) => Ok(()),
+            Message::PreVoteReply(_) | Message::RequestVoteReply(_) => Ok(()),
         }
     }
 

@@ -31,6 +31,7 @@ mod shape;
 mod situations;
 mod step;
 mod stored;
+mod transfer;
 mod verdict;
 mod writes;
 mod written;
@@ -79,6 +80,7 @@ struct Knowledge {
     /// The logs of servers whose disks were wiped, as they were before.
     wiped: BTreeMap<NodeId, LogShape>,
     situations: Watch,
+    told: transfer::Told,
 }
 
 impl Checker {

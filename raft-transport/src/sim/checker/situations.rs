@@ -70,6 +70,12 @@ situations! {
     joint_configuration_committed,
     /// A leader committed a configuration without itself.
     leader_removed,
+    /// A voter was told to campaign.
+    told_to_campaign,
+    /// Leadership went where it was wanted.
+    leadership_handed_over,
+    /// It did not, in time.
+    transfer_timed_out,
 }
 
 /// What has to be remembered to notice them.

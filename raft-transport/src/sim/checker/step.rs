@@ -38,6 +38,7 @@ impl Knowledge {
         for effect in effects {
             self.check_effect(id, run, &before, &after, effect, disks)?;
         }
+        self.check_hands_over_only(id, run, &before, &after)?;
         self.check_configuration(id, run, &before, &after, raft)?;
         self.check_commit(id, run, &before, &after, disks)?;
         self.situations.step(run, &member.writes, &before, &after, cause, raft, self.now);
@@ -110,6 +111,7 @@ impl Knowledge {
                 ensure!("election_safety", id, is_known, "n{id} follows {leader:?}, which does not lead term {term}");
                 Ok(())
             }
+            Effect::Transfer { id: transfer, outcome } => self.check_transfer_answer(id, run, *transfer, outcome),
             // Seen where they are taken in, or where they leave.
             Effect::Persist { .. }
             | Effect::Send { .. }
@@ -118,8 +120,7 @@ impl Knowledge {
             | Effect::InstallSnapshot(_)
             | Effect::DropSnapshot { .. }
             | Effect::Proposed { .. }
-            | Effect::MembershipChange { .. }
-            | Effect::Transfer { .. } => Ok(()),
+            | Effect::MembershipChange { .. } => Ok(()),
         }
     }
 
@@ -128,6 +129,10 @@ impl Knowledge {
         match cause {
             Cause::Read(read) => {
                 run.reads.insert(read, self.commits.last().index);
+                Ok(())
+            }
+            Cause::Transfer(transfer) => {
+                run.handing_over.insert(transfer);
                 Ok(())
             }
             Cause::Applied(index) => self.check_applied_report(id, run, index),

@@ -65,9 +65,9 @@ impl Leader {
         }
     }
 
+    /// Whether a peer may be taken to run: it has answered lately, or this office is too young to tell.
     fn answers(&self, shared: &Shared, progress: &Progress) -> bool {
-        progress.echoed() > crate::Round::ZERO
-            && shared.now.since(progress.contact()) < shared.settings.election_timeout_min()
+        shared.now.since(progress.contact()) < shared.settings.election_timeout_min()
     }
 
     /// Tells the target to campaign once it durably has all of our log: only then is it sure to be elected, and does
