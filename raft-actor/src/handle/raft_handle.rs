@@ -216,7 +216,7 @@ impl<S: StateMachine> RaftHandle<S> {
     pub fn transfer_leadership(
         &self,
         to: impl Into<Option<NodeId>>,
-    ) -> impl Future<Output = Result<Leadership, TransferError>> + Send {
+    ) -> Pin<Box<dyn Future<Output = Result<Leadership, TransferError>> + Send>> {
         self.admin().transfer_leadership(to)
     }
 
