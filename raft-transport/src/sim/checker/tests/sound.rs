@@ -90,6 +90,10 @@ fn happen(world: &mut World, dice: &mut Dice) -> Result<(), crate::sim::checker:
             let down: Vec<u64> = (1..=5).filter(|n| !up.contains(n)).collect();
             dice.one_of(&down).map_or(Ok(()), |n| world.start(n))
         }
+        998 => {
+            let (leader, to) = (world.leader(), 1 + dice.below(5));
+            leader.map_or(Ok(()), |leader| world.transfer(leader, to))
+        }
         _ => {
             let Some(leader) = world.leader() else { return Ok(()) };
             let voters: &[u64] = match dice.below(4) {

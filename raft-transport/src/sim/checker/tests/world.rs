@@ -379,4 +379,10 @@ impl World {
         self.step(n, Input::ChangeMembership { id, membership })?;
         self.work(n)
     }
+
+    pub(super) fn transfer(&mut self, n: u64, to: u64) -> Verdict {
+        let id = ProposalId(self.fresh());
+        self.step(n, Input::TransferLeadership { id, to: Some(node(to)) })?;
+        self.work(n)
+    }
 }
