@@ -18,7 +18,8 @@ pub mod transport;
 
 pub use handle::{
     BecameCandidate, BecameFollower, BecameLeader, Gateway, Leadership, MembershipError, NodeStopped, QueueLimits,
-    RaftAdmin, RaftHandle, Read, ReadError, Session, SessionWrite, Status, StopReason, TakeSnapshotError, TransferError, Write, WriteError,
+    RaftAdmin, RaftHandle, Read, ReadError, Session, SessionWrite, Status, StopReason, TakeSnapshotError,
+    TransferError, Write, WriteError,
 };
 pub use host::{HostBuilder, NodeThread, Placement, RaftHost, StartError};
 pub use local_cluster::{LocalCluster, LocalClusterBuilder};

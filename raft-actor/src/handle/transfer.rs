@@ -73,7 +73,9 @@ pub(crate) fn from_wire(outcome: Result<Bytes, ForwardError>) -> Option<Result<L
             Err(_) => unknown,
         },
         Err(ForwardError::NotLeader { .. } | ForwardError::ShuttingDown) => return None,
-        Err(ForwardError::Overloaded | ForwardError::BadRequest | ForwardError::Unknown) => unknown,
+        Err(
+            ForwardError::Overloaded | ForwardError::BadRequest | ForwardError::SessionExpired | ForwardError::Unknown,
+        ) => unknown,
     })
 }
 

@@ -214,7 +214,6 @@ impl HostBuilder {
     ///
     /// A lower priority lengthens this host's own election timeouts, by a minimum election timeout each step, and does
     /// nothing else: if nobody of a higher priority can be elected, it is.
-    #[must_use]
     pub fn election_priority(mut self, priority: u8) -> Self {
         self.settings.election_priority = priority;
         self

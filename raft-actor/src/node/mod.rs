@@ -27,8 +27,8 @@ use crate::state_machine::{Applied, Apply, Query, Restore, StateMachineStopped, 
 mod apply;
 mod clients;
 mod front;
-mod log_time;
 mod leaving;
+mod log_time;
 mod membership;
 mod messages;
 mod peers;
@@ -41,8 +41,8 @@ mod transfer;
 
 use apply::{ApplyFeed, NextBatch};
 pub(crate) use front::Front;
-use log_time::LogTime;
 use leaving::Leaving;
+use log_time::LogTime;
 use membership::Changes;
 use messages::SendOut;
 pub(crate) use messages::SnapshotReceived;
