@@ -5,6 +5,7 @@ mod clients;
 mod disks;
 mod durability;
 mod elections;
+mod leadership;
 mod membership;
 mod network;
 mod reads;
