@@ -1,6 +1,6 @@
 //! What is seen of the nodes, on its way to those who judge it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,18 +12,13 @@ use raft_actor::log_storage::sim_disk::SimDisk;
 use raft_actor::observer::Observer;
 use serde::Serialize;
 
-use super::checker::{Checker, Disks, Durable, Situations, Verdict, Violation};
-use super::durable::{DurableReader, RecordPlace};
+use super::checker::{Checker, Situations, Verdict, Violation};
+use super::disks::DiskReaders;
+use super::durable::{Damage, RecordPlace};
 use super::hash::number_of;
 use super::oracle::{Fate, Kind, Oracle};
 use super::trace::{Trace, Travel};
 use super::words::{ADVICE, Words};
-
-/// Where a server's log is on its disk.
-pub(super) const WAL_DIRECTORY: &str = "/data/wal";
-
-/// The one group that a host serves.
-const GROUP: GroupId = GroupId::new(1);
 
 /// Sees everything. Clones are the same judge.
 #[derive(Clone, Default)]
@@ -48,20 +43,6 @@ struct State {
     /// The state of the machines after some entries, as the first server had it.
     states: BTreeMap<LogIndex, (NodeId, u64)>,
     steps: u64,
-}
-
-/// What is durable on all disks.
-#[derive(Default)]
-struct DiskReaders {
-    readers: BTreeMap<NodeId, DurableReader>,
-    /// Disks that cannot be read any more, as was to be expected.
-    damaged: BTreeSet<NodeId>,
-}
-
-impl Disks for DiskReaders {
-    fn disk(&self, node: NodeId) -> Option<&dyn Durable> {
-        self.readers.get(&node).map(|reader| reader.state(GROUP) as &dyn Durable)
-    }
 }
 
 impl Default for State {
@@ -93,22 +74,18 @@ impl State {
 
     /// Takes in what has become durable on a server's disk since the last look.
     fn follow(&mut self, node: NodeId) {
-        if self.disks.damaged.contains(&node) {
-            return;
-        }
-        let Some(reader) = self.disks.readers.get_mut(&node) else { return };
-        match reader.follow() {
-            Ok(false) => {}
-            Ok(true) => {
-                let verdict = self.checker.durable_changed(node, self.disks.readers[&node].state(GROUP));
-                self.rule(verdict);
-            }
-            Err(damage) => {
-                let what = format!("the log on the disk of n{node} cannot be read: {damage}");
-                self.rule(Err(Violation { invariant: "durable_log", node: Some(node), what }));
-            }
-        }
+        let verdict = match self.disks.follow(node) {
+            Ok(None) => return,
+            Ok(Some(disk)) => self.checker.durable_changed(node, disk),
+            Err(damage) => Err(unreadable(node, &damage)),
+        };
+        self.rule(verdict);
     }
+}
+
+fn unreadable(node: NodeId, damage: &Damage) -> Violation {
+    let what = format!("what is durable on the disk of n{node} cannot be read: {damage}");
+    Violation { invariant: "durable_log", node: Some(node), what }
 }
 
 /// What a running node was after its last step.
@@ -196,8 +173,7 @@ impl Judge {
     }
 
     pub(super) fn joins(&self, node: NodeId, disk: &SimDisk) {
-        let reader = DurableReader::new(disk.clone(), WAL_DIRECTORY);
-        self.state_of_things().disks.readers.insert(node, reader);
+        self.state_of_things().disks.add(node, disk);
     }
 
     pub(super) fn starts(&self, node: NodeId, run: u64) {
@@ -225,13 +201,13 @@ impl Judge {
     /// A bit of this disk was flipped: nobody need be able to read it.
     pub(super) fn damaged(&self, node: NodeId) {
         self.note(Some(node), "has a damaged disk", 0);
-        self.state_of_things().disks.damaged.insert(node);
+        self.state_of_things().disks.damaged(node);
     }
 
     pub(super) fn earlier_records(&self, node: NodeId) -> Vec<RecordPlace> {
         let state = &mut *self.state_of_things();
         state.follow(node);
-        state.disks.readers.get(&node).map(DurableReader::earlier_records).unwrap_or_default()
+        state.disks.earlier_records(node)
     }
 
     pub(super) fn leaves(&self, envelope: &Envelope) {
@@ -319,14 +295,8 @@ impl Judge {
     /// Everything is looked at once more, from scratch.
     pub(super) fn finish(&self) -> Verdict {
         let state = &mut *self.state_of_things();
-        for (node, reader) in &mut state.disks.readers {
-            if state.disks.damaged.contains(node) {
-                continue;
-            }
-            if let Err(damage) = reader.check() {
-                let what = format!("the log on the disk of n{node}: {damage}");
-                return Err(Violation { invariant: "durable_log", node: Some(*node), what });
-            }
+        if let Err((node, damage)) = state.disks.check() {
+            return Err(unreadable(node, &damage));
         }
         let verdict = state.checker.recheck(&state.disks);
         state.rule(verdict);
@@ -345,9 +315,9 @@ impl Observer for Eye {
         let state = &mut *self.judge.state_of_things();
         state.follow(self.node);
         if !state.checker.is_running(self.node)
-            && let Some(reader) = state.disks.readers.get(&self.node)
+            && let Some(disk) = state.disks.reader(self.node)
         {
-            let verdict = state.checker.started(self.node, raft, reader.state(GROUP));
+            let verdict = state.checker.started(self.node, raft, disk);
             state.rule(verdict);
         }
         state.checker.before(self.node, input);

@@ -12,6 +12,7 @@ mod breakage;
 mod chance;
 mod clients;
 mod cluster;
+mod disks;
 mod faults;
 mod hash;
 mod judge;

@@ -109,7 +109,7 @@ impl Knowledge {
         for set in self.written.configuration(counted).voter_sets() {
             // What a server held when its disk was wiped counts: it may have said so just before, and is not asked for
             // its vote again. Whoever is elected later has to ask the others, and one of them holds the entry.
-            let held = |voter: &NodeId| self.wiped.get(voter).is_some_and(|log| log.contains(newest));
+            let held = |voter: &NodeId| self.wiped.get(voter).is_some_and(|image| image.holds(newest));
             let holders = set.iter().filter(|voter| holds(disks, **voter, newest) || held(voter)).count();
             ensure!(
                 "commit_is_durable",

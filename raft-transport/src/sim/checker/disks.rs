@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use raft_actor::consensus::{Configuration, HardState, LogIndex, LogPosition, NodeId, Payload};
 
-use crate::sim::durable::{DurableState, PayloadKind, payload_hash};
+use crate::sim::durable::{PayloadKind, payload_hash};
 
 /// An entry as it stands on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,9 @@ impl<'a> Stored<'a> {
 pub trait Durable {
     /// Term and vote.
     fn hard_state(&self) -> HardState;
-    /// The last entry that a snapshot covers.
+    /// The last entry that the newest snapshot covers.
+    fn snapshot(&self) -> LogPosition;
+    /// The last entry that was purged from the log.
     fn base(&self) -> LogPosition;
     /// The last entry, or the base if there is none.
     fn last(&self) -> LogPosition;
@@ -43,34 +45,6 @@ pub trait Durable {
     fn position_at(&self, index: LogIndex) -> Option<LogPosition>;
     /// The entry at this index.
     fn entry(&self, index: LogIndex) -> Option<Stored<'_>>;
-}
-
-impl Durable for DurableState {
-    fn hard_state(&self) -> HardState {
-        self.hard_state()
-    }
-
-    fn base(&self) -> LogPosition {
-        self.base()
-    }
-
-    fn last(&self) -> LogPosition {
-        self.last()
-    }
-
-    fn position_at(&self, index: LogIndex) -> Option<LogPosition> {
-        self.position_at(index)
-    }
-
-    fn entry(&self, index: LogIndex) -> Option<Stored<'_>> {
-        let record = self.entry(index)?;
-        let content = match record.kind {
-            PayloadKind::Command => record.payload_hash,
-            PayloadKind::Noop | PayloadKind::Configuration => 0,
-        };
-        let configuration = record.configuration.as_deref();
-        Some(Stored { position: record.position, kind: record.kind, content, configuration })
-    }
 }
 
 /// The disks of all servers.
@@ -88,5 +62,6 @@ impl<D: Durable> Disks for BTreeMap<NodeId, D> {
 /// Whether a server durably holds this entry, or a snapshot that covers it.
 pub(super) fn holds(disks: &dyn Disks, node: NodeId, position: LogPosition) -> bool {
     let Some(disk) = disks.disk(node) else { return position == LogPosition::ZERO };
-    disk.position_at(position.index) == Some(position) || position.index < disk.base().index
+    let covered = disk.snapshot();
+    disk.position_at(position.index) == Some(position) || position.index < covered.index || position == covered
 }

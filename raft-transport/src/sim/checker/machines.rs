@@ -58,7 +58,7 @@ impl Knowledge {
     }
 
     /// No command lies in `after+1 ..= through`.
-    fn check_nothing_between(&self, id: NodeId, after: LogIndex, through: LogIndex) -> Verdict {
+    pub(super) fn check_nothing_between(&self, id: NodeId, after: LogIndex, through: LogIndex) -> Verdict {
         for index in after.next().get()..=through.get() {
             let Some(commit) = self.commits.at(LogIndex::new(index)) else { continue };
             let is_command = self.written.get(commit.position).is_some_and(|known| known.kind == PayloadKind::Command);

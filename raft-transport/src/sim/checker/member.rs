@@ -20,6 +20,8 @@ pub(super) struct Member {
     pub(super) run: Option<Run>,
     /// How often it was started.
     pub(super) runs: u64,
+    /// The last command of the state that its machine has loaded in this run, before its core was there.
+    pub(super) loaded: Option<LogIndex>,
 }
 
 /// What a disk holds.
@@ -27,6 +29,15 @@ pub(super) struct Member {
 pub(super) struct Image {
     pub(super) hard_state: HardState,
     pub(super) log: LogShape,
+    /// The last entry that its newest snapshot covers.
+    pub(super) snapshot: LogPosition,
+}
+
+impl Image {
+    /// Whether this entry is in the log, or a snapshot covers it.
+    pub(super) fn holds(&self, position: LogPosition) -> bool {
+        self.log.contains(position) || position.index < self.snapshot.index || position == self.snapshot
+    }
 }
 
 /// A write that was ordered and not confirmed yet.
@@ -91,6 +102,7 @@ pub(super) struct Facts {
     pub(super) durable: LogIndex,
     pub(super) base: LogPosition,
     pub(super) last: LogPosition,
+    pub(super) snapshot: LogPosition,
     pub(super) configured_at: LogIndex,
 }
 
@@ -106,6 +118,7 @@ impl Facts {
             durable: raft.durable(),
             base: log.base(),
             last: log.last(),
+            snapshot: raft.snapshot().map_or(LogPosition::ZERO, |snapshot| snapshot.position),
             configured_at: log.configuration_entry().0,
         }
     }
@@ -127,6 +140,8 @@ pub(super) enum Cause {
     Matched { peer: NodeId, durable: LogIndex },
     Refused { peer: NodeId },
     Unreachable { peer: NodeId },
+    /// A snapshot of the leader is durable and loaded.
+    Installed(LogPosition),
     Other,
 }
 
@@ -139,6 +154,7 @@ impl Cause {
             Input::TransferLeadership { id, to: _ } => Self::Transfer(*id),
             Input::Persisted(seq) => Self::Persisted(*seq),
             Input::Applied(index) => Self::Applied(*index),
+            Input::SnapshotInstalled(position) => Self::Installed(*position),
             Input::Unreachable(peer) => Self::Unreachable { peer: *peer },
             Input::Received { from: peer, message: Message::AppendEntriesReply(reply) } => match reply.outcome {
                 AppendOutcome::Matched { durable } => Self::Matched { peer: *peer, durable },
@@ -150,8 +166,7 @@ impl Cause {
             | Input::SuffrageGranted
             | Input::TakeSnapshot
             | Input::SnapshotTaken(_)
-            | Input::SnapshotFailed
-            | Input::SnapshotInstalled(_) => Self::Other,
+            | Input::SnapshotFailed => Self::Other,
         }
     }
 }

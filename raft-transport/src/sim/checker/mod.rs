@@ -15,6 +15,7 @@
 //! | State Machine Safety | `machines` |
 //! | what may leave a server | `messages` |
 //! | what a disk may never lose, and what a server starts with; the look from scratch | `stored` |
+//! | snapshots: what covers, what may be purged, what is loaded and sent | `snapshots` |
 //! | the membership | `membership` |
 //! | bounded memory | `flow` |
 //! | which rare situations came up | `situations` |
@@ -29,6 +30,7 @@ mod membership;
 mod messages;
 mod shape;
 mod situations;
+mod snapshots;
 mod step;
 mod stored;
 mod transfer;
@@ -49,8 +51,7 @@ pub use verdict::{Verdict, Violation};
 use commits::Commits;
 use elections::Elections;
 use machines::Applied;
-use member::{Cause, Member};
-use shape::LogShape;
+use member::{Cause, Image, Member};
 use situations::Watch;
 use step::next_recheck;
 use verdict::ensure;
@@ -77,8 +78,8 @@ struct Knowledge {
     /// Whether it is told what state machines apply.
     watches_machines: bool,
     limits: Settings,
-    /// The logs of servers whose disks were wiped, as they were before.
-    wiped: BTreeMap<NodeId, LogShape>,
+    /// What was on the disks that were wiped.
+    wiped: BTreeMap<NodeId, Image>,
     situations: Watch,
     told: transfer::Told,
 }
@@ -106,6 +107,7 @@ impl Checker {
     pub fn crashed(&mut self, node: NodeId) {
         if let Some(member) = self.members.get_mut(&node) {
             member.run = None;
+            member.loaded = None;
         }
     }
 
@@ -113,7 +115,7 @@ impl Checker {
     pub fn wiped(&mut self, node: NodeId) {
         if let Some(member) = self.members.get_mut(&node) {
             let gone = std::mem::take(&mut member.durable);
-            self.known.wiped.insert(node, gone.log);
+            self.known.wiped.insert(node, gone);
             member.writes.clear();
             self.known.elections.forget(node);
         }
@@ -168,8 +170,9 @@ impl Checker {
             Body::Raft(message) => self.known.check_leaving(&self.members, envelope.from, envelope.to, message, disks),
             // Between clients and servers; what comes of it is seen in the log.
             Body::Forward(_) | Body::ForwardReply(_) => Ok(()),
+            Body::SnapshotChunk(chunk) => self.known.check_chunk(envelope.from, envelope.to, chunk, disks),
             // Between disks; what comes of it is seen when it is installed.
-            Body::SnapshotChunk(_) | Body::SnapshotReply(_) => Ok(()),
+            Body::SnapshotReply(_) => Ok(()),
         }
     }
 
@@ -186,6 +189,16 @@ impl Checker {
             return Ok(());
         };
         self.known.check_applied(node, run, position, command, response)
+    }
+
+    /// A server's state machine has loaded a state whose last command stands at `index`: before its core is there, or
+    /// because a snapshot is installed.
+    ///
+    /// # Errors
+    /// If it is older than what the machine was.
+    pub fn loaded(&mut self, node: NodeId, index: LogIndex) -> Verdict {
+        self.known.watches_machines = true;
+        self.known.check_loaded(node, self.members.entry(node).or_default(), index)
     }
 
     /// A server's disk holds something else than it did: after a sync, and after a crash.

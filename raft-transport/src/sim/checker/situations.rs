@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use raft_actor::consensus::{LogIndex, LogPosition, NodeId, Raft, Role, Term, Time};
 
+use raft_actor::envelope::SnapshotChunk;
+use raft_actor::state_machine::SnapshotId;
+
 use super::disks::{Disks, holds};
 use super::member::{Cause, Facts, Member, Run, Write};
 use super::shape::LogShape;
@@ -48,6 +51,16 @@ situations! {
     late_persisted,
     /// A snapshot replaced a log that conflicts with it.
     snapshot_over_conflict,
+    /// A snapshot of a server's own became durable, and its core took it in.
+    snapshot_taken,
+    /// A snapshot of the leader was installed.
+    snapshot_installed,
+    /// A snapshot of the leader was durable and loaded when the log had got as far by itself.
+    appends_overtook_snapshot,
+    /// A snapshot went on its way to a follower from where it had stopped.
+    transfer_resumed,
+    /// A server was started that had stored a snapshot of its leader and not reset its log.
+    log_reset_at_start,
     /// A leader stepped down while its storage worked on a write.
     step_down_with_writes_pending,
     /// A leader stepped down with entries in its log that it does not know to be committed.
@@ -85,6 +98,8 @@ pub(super) struct Watch {
     /// Entries of older terms on a majority that are not committed, as a later leader had them.
     figure_8: BTreeSet<LogPosition>,
     pre_votes: BTreeMap<Term, NodeId>,
+    /// Which snapshot was last asked for, by whom of whom, if no piece of it was sent since.
+    asked_for: BTreeMap<(NodeId, NodeId), SnapshotId>,
     contested_terms: BTreeSet<Term>,
 }
 
@@ -141,6 +156,15 @@ impl Watch {
         let configurations = run.log.configurations().iter().filter(|at| is_new(at.index));
         let joint = configurations.filter(|at| written.configuration(Some(**at)).is_joint()).count();
         self.seen.joint_configuration_committed += u64::try_from(joint).unwrap_or(0);
+    }
+
+    /// A piece of a snapshot leaves, or the question of how much is there.
+    pub(super) fn chunk(&mut self, link: (NodeId, NodeId), chunk: &SnapshotChunk) {
+        if chunk.is_question() {
+            self.asked_for.insert(link, chunk.id);
+        } else if self.asked_for.remove(&link) == Some(chunk.id) {
+            self.seen.transfer_resumed += u64::from(chunk.offset > 0);
+        }
     }
 
     /// A server asks whether it would be elected in `term`.

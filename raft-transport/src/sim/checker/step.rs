@@ -5,6 +5,7 @@ use raft_actor::consensus::{Effect, LogIndex, LogPosition, NodeId, Raft, Replica
 use super::Knowledge;
 use super::disks::Disks;
 use super::member::{Cause, Facts, Member, Run};
+use super::snapshots::check_snapshot_order;
 use super::verdict::{Verdict, ensure};
 
 impl Knowledge {
@@ -26,9 +27,10 @@ impl Knowledge {
         if let Cause::Persisted(seq) = cause {
             self.check_persisted(id, member, seq, disks)?;
         }
-        self.take_writes(id, member, &before, &after, effects)?;
+        self.take_writes(id, member, &before, &after, effects, disks)?;
         let Some(run) = &mut member.run else { return Ok(()) };
         check_progress(id, run, &before, &after)?;
+        self.check_snapshot(id, &before, &after, disks)?;
         check_durable(id, run, &before, &after, disks)?;
         self.check_vote(id, run, &before, &after)?;
         self.check_cause(id, run, &before, &after, cause)?;
@@ -112,12 +114,12 @@ impl Knowledge {
                 Ok(())
             }
             Effect::Transfer { id: transfer, outcome } => self.check_transfer_answer(id, run, *transfer, outcome),
+            Effect::InstallSnapshot(snapshot) => self.check_installation(id, run, after, snapshot, disks),
+            Effect::SendSnapshot(order) => check_snapshot_order(id, before, after, order),
             // Seen where they are taken in, or where they leave.
             Effect::Persist { .. }
             | Effect::Send { .. }
             | Effect::TakeSnapshot
-            | Effect::SendSnapshot(_)
-            | Effect::InstallSnapshot(_)
             | Effect::DropSnapshot { .. }
             | Effect::Proposed { .. }
             | Effect::MembershipChange { .. } => Ok(()),
@@ -145,6 +147,7 @@ impl Knowledge {
                 run.windows.remove(&peer);
                 Ok(())
             }
+            Cause::Installed(position) => self.check_installed(id, run, position),
             Cause::Deadline | Cause::Persisted(_) | Cause::Other => Ok(()),
         }
     }
@@ -161,8 +164,14 @@ fn check_progress(id: NodeId, run: &Run, before: &Facts, after: &Facts) -> Verdi
     let applied_grows = after.applied >= before.applied;
     ensure!("applied_never_falls", id, applied_grows, "the applied index of n{id} falls: {before:?} to {after:?}");
     let is_ordered =
-        after.base.index <= after.applied && after.applied <= after.commit && after.commit <= after.last.index;
-    ensure!("order_of_indexes", id, is_ordered, "n{id}: base <= applied <= commit <= last does not hold of {after:?}");
+        after.base.index <= after.snapshot.index && after.snapshot.index <= after.applied;
+    let is_ordered = is_ordered && after.applied <= after.commit && after.commit <= after.last.index;
+    ensure!(
+        "order_of_indexes",
+        id,
+        is_ordered,
+        "n{id}: base <= snapshot <= applied <= commit <= last does not hold of {after:?}"
+    );
     let is_as_written = after.last == run.log.last() && after.base == run.log.base();
     ensure!(
         "log_as_written",

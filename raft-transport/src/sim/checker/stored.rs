@@ -14,12 +14,15 @@ impl Knowledge {
     pub(super) fn check_disk(&mut self, id: NodeId, member: &mut Member, disk: &dyn Durable) -> Verdict {
         self.check_stored_vote(id, member.durable.hard_state, disk.hard_state())?;
         member.durable.hard_state = disk.hard_state();
+        self.check_stored_snapshot(id, member.durable.snapshot, disk)?;
+        member.durable.snapshot = disk.snapshot();
         let (base, last) = (disk.base(), disk.last());
         let log = &mut member.durable.log;
         if base.index > log.last().index || (base != log.base() && !log.contains(base)) {
-            let configurations = self.written.configurations();
-            let covered = configurations.filter(|at| at.index <= base.index && self.commits.contains(*at));
-            log.reset(base, covered.collect());
+            self.check_given_up(id, log, base)?;
+            log.reset(base, self.configurations_through(base.index));
+            // The last run ended after the snapshot was durable and before the log was.
+            self.situations.log_reset_at_start += u64::from(member.run.is_none());
         } else {
             log.purge_through(base.index);
         }
@@ -87,7 +90,7 @@ impl Knowledge {
         self.check_disk(id, member, disk)?;
         // What was ordered and is not there now will not come any more.
         member.writes.clear();
-        let Image { hard_state, log } = &member.durable;
+        let Image { hard_state, log, snapshot } = &member.durable;
         let facts = Facts::of(raft);
         let held = HardState { term: facts.term, vote: facts.vote };
         ensure!(
@@ -105,6 +108,15 @@ impl Knowledge {
             log.base(),
             log.last()
         );
+        let is_covered = facts.snapshot == *snapshot;
+        ensure!(
+            "starts_with_what_is_durable",
+            id,
+            is_covered,
+            "n{id} starts with a snapshot of {}, its disk has one of {snapshot}",
+            facts.snapshot
+        );
+        self.check_loaded_at_start(id, member.loaded.take(), &facts)?;
         ensure!("election_safety", id, !facts.leads(), "n{id} leads from its start on (§5.2)");
         let is_committed = facts.commit <= self.commits.last().index;
         ensure!("committed_is_immutable", id, is_committed, "n{id} starts with {} committed", facts.commit);
@@ -129,8 +141,9 @@ impl Knowledge {
 
     /// Everything about a disk and what is known of it, from scratch.
     pub(super) fn recheck_disk(&self, id: NodeId, member: &Member, disk: &dyn Durable) -> Verdict {
-        let Image { hard_state, log } = &member.durable;
-        let is_known = *hard_state == disk.hard_state() && log.base() == disk.base() && log.last() == disk.last();
+        let Image { hard_state, log, snapshot } = &member.durable;
+        let is_known = *hard_state == disk.hard_state() && *snapshot == disk.snapshot();
+        let is_known = is_known && log.base() == disk.base() && log.last() == disk.last();
         ensure!(
             "what_is_durable_stays",
             id,

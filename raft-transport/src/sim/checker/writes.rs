@@ -16,13 +16,14 @@ impl Knowledge {
         before: &Facts,
         after: &Facts,
         effects: &[Effect],
+        disks: &dyn Disks,
     ) -> Verdict {
         for effect in effects {
             if let Effect::Persist { seq, hard_state, log } = effect {
                 let is_next = member.writes.back().is_none_or(|last| last.seq < *seq);
                 ensure!("writes_in_order", id, is_next, "n{id} orders {seq} after {:?}", member.writes.back());
                 let (end, removes_from) = match log {
-                    Some(write) => self.take_log_write(id, member, before, after, write)?,
+                    Some(write) => self.take_log_write(id, member, before, after, write, disks)?,
                     None => (None, None),
                 };
                 let (seq, hard_state, ordered_at) = (*seq, *hard_state, self.now);
@@ -39,6 +40,7 @@ impl Knowledge {
         before: &Facts,
         after: &Facts,
         write: &LogWrite,
+        disks: &dyn Disks,
     ) -> Result<(Option<LogPosition>, Option<LogIndex>), super::Violation> {
         let leads_on = before.leads() && after.leads() && before.term == after.term;
         let Some(run) = &mut member.run else { return Ok((None, None)) };
@@ -66,23 +68,14 @@ impl Knowledge {
             }
             LogWrite::Reset { to } => {
                 ensure!("leader_append_only", id, !leads_on, "leader n{id} drops its own log");
-                let is_committed = self.commits.contains(*to);
-                ensure!(
-                    "state_machine_safety",
-                    id,
-                    is_committed,
-                    "n{id} takes a snapshot of {to}, which never committed"
-                );
-                let conflicts = run.log.last().index >= to.index && !run.log.contains(*to);
+                self.check_reset(id, &run.log, *to, disks)?;
+                let conflicts = run.log.last().index >= to.index;
                 self.situations.snapshot_over_conflict += u64::from(conflicts);
-                let configurations = self.written.configurations();
-                let covered = configurations.filter(|at| at.index <= to.index && self.commits.contains(*at));
-                run.log.reset(*to, covered.collect());
+                run.log.reset(*to, self.configurations_through(to.index));
                 removes_from = Some(LogIndex::ZERO);
             }
             LogWrite::Purge { through } => {
-                let is_needed = *through > after.applied;
-                ensure!("order_of_indexes", id, !is_needed, "n{id} purges {through}, applied is {}", after.applied);
+                self.check_purge(id, *through, disks)?;
                 run.log.purge_through(*through);
             }
         }

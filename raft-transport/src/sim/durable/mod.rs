@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `format` | bytes and records |
 //! | `segment` | one file, and how it links to the one before |
+//! | `snapshots` | the snapshots beside the log, written from `docs/SNAPSHOTS.md` |
 //! | `state` | one group: what its records come to |
 
 use std::collections::VecDeque;
@@ -19,16 +20,18 @@ use raft_actor::log_storage::sim_disk::SimDisk;
 
 mod format;
 mod segment;
+mod snapshots;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use self::segment::{RecordPlace, RecordSubject};
+pub use self::snapshots::{DurableSnapshot, SnapshotReader};
 pub use self::state::{DurableState, PayloadKind, Record, payload_hash};
 
 use self::segment::{Fault, Groups, Segment, number_of};
 
-/// The durable bytes are not what `docs/LOG.md` promises.
+/// The durable bytes are not what `docs/LOG.md` or `docs/SNAPSHOTS.md` promises.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}, offset {offset}: {what}", path = path.display())]
 pub struct Damage {

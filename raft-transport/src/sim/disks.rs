@@ -1,0 +1,125 @@
+//! The disks of all servers, as somebody reads them who shares no code with what writes to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft_actor::consensus::{GroupId, HardState, LogIndex, LogPosition, NodeId};
+use raft_actor::log_storage::sim_disk::SimDisk;
+
+use super::checker::{Disks, Durable, Stored};
+use super::durable::{Damage, DurableReader, DurableState, PayloadKind, RecordPlace, SnapshotReader};
+
+/// Where a server's log is on its disk.
+pub(super) const WAL_DIRECTORY: &str = "/data/wal";
+/// Where the snapshots of its one group are.
+pub(super) const SNAPSHOT_DIRECTORY: &str = "/data/snapshots/1";
+
+/// The one group that a host serves.
+pub(super) const GROUP: GroupId = GroupId::new(1);
+
+/// What is durable on one disk.
+pub(super) struct DiskReader {
+    log: DurableReader,
+    snapshots: SnapshotReader,
+}
+
+impl DiskReader {
+    fn new(disk: &SimDisk) -> Self {
+        let log = DurableReader::new(disk.clone(), WAL_DIRECTORY);
+        Self { log, snapshots: SnapshotReader::new(disk.clone(), SNAPSHOT_DIRECTORY, GROUP) }
+    }
+
+    /// Takes in what became durable since the last time. Returns whether anything did.
+    fn follow(&mut self) -> Result<bool, Damage> {
+        // First the snapshot: the log is cut behind it.
+        let has_another = self.snapshots.follow()?;
+        Ok(self.log.follow()? || has_another)
+    }
+
+    fn group(&self) -> &DurableState {
+        self.log.state(GROUP)
+    }
+}
+
+impl Durable for DiskReader {
+    fn hard_state(&self) -> HardState {
+        self.group().hard_state()
+    }
+
+    fn snapshot(&self) -> LogPosition {
+        self.snapshots.newest().map_or(LogPosition::ZERO, |snapshot| snapshot.position)
+    }
+
+    fn base(&self) -> LogPosition {
+        self.group().base()
+    }
+
+    fn last(&self) -> LogPosition {
+        self.group().last()
+    }
+
+    fn position_at(&self, index: LogIndex) -> Option<LogPosition> {
+        self.group().position_at(index)
+    }
+
+    fn entry(&self, index: LogIndex) -> Option<Stored<'_>> {
+        let record = self.group().entry(index)?;
+        let content = match record.kind {
+            PayloadKind::Command => record.payload_hash,
+            PayloadKind::Noop | PayloadKind::Configuration => 0,
+        };
+        let configuration = record.configuration.as_deref();
+        Some(Stored { position: record.position, kind: record.kind, content, configuration })
+    }
+}
+
+/// What is durable on all disks.
+#[derive(Default)]
+pub(super) struct DiskReaders {
+    readers: BTreeMap<NodeId, DiskReader>,
+    /// Disks that cannot be read any more, as was to be expected.
+    damaged: BTreeSet<NodeId>,
+}
+
+impl DiskReaders {
+    pub(super) fn add(&mut self, node: NodeId, disk: &SimDisk) {
+        self.readers.insert(node, DiskReader::new(disk));
+    }
+
+    /// A bit of this disk was flipped: nobody need be able to read it.
+    pub(super) fn damaged(&mut self, node: NodeId) {
+        self.damaged.insert(node);
+    }
+
+    pub(super) fn reader(&self, node: NodeId) -> Option<&DiskReader> {
+        self.readers.get(&node)
+    }
+
+    /// Takes in what has become durable on a server's disk since the last look. Returns the disk if anything has.
+    pub(super) fn follow(&mut self, node: NodeId) -> Result<Option<&DiskReader>, Damage> {
+        if self.damaged.contains(&node) {
+            return Ok(None);
+        }
+        let Some(reader) = self.readers.get_mut(&node) else { return Ok(None) };
+        Ok(reader.follow()?.then_some(&*reader))
+    }
+
+    /// Where the durable records of a log stand that lie in batches before the last one.
+    pub(super) fn earlier_records(&self, node: NodeId) -> Vec<RecordPlace> {
+        self.readers.get(&node).map(|reader| reader.log.earlier_records()).unwrap_or_default()
+    }
+
+    /// Reads all logs that ought to be sound from scratch.
+    pub(super) fn check(&mut self) -> Result<(), (NodeId, Damage)> {
+        let sound = self.readers.iter_mut().filter(|(node, _)| !self.damaged.contains(node));
+        for (node, reader) in sound {
+            reader.follow().and_then(|_| reader.log.check()).map_err(|damage| (*node, damage))?;
+        }
+        Ok(())
+    }
+}
+
+impl Disks for DiskReaders {
+    fn disk(&self, node: NodeId) -> Option<&dyn Durable> {
+        self.readers.get(&node).map(|reader| reader as &dyn Durable)
+    }
+}
