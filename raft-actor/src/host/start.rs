@@ -143,7 +143,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
     let members = recovered.log.members_from(LogIndex::ZERO);
     gate.follow(MembersChanged { committed: configured, left: Default::default(), members });
     let inbound = Arc::new(HostInbound::new(gate, clock.clone()));
-    let pace = SnapshotPace::of(&settings, transport.message_bytes_max());
+    let pace = SnapshotPace::of(&settings, transport.snapshot_message_bytes_max());
     let outbound = listen(transport, hello, Arc::clone(&inbound) as Arc<dyn Inbound>)?;
     // What the operator says now comes last and wins over what the log remembers: hosts move while they are down.
     for (peer, address) in recovered.log.configuration().addresses.iter().chain(&peers) {

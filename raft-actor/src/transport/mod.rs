@@ -36,6 +36,12 @@ pub trait Transport: Send + 'static {
     fn message_bytes_max(&self) -> u64 {
         u64::MAX
     }
+
+    /// Most bytes of an encoded message with a piece of a snapshot, where these are to be smaller than others. The
+    /// default is [`message_bytes_max`](Self::message_bytes_max).
+    fn snapshot_message_bytes_max(&self) -> u64 {
+        self.message_bytes_max()
+    }
 }
 
 /// The sending half of a started transport; lives on the node's thread. Dropping the last one stops the transport.

@@ -117,6 +117,9 @@ impl fmt::Display for Failure {
 /// So many events before a failure are shown.
 const EVENTS_KEPT: usize = 100;
 
+/// Sizes of the messages in which snapshots travel: small ones make a small state take many.
+const PIECE_BYTES_MAX: [u64; 3] = [1_100, 1_300, 1 << 20];
+
 /// How long the servers get to agree after the faults.
 const RECOVERY_MAX: Duration = Duration::from_secs(60);
 
@@ -212,6 +215,7 @@ impl<S: StateMachine> SimCluster<S> {
             members_change,
             majority_may_be_lost: self.faults.majority_may_be_lost(),
             settings,
+            piece_bytes_max: *Chance::of(seed, 3).pick(&PIECE_BYTES_MAX),
             machine: self.machine,
             saves_alike: self.saves_alike,
             request_timeout: Duration::from_secs(2),
@@ -303,6 +307,15 @@ fn draw_settings(chance: &mut Chance) -> Settings {
         heartbeat_ms: election_timeout_ms_min / *chance.pick(&[3, 5, 10]),
         inflight_appends_max: *chance.pick(&[1, 2, 8]),
         append_batch_bytes_max: *chance.pick(&[200, 2_000, 1 << 20]),
+        ..draw_compaction(chance)
+    }
+}
+
+/// In about half of the runs snapshots are taken so often that whoever was away for a moment needs one.
+fn draw_compaction(chance: &mut Chance) -> Settings {
+    Settings {
+        snapshot_entries: *chance.pick(&[0, 0, 0, 12, 30, 60]),
+        log_tail_entries: *chance.pick(&[0, 4, 20]),
         ..Settings::default()
     }
 }

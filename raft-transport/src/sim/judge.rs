@@ -20,6 +20,9 @@ use super::oracle::{Fate, Kind, Oracle};
 use super::trace::{Trace, Travel};
 use super::words::{ADVICE, Words};
 
+/// States of the machines as numbers, by the entries after which they were so, and who had them first.
+pub(super) type States = BTreeMap<LogIndex, (NodeId, u64)>;
+
 /// Sees everything. Clones are the same judge.
 #[derive(Clone, Default)]
 pub(super) struct Judge {
@@ -41,7 +44,7 @@ struct State {
     machines: BTreeMap<NodeId, LogIndex>,
     trace: Trace,
     /// The state of the machines after some entries, as the first server had it.
-    states: BTreeMap<LogIndex, (NodeId, u64)>,
+    states: States,
     steps: u64,
 }
 
@@ -248,6 +251,13 @@ impl Judge {
         state.rule(verdict);
     }
 
+    /// Has somebody look at the log, and at the states of the machines after some of its entries.
+    pub(super) fn with_states(&self, look: impl FnOnce(&Oracle, &States) -> Verdict) {
+        let state = &mut *self.state_of_things();
+        let verdict = look(&state.oracle, &state.states);
+        state.rule(verdict);
+    }
+
     /// These servers can be asked, and nothing is under way: each of them has to know everything.
     pub(super) fn nothing_is_lost(&self, nodes: &[NodeId]) -> Verdict {
         let state = &mut *self.state_of_things();
@@ -273,6 +283,15 @@ impl Judge {
         state.rule(verdict);
         state.machines.insert(node, position.index);
         state.trace.applies(state.now, node, position, response);
+    }
+
+    /// A machine has loaded a state whose last command stands at `index`.
+    pub(super) fn loaded(&self, node: NodeId, index: LogIndex) {
+        self.note(Some(node), "loads a state", index.get());
+        let state = &mut *self.state_of_things();
+        let verdict = state.checker.loaded(node, index);
+        state.rule(verdict);
+        state.machines.insert(node, index);
     }
 
     /// The whole state of a machine after the entry at `index`, as a number.

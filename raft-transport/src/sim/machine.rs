@@ -43,12 +43,23 @@ impl<S: StateMachine> Watched<S> {
         Self { machine, node, applied, judge, saves_alike }
     }
 
-    /// A number that equal states have in common.
-    fn fingerprint(&self) -> io::Result<u64> {
-        let mut hasher = HashWriter::default();
-        S::save(self.machine.freeze(), &mut hasher)?;
-        Ok(hasher.0.finish())
+    /// The judge compares the state with that of all others after the same entry.
+    fn show_state(&self) {
+        if !self.saves_alike {
+            return;
+        }
+        match fingerprint(&self.machine) {
+            Ok(state) => self.judge.state(self.node, self.applied, state),
+            Err(error) => self.judge.cannot_save(self.node, &error),
+        }
     }
+}
+
+/// A number that equal states have in common.
+pub(super) fn fingerprint<S: Snapshot>(machine: &S) -> io::Result<u64> {
+    let mut hasher = HashWriter::default();
+    S::save(machine.freeze(), &mut hasher)?;
+    Ok(hasher.0.finish())
 }
 
 impl<S: StateMachine> StateMachine for Watched<S> {
@@ -62,11 +73,8 @@ impl<S: StateMachine> StateMachine for Watched<S> {
         let after = std::mem::replace(&mut self.applied, ctx.index());
         let position = LogPosition::new(ctx.term(), ctx.index());
         self.judge.applied(self.node, after, position, request, &value);
-        if self.saves_alike && self.applied.get().is_multiple_of(LOOK_EVERY) {
-            match self.fingerprint() {
-                Ok(state) => self.judge.state(self.node, self.applied, state),
-                Err(error) => self.judge.cannot_save(self.node, &error),
-            }
+        if self.applied.get().is_multiple_of(LOOK_EVERY) {
+            self.show_state();
         }
         At { index: ctx.index(), value }
     }
@@ -97,6 +105,8 @@ impl<S: StateMachine> Snapshot for Watched<S> {
         input.read_exact(&mut applied)?;
         self.machine.load(input)?;
         self.applied = LogIndex::new(u64::from_le_bytes(applied));
+        self.judge.loaded(self.node, self.applied);
+        self.show_state();
         Ok(())
     }
 }

@@ -64,9 +64,9 @@ impl Network {
         self.wire.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The place of a node, for one run of it.
-    pub(super) fn transport(&self, node: NodeId, run: u64) -> SimTransport {
-        SimTransport { network: self.clone(), node, run }
+    /// The place of a node, for one run of it. Snapshots travel in messages of at most so many bytes.
+    pub(super) fn transport(&self, node: NodeId, run: u64, piece_bytes_max: u64) -> SimTransport {
+        SimTransport { network: self.clone(), node, run, piece_bytes_max }
     }
 
     pub(super) fn station(&self, node: NodeId) -> Option<Station> {
@@ -167,17 +167,22 @@ pub(super) struct SimTransport {
     network: Network,
     node: NodeId,
     run: u64,
+    piece_bytes_max: u64,
 }
 
 impl Transport for SimTransport {
     fn start(self: Box<Self>, hello: Hello, inbound: Arc<dyn Inbound>) -> io::Result<Rc<dyn Outbound>> {
-        let Self { network, node, run } = *self;
+        let Self { network, node, run, piece_bytes_max: _ } = *self;
         network.wire().stations.insert(node, Station { hello, inbound: Arc::clone(&inbound), run });
         Ok(Rc::new(SimOutbound { network, node, run, inbound }))
     }
 
     fn address(&self) -> String {
         format!("sim:{}", self.node)
+    }
+
+    fn snapshot_message_bytes_max(&self) -> u64 {
+        self.piece_bytes_max
     }
 }
 

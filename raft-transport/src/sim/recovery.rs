@@ -95,7 +95,8 @@ impl<S: StateMachine> Sim<S> {
     /// Everything that can only be looked at when a run is over.
     pub(super) fn finish(&mut self) -> Result<(), Violation> {
         let replay = &mut self.replay;
-        self.judge.with_log(|log, words| replay.follow(log, words).and_then(|()| replay.finish(log)));
+        self.judge.with_log(|log, words| replay.follow(log, words));
+        self.judge.with_states(|log, states| replay.finish(log, states));
         self.judge.finish()?;
         let finished = self.workload.finished();
         finished.map_err(|what| Violation { invariant: "workload", node: None, what })

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use raft_actor::consensus::LogIndex;
+use raft_actor::consensus::{LogIndex, NodeId};
 use raft_actor::{ApplyContext, StateMachine};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 use super::checker::{Verdict, Violation};
 use super::clients::Request;
 use super::hash::number_of;
+use super::judge::States;
+use super::machine::fingerprint;
 use super::oracle::{Applied, Oracle};
 use super::words::{ADVICE, Words, readable, shown};
 
@@ -112,19 +114,28 @@ impl<S: StateMachine> Replay<S> {
         }
     }
 
-    /// Looks at the answers that came from states of the past, on one more machine.
+    /// Looks at the answers that came from states of the past, and at the states that servers were seen to have, be it
+    /// after loading them from a snapshot, on one more machine.
     ///
     /// # Errors
-    /// If it answers otherwise.
-    pub fn finish(&self, oracle: &Oracle) -> Verdict {
-        let Some((last, _)) = self.late.last_key_value() else { return Ok(()) };
+    /// If it answers otherwise, or its state is another one.
+    pub fn finish(&self, oracle: &Oracle, states: &States) -> Verdict {
+        let last = self.late.last_key_value().map(|(last, _)| *last);
+        let Some(last) = last.max(states.last_key_value().map(|(last, _)| *last)) else { return Ok(()) };
+        if !self.is_possible {
+            return Ok(());
+        }
         let mut machine = (self.fresh)();
         self.compare_at(LogIndex::ZERO, &machine)?;
-        for applied in oracle.commands_after(LogIndex::ZERO).take_while(|applied| applied.position.index <= *last) {
+        for applied in oracle.commands_after(LogIndex::ZERO).take_while(|applied| applied.position.index <= last) {
             if give(&mut machine, &self.asked, applied).is_none() {
                 return Ok(());
             }
-            self.compare_at(applied.position.index, &machine)?;
+            let index = applied.position.index;
+            self.compare_at(index, &machine)?;
+            if let Some((node, state)) = states.get(&index) {
+                compare_state(&machine, index, *node, *state)?;
+            }
         }
         Ok(())
     }
@@ -132,6 +143,20 @@ impl<S: StateMachine> Replay<S> {
     fn compare_at(&self, index: LogIndex, machine: &S) -> Verdict {
         self.late.get(&index).into_iter().flatten().try_for_each(|answered| answered.compare(machine, index))
     }
+}
+
+/// Whether the state that `node` was seen to have after the entry at `index` is that of `machine`.
+fn compare_state<S: StateMachine>(machine: &S, index: LogIndex, node: NodeId, seen: u64) -> Verdict {
+    // One that cannot be saved was found out where it was seen.
+    let is_other = fingerprint(machine).is_ok_and(|state| state != seen);
+    if !is_other {
+        return Ok(());
+    }
+    let what = format!(
+        "after entry {index} the state machine of n{node} is saved as other bytes than a fresh one that is given the \
+         same commands through there: {ADVICE}"
+    );
+    Err(Violation { invariant: "state_of_a_replay", node: Some(node), what })
 }
 
 impl Answered {

@@ -77,7 +77,7 @@ impl<S: StateMachine> Sim<S> {
         let builder = RaftHost::builder()
             .node(id)
             .cluster(cluster)
-            .transport(self.network.transport(id, node.run))
+            .transport(self.network.transport(id, node.run, self.setup.piece_bytes_max))
             .peers(peers)
             .disk(node.disk.process())
             .data_dir(DATA_DIRECTORY)
@@ -206,7 +206,7 @@ impl<S: StateMachine> Sim<S> {
         if let Some(Err(error)) = process.take_start() {
             let may_be = match &error {
                 StartError::Log(LogError::Damaged { .. }) => node.disk_is_damaged,
-                StartError::Log(_) => node.disk_may_fail,
+                StartError::Log(_) | StartError::Snapshot(_) => node.disk_may_fail,
                 _ => false,
             };
             if !may_be {

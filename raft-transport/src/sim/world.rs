@@ -81,6 +81,8 @@ pub(super) struct Setup<S> {
     pub(super) members_change: bool,
     pub(super) majority_may_be_lost: bool,
     pub(super) settings: Settings,
+    /// Snapshots travel in messages of at most so many bytes.
+    pub(super) piece_bytes_max: u64,
     pub(super) machine: fn() -> S,
     pub(super) saves_alike: bool,
     pub(super) request_timeout: Duration,

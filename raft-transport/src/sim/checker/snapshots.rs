@@ -27,12 +27,14 @@ impl Knowledge {
         id: NodeId,
         before: &Facts,
         after: &Facts,
+        is_installed: bool,
         disks: &dyn Disks,
     ) -> Verdict {
         let (old, new) = (before.snapshot, after.snapshot);
         if old == new {
             return Ok(());
         }
+        self.situations.snapshot_taken += u64::from(!is_installed);
         ensure!("snapshots_go_forward", id, new.index > old.index, "the snapshot of n{id} falls from {old} to {new}");
         let stored = covered(disks, id);
         let is_durable = new.index <= stored.index;

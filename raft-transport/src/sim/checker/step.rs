@@ -30,7 +30,8 @@ impl Knowledge {
         self.take_writes(id, member, &before, &after, effects, disks)?;
         let Some(run) = &mut member.run else { return Ok(()) };
         check_progress(id, run, &before, &after)?;
-        self.check_snapshot(id, &before, &after, disks)?;
+        let is_installed = matches!(cause, Cause::Installed(_));
+        self.check_snapshot(id, &before, &after, is_installed, disks)?;
         check_durable(id, run, &before, &after, disks)?;
         self.check_vote(id, run, &before, &after)?;
         self.check_cause(id, run, &before, &after, cause)?;
@@ -192,7 +193,8 @@ fn check_progress(id: NodeId, run: &Run, before: &Facts, after: &Facts) -> Verdi
 
 /// What a member believes durable is on its disk.
 fn check_durable(id: NodeId, run: &Run, before: &Facts, after: &Facts, disks: &dyn Disks) -> Verdict {
-    if after.durable == before.durable {
+    // When a snapshot takes the place of the log nothing of the new one is durable yet.
+    if after.durable == before.durable || after.durable < after.base.index {
         return Ok(());
     }
     let written = run.log.position_at(after.durable);

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use raft_actor::consensus::{LogPosition, NodeId, Term};
@@ -68,7 +69,7 @@ fn responses_and_answers_of_an_honest_machine_are_accepted() {
     story.reads(10, 2, 30, 760).unwrap();
     story.reads(11, 3, 10, 150).unwrap();
     story.reads(12, 1, 0, 0).unwrap();
-    story.replay.finish(&story.oracle).unwrap();
+    story.replay.finish(&story.oracle, &BTreeMap::new()).unwrap();
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn an_answer_from_the_past_is_compared_in_the_end() {
     for (answer, holds) in [(170, true), (380, false)] {
         let mut story = Story::new();
         story.reads(10, 1, 20, answer).unwrap();
-        assert_eq!(story.replay.finish(&story.oracle).is_ok(), holds);
+        assert_eq!(story.replay.finish(&story.oracle, &BTreeMap::new()).is_ok(), holds);
     }
 }
 
