@@ -17,6 +17,13 @@ impl<S: StateMachine> Sim<S> {
         self.node(node.into()).clock.set_sync(Pace::of(sync));
     }
 
+    /// The process dies after so many more changes that it makes to its disk: in the middle of whatever it does then.
+    pub fn kill_after(&mut self, node: impl Into<NodeId>, changes: u32) {
+        let node = self.node_mut(node.into());
+        node.disk_may_fail = true;
+        node.disk.kill_process_after(changes);
+    }
+
     /// The next sync of this server's disk fails, once.
     pub fn fail_next_sync(&mut self, node: impl Into<NodeId>) {
         let node = self.node_mut(node.into());

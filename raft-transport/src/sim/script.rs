@@ -10,8 +10,8 @@ use raft_actor::{StateMachine, Status};
 
 use super::checker::Violation;
 use super::clients::{Outcome, Request, Told};
-use super::durable::{Damage, DurableReader};
 use super::disks::WAL_DIRECTORY;
+use super::durable::{Damage, DurableReader};
 use super::judge::Seen;
 use super::world::Sim;
 

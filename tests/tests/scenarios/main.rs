@@ -10,4 +10,5 @@ mod membership;
 mod network;
 mod reads;
 mod replication;
+mod snapshots;
 mod support;

@@ -132,14 +132,23 @@ impl Facts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     Deadline,
-    Proposal { commands: usize },
+    Proposal {
+        commands: usize,
+    },
     Read(ReadId),
     Transfer(ProposalId),
     Persisted(WriteSeq),
     Applied(LogIndex),
-    Matched { peer: NodeId, durable: LogIndex },
-    Refused { peer: NodeId },
-    Unreachable { peer: NodeId },
+    Matched {
+        peer: NodeId,
+        durable: LogIndex,
+    },
+    Refused {
+        peer: NodeId,
+    },
+    Unreachable {
+        peer: NodeId,
+    },
     /// A snapshot of the leader is durable and loaded.
     Installed(LogPosition),
     Other,

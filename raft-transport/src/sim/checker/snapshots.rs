@@ -55,7 +55,12 @@ impl Knowledge {
     /// A log is given up for a durable snapshot only, and not if it says the same (Figure 13, rules 6 and 7).
     pub(super) fn check_reset(&self, id: NodeId, log: &LogShape, to: LogPosition, disks: &dyn Disks) -> Verdict {
         let stored = covered(disks, id);
-        ensure!("purged_is_covered", id, stored == to, "n{id} resets its log to {to}, its durable snapshot is {stored}");
+        ensure!(
+            "purged_is_covered",
+            id,
+            stored == to,
+            "n{id} resets its log to {to}, its durable snapshot is {stored}"
+        );
         let says_the_same = log.contains(to);
         ensure!("committed_is_immutable", id, !says_the_same, "n{id} gives up its log, which contains {to}");
         self.check_given_up(id, log, to)
@@ -115,7 +120,13 @@ impl Knowledge {
             return Ok(());
         };
         let is_newer = index >= run.machine_applied;
-        ensure!("installed_is_newer", id, is_newer, "n{id} loads a state of {index} over one of {}", run.machine_applied);
+        ensure!(
+            "installed_is_newer",
+            id,
+            is_newer,
+            "n{id} loads a state of {index} over one of {}",
+            run.machine_applied
+        );
         run.machine_applied = index;
         Ok(())
     }
@@ -152,10 +163,21 @@ impl Knowledge {
     ) -> Verdict {
         let position = chunk.id.position;
         let leads = self.elections.leads(from, chunk.term);
-        ensure!("leaders_replicate", from, leads, "n{from} sends a snapshot in term {}, which it does not lead", chunk.term);
+        ensure!(
+            "leaders_replicate",
+            from,
+            leads,
+            "n{from} sends a snapshot in term {}, which it does not lead",
+            chunk.term
+        );
         let stored = covered(disks, from);
         let is_durable = self.commits.contains(position) && position.index <= stored.index;
-        ensure!("snapshot_is_durable", from, is_durable, "n{from} sends a snapshot of {position}, its disk has {stored}");
+        ensure!(
+            "snapshot_is_durable",
+            from,
+            is_durable,
+            "n{from} sends a snapshot of {position}, its disk has {stored}"
+        );
         self.situations.chunk((from, to), chunk);
         Ok(())
     }

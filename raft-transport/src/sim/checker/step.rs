@@ -164,8 +164,7 @@ fn check_progress(id: NodeId, run: &Run, before: &Facts, after: &Facts) -> Verdi
     ensure!("commit_never_falls", id, commit_grows, "the commit index of n{id} falls: {before:?} to {after:?}");
     let applied_grows = after.applied >= before.applied;
     ensure!("applied_never_falls", id, applied_grows, "the applied index of n{id} falls: {before:?} to {after:?}");
-    let is_ordered =
-        after.base.index <= after.snapshot.index && after.snapshot.index <= after.applied;
+    let is_ordered = after.base.index <= after.snapshot.index && after.snapshot.index <= after.applied;
     let is_ordered = is_ordered && after.applied <= after.commit && after.commit <= after.last.index;
     ensure!(
         "order_of_indexes",

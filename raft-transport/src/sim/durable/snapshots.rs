@@ -212,3 +212,6 @@ fn check_end(bytes: &[u8], at: usize, content: &[u8], name: Name) -> Result<(), 
     let is_so = u64::from_le_bytes(*size) == name.size_bytes && u32_at(content, 8)? == checksum;
     if is_so && checksum == name.checksum { Ok(()) } else { Err((at, "the end belongs to another snapshot")) }
 }
+
+#[cfg(test)]
+mod tests;

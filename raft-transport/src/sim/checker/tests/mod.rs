@@ -6,6 +6,7 @@ mod promises;
 mod rules;
 mod safety;
 mod situations;
+mod snapshots;
 mod sound;
 mod world;
 

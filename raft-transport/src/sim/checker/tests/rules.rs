@@ -97,11 +97,11 @@ fn effects_that_break_a_rule_are_refused() {
         Effect::Persist { seq: WriteSeq::new(9), hard_state: None, log: Some(LogWrite::Append(Entries::new())) };
     refused(of(empty), "log_matching");
     let purge = Some(LogWrite::Purge { through: index(9) });
-    refused(of(Effect::Persist { seq: WriteSeq::new(9), hard_state: None, log: purge }), "order_of_indexes");
+    refused(of(Effect::Persist { seq: WriteSeq::new(9), hard_state: None, log: purge }), "purged_is_covered");
     let reset = Some(LogWrite::Reset { to: at(9, 2) });
     let mut world = settled();
     let effect = Effect::Persist { seq: WriteSeq::new(9), hard_state: None, log: reset };
-    refused(world.idle_step(2, &[effect]), "state_machine_safety");
+    refused(world.idle_step(2, &[effect]), "purged_is_covered");
 }
 
 #[test]

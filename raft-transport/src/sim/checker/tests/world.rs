@@ -7,7 +7,7 @@ use bytes::Bytes;
 use raft_actor::consensus::{
     AppendEntries, Configuration, Effect, Effects, Entries, Entry, GroupId, HardState, Input, Log, LogIndex,
     LogPosition, LogWrite, Membership, Message, NodeId, Payload, ProposalId, Raft, ReadId, ReplicationOrder, Role,
-    Settings, Start, Term, Time, WriteSeq,
+    Settings, SnapshotMeta, Start, Term, Time, WriteSeq,
 };
 use raft_actor::envelope::{Body, Envelope};
 
@@ -19,6 +19,9 @@ use crate::sim::durable::payload_hash;
 #[derive(Debug, Clone, Default)]
 pub(super) struct ModelDisk {
     pub(super) hard_state: HardState,
+    pub(super) snapshot: Option<SnapshotMeta>,
+    /// What the entries follow.
+    base: LogPosition,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -32,16 +35,24 @@ impl ModelDisk {
                 self.truncate(entries.first_index().expect("never empty").prev());
                 self.entries.extend(entries.iter().cloned());
             }
-            Some(other @ (LogWrite::Reset { .. } | LogWrite::Purge { .. })) => panic!("no snapshots yet: {other:?}"),
+            Some(LogWrite::Reset { to }) => {
+                self.base = *to;
+                self.entries.clear();
+            }
+            Some(LogWrite::Purge { through }) => {
+                self.base = self.position_at(*through).expect("only what is there is purged");
+                self.entries.retain(|entry| entry.position.index > *through);
+            }
         }
     }
 
     pub(super) fn truncate(&mut self, through: LogIndex) {
-        self.entries.truncate(usize::try_from(through.get()).unwrap());
+        self.entries.retain(|entry| entry.position.index <= through);
     }
 
     fn get(&self, index: LogIndex) -> Option<&Entry> {
-        usize::try_from(index.get().checked_sub(1)?).ok().and_then(|place| self.entries.get(place))
+        let place = index.since(self.base.index).checked_sub(1)?;
+        usize::try_from(place).ok().and_then(|place| self.entries.get(place))
     }
 
     fn range(&self, after: LogIndex, through: LogIndex) -> impl Iterator<Item = &Entry> {
@@ -53,14 +64,17 @@ impl Durable for ModelDisk {
     fn hard_state(&self) -> HardState {
         self.hard_state
     }
+    fn snapshot(&self) -> LogPosition {
+        self.snapshot.as_ref().map_or(LogPosition::ZERO, |snapshot| snapshot.position)
+    }
     fn base(&self) -> LogPosition {
-        LogPosition::ZERO
+        self.base
     }
     fn last(&self) -> LogPosition {
-        self.entries.last().map_or(LogPosition::ZERO, |entry| entry.position)
+        self.entries.last().map_or(self.base, |entry| entry.position)
     }
     fn position_at(&self, index: LogIndex) -> Option<LogPosition> {
-        if index == LogIndex::ZERO { Some(LogPosition::ZERO) } else { self.get(index).map(|entry| entry.position) }
+        if index == self.base.index { Some(self.base) } else { self.get(index).map(|entry| entry.position) }
     }
     fn entry(&self, index: LogIndex) -> Option<Stored<'_>> {
         self.get(index).map(|entry| Stored::of(entry.position, &entry.payload))
@@ -75,8 +89,10 @@ pub(super) struct Server {
     pub(super) written: ModelDisk,
     pending: VecDeque<(WriteSeq, Option<HardState>, Option<LogWrite>)>,
     orders: VecDeque<ReplicationOrder>,
-    apply: LogIndex,
-    applied: LogIndex,
+    pub(super) apply: LogIndex,
+    pub(super) applied: LogIndex,
+    pub(super) wants_snapshot: bool,
+    pub(super) to_install: Option<SnapshotMeta>,
 }
 
 /// All of them.
@@ -164,15 +180,18 @@ impl World {
     /// A core made from what the disk holds, which the checker has not seen.
     pub(super) fn core(&self, n: u64) -> Raft {
         let disk = &self.disks[&node(n)];
-        let mut log = Log::new(LogPosition::ZERO, Configuration::default());
+        let mut log = match &disk.snapshot {
+            Some(snapshot) => Log::new(disk.base, snapshot.configuration.clone()),
+            None => Log::new(LogPosition::ZERO, Configuration::default()),
+        };
         disk.entries.iter().for_each(|entry| log.push(entry));
         Raft::new(Start {
             id: node(n),
             settings: self.settings.clone(),
             hard_state: disk.hard_state,
             log,
-            snapshot: None,
-            applied: LogIndex::ZERO,
+            snapshot: disk.snapshot.clone(),
+            applied: disk.snapshot().index,
             suffrage: true,
             seed: n * 1000 + self.steps,
             now: self.now,
@@ -184,7 +203,8 @@ impl World {
         let disk = self.disks[&node(n)].clone();
         self.checker.started(node(n), &raft, &disk)?;
         let server = self.server(n);
-        *server = Server { raft: Some(raft), written: disk, ..Server::default() };
+        let applied = disk.snapshot().index;
+        *server = Server { raft: Some(raft), written: disk, apply: applied, applied, ..Server::default() };
         Ok(())
     }
 
@@ -231,10 +251,10 @@ impl World {
                 }
                 Effect::Replicate(order) => server.orders.push_back(order),
                 Effect::Apply { through } => server.apply = through,
-                Effect::TakeSnapshot
-                | Effect::SendSnapshot(_)
-                | Effect::InstallSnapshot(_)
-                | Effect::DropSnapshot { .. }
+                Effect::TakeSnapshot => server.wants_snapshot = true,
+                Effect::SendSnapshot(order) => self.send_snapshot(n, &order)?,
+                Effect::InstallSnapshot(meta) => server.to_install = Some(meta),
+                Effect::DropSnapshot { .. }
                 | Effect::Proposed { .. }
                 | Effect::MembershipChange { .. }
                 | Effect::Transfer { .. }
@@ -247,7 +267,7 @@ impl World {
         Ok(())
     }
 
-    fn send(&mut self, envelope: Envelope) -> Verdict {
+    pub(super) fn send(&mut self, envelope: Envelope) -> Verdict {
         self.checker.leaves(&envelope, &self.disks)?;
         if !self.cut.contains(&envelope.from) && !self.cut.contains(&envelope.to) {
             self.network.push_back(envelope);
@@ -263,7 +283,8 @@ impl World {
         if !self.held.contains(&node(n)) {
             self.sync(n, usize::MAX)?;
         }
-        self.run_machine(n)
+        self.run_machine(n)?;
+        self.work_on_snapshots(n)
     }
 
     fn replicate(&mut self, n: u64, order: &ReplicationOrder) -> Verdict {
