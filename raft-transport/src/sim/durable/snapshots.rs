@@ -21,7 +21,7 @@ const BEFORE_BLOCK_BYTES: usize = 12;
 const BLOCK_BYTES_MAX: usize = 1 << 20;
 
 const FRAMEWORK: u32 = 1;
-const MACHINE: u32 = 2;
+const STATE: u32 = 2;
 const END: u32 = 3;
 
 /// A snapshot that would survive if the machine lost its power now.
@@ -33,6 +33,8 @@ pub struct DurableSnapshot {
     pub configuration: Configuration,
     /// Where that stands in the log.
     pub configured_at: LogPosition,
+    /// What clients of sessions were answered, in MessagePack.
+    pub sessions: Vec<u8>,
     /// The state, as the machine saved it.
     pub machine: Vec<u8>,
 }
@@ -147,19 +149,20 @@ fn read(path: &Path, bytes: &[u8], group: GroupId) -> Result<DurableSnapshot, Fa
     if meta.position != name.position {
         return Err((0, "the snapshot covers something else than its name says"));
     }
-    let mut machine = Vec::new();
+    let mut state = Vec::new();
     loop {
         let (kind, content, end) = read_block(bytes, at)?;
         match kind {
             FRAMEWORK => {}
-            MACHINE => machine.extend_from_slice(content),
+            STATE => state.extend_from_slice(content),
             END => {
                 check_end(bytes, at, content, name)?;
                 if end != bytes.len() {
                     return Err((end, "something stands behind the end"));
                 }
                 let Meta { position, configuration, configured_at } = meta;
-                return Ok(DurableSnapshot { position, configuration, configured_at, machine });
+                let (sessions, machine) = split_state(state).ok_or((at, "the answers to clients do not end"))?;
+                return Ok(DurableSnapshot { position, configuration, configured_at, sessions, machine });
             }
             _ => return Err((at, "a block is of no known kind")),
         }
@@ -186,6 +189,18 @@ fn read_header(bytes: &[u8], group: GroupId) -> Result<(Meta, usize), Fault> {
         return Err((BEFORE_HEADER_BYTES, "the snapshot is one of another group"));
     }
     Ok((header.meta, end + 4))
+}
+
+/// What clients were answered, and the state of the machine behind it.
+fn split_state(mut state: Vec<u8>) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (length, _) = state.split_first_chunk::<8>()?;
+    let end = usize::try_from(u64::from_le_bytes(*length)).ok()?.checked_add(8)?;
+    if end > state.len() {
+        return None;
+    }
+    let machine = state.split_off(end);
+    state.drain(..8);
+    Some((state, machine))
 }
 
 /// Kind and content of the block at `at`, and where it ends.

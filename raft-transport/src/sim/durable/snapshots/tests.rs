@@ -41,7 +41,11 @@ fn what_the_store_wrote_is_read_by_the_document_and_no_changed_bit_is_believed()
         let newest = reader.newest().unwrap().clone();
         assert!(newest.position.index >= LogIndex::new(10), "{newest:?}");
         assert!(newest.configuration.is_voter(1.into()));
-        assert!(newest.machine.windows(6).any(|bytes| bytes == b"line 0"), "it is of the state");
+        let (applied, lines) = newest.machine.split_first_chunk().expect("the witness saves the index first");
+        assert_eq!(u64::from_le_bytes(*applied), newest.position.index.get());
+        let lines: Lines = rmp_serde::from_slice(lines).expect("what the machine saved, and nothing else");
+        assert_eq!(lines.0[..3], ["line 0", "line 1", "line 2"]);
+        assert!(!newest.sessions.is_empty(), "also nobody's answers are something");
         let path = reader.newest_name().unwrap();
         let bytes = disk.with_durable(&path, <[u8]>::to_vec).unwrap();
         assert_eq!(read(&path, &bytes, group), Ok(newest));
