@@ -383,6 +383,11 @@ impl Raft {
         self.shared.vote()
     }
 
+    /// Whether its votes may count: see [`Start::suffrage`].
+    pub fn has_suffrage(&self) -> bool {
+        self.shared.suffrage
+    }
+
     /// The role; a follower without a vote in the latest configuration is a learner.
     pub fn role(&self) -> Role {
         match &self.role {

@@ -34,7 +34,7 @@ impl<S: StateMachine> Sim<S> {
     }
 
     fn think(&mut self, client: usize) {
-        let delay = self.chance.between(if self.hurries > 0 { HURRY_US } else { THINK_US });
+        let delay = self.chance.between(if self.is_hurried() { HURRY_US } else { THINK_US });
         self.plan(delay, Event::Ask { client });
     }
 
@@ -51,8 +51,17 @@ impl<S: StateMachine> Sim<S> {
         self.request(client, node, what);
     }
 
+    /// Whether clients give up early and ask again at once.
+    fn is_hurried(&self) -> bool {
+        self.hurries > 0 || self.crowd.is_some()
+    }
+
     /// Any server; where the membership changes mostly a member, since the others have nothing to say.
     fn whom_to_ask(&mut self) -> NodeId {
+        if let Some((node, left)) = self.crowd {
+            self.crowd = left.checked_sub(1).map(|left| (node, left));
+            return node;
+        }
         if self.setup.members_change && !self.chance.happens(100_000) {
             let voters: Vec<NodeId> = self.voters().into_iter().collect();
             if !voters.is_empty() {
@@ -77,7 +86,7 @@ impl<S: StateMachine> Sim<S> {
         self.replay.called(request, &what);
         self.clients.send(client, request, node, &handle, what);
         let deadline_us = u64::try_from(self.setup.request_timeout.as_micros()).unwrap_or(u64::MAX / 4);
-        let patience = if self.hurries > 0 { HURRIED_PATIENCE_US } else { deadline_us + PATIENCE_US };
+        let patience = if self.is_hurried() { HURRIED_PATIENCE_US } else { deadline_us + PATIENCE_US };
         self.plan(patience, Event::GiveUp { client, request });
         Some(request)
     }

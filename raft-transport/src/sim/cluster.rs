@@ -316,6 +316,8 @@ fn draw_compaction(chance: &mut Chance) -> Settings {
     Settings {
         snapshot_entries: *chance.pick(&[0, 0, 0, 12, 30, 60]),
         log_tail_entries: *chance.pick(&[0, 4, 20]),
+        // Without bytes for it, the log does not wait for a member that may come back.
+        log_tail_bytes_max: *chance.pick(&[0, Settings::default().log_tail_bytes_max]),
         ..Settings::default()
     }
 }

@@ -35,6 +35,8 @@ const FAULTS_FROM: u64 = 1 << 32;
 const POWER_GOES_AFTER_US: u64 = 60_000;
 /// Clients hurry for a short time: each of them asks as much as dozens.
 const HURRY_US_MAX: u64 = 600_000;
+/// So many requests go to a leader that was cut off.
+const CROWD: u32 = 80;
 
 impl Repair {
     /// How long it takes until it comes, for a fault that is to last this long.
@@ -177,12 +179,15 @@ impl<S: StateMachine> Sim<S> {
         Some(self.hurt_further(fault, victim, repair))
     }
 
-    /// What a leader begins while it is cut off will have to be undone: a change of the membership; writes that
-    /// its disk is still busy with when others lead already.
+    /// What a leader begins while it is cut off will have to be undone: a change of the membership; more writes than
+    /// the others will do before they take a snapshot; writes that its disk is still busy with when others lead already.
     fn hurt_further(&mut self, fault: &Fault, leader: NodeId, repair: Repair) -> Repair {
         let [_, how, more] = fault.dice;
         if self.setup.members_change && how & 1 == 1 {
             self.change_by_chance(leader, more);
+        }
+        if how & 4 == 4 {
+            self.crowd = Some((leader, CROWD));
         }
         if how & 2 == 2 {
             return repair;
@@ -346,6 +351,7 @@ impl<S: StateMachine> Sim<S> {
         self.network.mend_all();
         self.noise = Default::default();
         self.hurries = 0;
+        self.crowd = None;
         for id in self.ids() {
             let node = self.node_mut(id);
             node.pauses = 0;

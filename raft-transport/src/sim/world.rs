@@ -54,6 +54,8 @@ pub struct Sim<S: StateMachine> {
     pub(super) repairs: BTreeMap<usize, Repair>,
     /// So many faults make the clients hurry.
     pub(super) hurries: u32,
+    /// Whom all clients ask, in a hurry, for so many requests more.
+    pub(super) crowd: Option<(NodeId, u32)>,
     pub(super) clients_are_quiet: bool,
     pub(super) acked_writes: u64,
     /// The servers through which one was.
@@ -152,6 +154,7 @@ impl<S: StateMachine> Sim<S> {
             events: 0,
             repairs: BTreeMap::new(),
             hurries: 0,
+            crowd: None,
             clients_are_quiet: false,
             acked_writes: 0,
             acked_at: BTreeSet::new(),

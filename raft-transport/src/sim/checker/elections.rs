@@ -1,12 +1,12 @@
 //! Who voted for whom, and who led (§5.2, §5.4.1).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use raft_actor::consensus::{LogPosition, NodeId, Raft, Role, Term};
+use raft_actor::consensus::{Effect, LogPosition, Message, NodeId, Raft, Role, Term};
 
 use super::Knowledge;
 use super::disks::Disks;
-use super::member::{Facts, Run};
+use super::member::{Cause, Facts, Run};
 use super::verdict::{Verdict, ensure};
 
 /// All elections so far.
@@ -68,6 +68,71 @@ impl Knowledge {
             before.last,
             after.term
         );
+        Ok(())
+    }
+
+    /// A vote that nothing speaks against is given, and so is a pre-vote (§5.4.1; dissertation 9.6). To refuse one
+    /// harms nobody's log, but can keep a cluster from electing anybody.
+    ///
+    /// `owes` says whether the disk had confirmed everything before this step: one that hangs takes the vote away.
+    pub(super) fn check_vote_is_given(
+        id: NodeId,
+        before: &Facts,
+        after: &Facts,
+        cause: Cause,
+        owes: bool,
+        raft: &Raft,
+        effects: &[Effect],
+    ) -> Verdict {
+        if owes || !raft.has_suffrage() || raft.log().configuration().voter_sets().all(BTreeSet::is_empty) {
+            return Ok(());
+        }
+        match cause {
+            // It enters the term with this request, so it has not voted in it.
+            Cause::VoteAsked { candidate, term, last }
+                if before.term < term && after.term == term && last >= before.last =>
+            {
+                let is_given = after.vote == Some(candidate);
+                ensure!(
+                    "votes_are_given",
+                    id,
+                    is_given,
+                    "n{id} with {} refuses n{candidate} with {last} its vote in term {term} (§5.4.1)",
+                    before.last
+                );
+            }
+            // One that asks for pre-votes itself has not heard a leader for a while.
+            Cause::PreVoteAsked { term, last }
+                if before.role == Role::Candidate
+                    && before.vote != Some(id)
+                    && term > before.term
+                    && last >= before.last =>
+            {
+                let is_refused = effects.iter().any(|effect| {
+                    matches!(effect, Effect::Send { message: Message::PreVoteReply(reply), .. } if !reply.granted)
+                });
+                ensure!(
+                    "votes_are_given",
+                    id,
+                    !is_refused,
+                    "n{id} with {} refuses a pre-vote for term {term} with {last} (§5.4.1)",
+                    before.last
+                );
+            }
+            Cause::VoteAsked { .. }
+            | Cause::PreVoteAsked { .. }
+            | Cause::Deadline
+            | Cause::Proposal { .. }
+            | Cause::Read(_)
+            | Cause::Transfer(_)
+            | Cause::Persisted(_)
+            | Cause::Applied(_)
+            | Cause::Matched { .. }
+            | Cause::Refused { .. }
+            | Cause::Unreachable { .. }
+            | Cause::Installed(_)
+            | Cause::Other => {}
+        }
         Ok(())
     }
 

@@ -151,6 +151,15 @@ pub(super) enum Cause {
     },
     /// A snapshot of the leader is durable and loaded.
     Installed(LogPosition),
+    VoteAsked {
+        candidate: NodeId,
+        term: Term,
+        last: LogPosition,
+    },
+    PreVoteAsked {
+        term: Term,
+        last: LogPosition,
+    },
     Other,
 }
 
@@ -170,6 +179,12 @@ impl Cause {
                 AppendOutcome::Conflict { .. } => Self::Refused { peer: *peer },
                 AppendOutcome::Stale => Self::Other,
             },
+            Input::Received { from: candidate, message: Message::RequestVote(request) } => {
+                Self::VoteAsked { candidate: *candidate, term: request.term, last: request.last }
+            }
+            Input::Received { from: _, message: Message::PreVote(request) } => {
+                Self::PreVoteAsked { term: request.term, last: request.last }
+            }
             Input::Received { .. }
             | Input::ChangeMembership { .. }
             | Input::SuffrageGranted

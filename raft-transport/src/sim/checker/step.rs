@@ -22,7 +22,7 @@ impl Knowledge {
             ensure!("starts_with_what_is_durable", id, false, "n{id} takes a step and was not started");
             return Ok(());
         };
-        let (before, cause) = (run.facts, run.cause);
+        let (before, cause, owes) = (run.facts, run.cause, !member.writes.is_empty());
         let after = Facts::of(raft);
         if let Cause::Persisted(seq) = cause {
             self.check_persisted(id, member, seq, disks)?;
@@ -34,6 +34,7 @@ impl Knowledge {
         self.check_snapshot(id, &before, &after, is_installed, disks)?;
         check_durable(id, run, &before, &after, disks)?;
         self.check_vote(id, run, &before, &after)?;
+        Self::check_vote_is_given(id, &before, &after, cause, owes, raft, effects)?;
         self.check_cause(id, run, &before, &after, cause)?;
         if after.leads() {
             self.check_leader(id, run, &before, &after, raft, disks)?;
@@ -149,7 +150,11 @@ impl Knowledge {
                 Ok(())
             }
             Cause::Installed(position) => self.check_installed(id, run, position),
-            Cause::Deadline | Cause::Persisted(_) | Cause::Other => Ok(()),
+            Cause::Deadline
+            | Cause::Persisted(_)
+            | Cause::VoteAsked { .. }
+            | Cause::PreVoteAsked { .. }
+            | Cause::Other => Ok(()),
         }
     }
 }
