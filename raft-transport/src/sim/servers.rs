@@ -203,6 +203,12 @@ impl<S: StateMachine> Sim<S> {
         let node = &mut self.nodes[at];
         let id = node.id;
         let Some(process) = &mut node.process else { return };
+        if node.disk.has_died_of_order() {
+            node.last_words = Some("it died in the middle of what it did to its disk".to_owned());
+            self.end_process(id, true);
+            self.plan_start(id);
+            return;
+        }
         if let Some(Err(error)) = process.take_start() {
             let may_be = match &error {
                 StartError::Log(LogError::Damaged { .. }) => node.disk_is_damaged,

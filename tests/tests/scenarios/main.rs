@@ -11,4 +11,5 @@ mod network;
 mod reads;
 mod replication;
 mod snapshots;
+mod streams;
 mod support;

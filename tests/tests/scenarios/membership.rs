@@ -259,3 +259,25 @@ fn a_server_that_was_added_again_is_known_by_its_disk() {
         write(sim, 2, "without 4")
     });
 }
+
+/// A process that dies while it records whom it meets is dead (seed 2692), though it may need nothing else of its disk
+/// for a long time: its next start finds the cluster.
+#[test]
+fn a_removed_server_that_dies_while_it_records_a_peer_is_added_again() {
+    play_on(&cluster(3, 1), |sim| {
+        settle_under(sim, 1)?;
+        // 3 knows that 4 is a member, and does not meet it before it is removed itself.
+        sim.cut(4, 3);
+        sim.change_membership(1, of_voters(&[1, 2, 3, 4]));
+        sim.expect("3 knows that 4 belongs to it", |sim| voters_at(sim, 3) == [1, 2, 3, 4])?;
+        sim.change_membership(1, of_voters(&[1, 2, 4]));
+        sim.expect("3 is removed", |sim| voters_at(sim, 1) == [1, 2, 4] && voters_at(sim, 3) == [1, 2, 4])?;
+        sim.run_for(Duration::from_secs(1))?;
+        elect(sim, 4)?;
+        sim.kill_after(3, 0);
+        sim.mend_network();
+        sim.change_membership(4, of_voters(&[1, 2, 3, 4]));
+        sim.expect("3 is a member again", |sim| voters_at(sim, 3) == [1, 2, 3, 4])?;
+        all_agree(sim)
+    });
+}

@@ -68,6 +68,7 @@ struct State {
     rng: ChaCha8Rng,
     /// The process that may use the disk; all others are dead.
     process: u64,
+    died_of_order: bool,
     names: Names,
     files: BTreeMap<FileId, File>,
     last_file: FileId,
@@ -167,6 +168,7 @@ impl SimDisk {
         let state = State {
             rng: ChaCha8Rng::seed_from_u64(seed),
             process: 0,
+            died_of_order: false,
             names: Names::default(),
             files: BTreeMap::new(),
             last_file: 0,
@@ -200,6 +202,7 @@ impl SimDisk {
     pub fn process(&self) -> Arc<dyn Disk> {
         let mut state = self.state();
         state.end_process();
+        state.died_of_order = false;
         Arc::new(Process { disk: self.clone(), number: state.process })
     }
 
@@ -213,6 +216,12 @@ impl SimDisk {
     /// next one: it dies while it starts.
     pub fn kill_process_after(&self, changes: u32) {
         self.state().orders.changes_before_death = Some(changes);
+    }
+
+    /// Whether the latest process has died as it was [ordered to](Self::kill_process_after). Nothing else of it may go
+    /// on then: it may be one that does not mind what its disk says.
+    pub fn has_died_of_order(&self) -> bool {
+        self.state().died_of_order
     }
 
     /// The machine crashes: any part of what was not synced is lost, now and then all or nothing of it.

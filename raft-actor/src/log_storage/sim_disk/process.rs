@@ -43,6 +43,7 @@ impl Process {
         };
         if dies {
             state.kill_process();
+            state.died_of_order = true;
         }
         Ok((state, dies))
     }

@@ -119,7 +119,9 @@ impl Knowledge {
             member.loaded = Some(index);
             return Ok(());
         };
-        let is_newer = index >= run.machine_applied;
+        // Its last command may be the same: what a snapshot covers beyond that changes no state.
+        let is_newer =
+            index >= run.machine_applied || self.check_nothing_between(id, index, run.machine_applied).is_ok();
         ensure!(
             "installed_is_newer",
             id,

@@ -130,6 +130,22 @@ fn a_state_that_is_older_than_the_machine_is_not_loaded() {
     refused(world.checker.loaded(node(1), LogIndex::new(2)), "installed_is_newer");
 }
 
+/// A machine knows of its last command only; what stands behind that in the log changes no state (seed 239).
+#[test]
+fn a_state_without_what_is_no_command_is_as_new() {
+    let mut world = World::of(3);
+    world.elect(1);
+    world.settle().unwrap();
+    world.propose(1, &["the last command"]).unwrap();
+    world.settle().unwrap();
+    let last_command = world.disk(1).last().index;
+    world.change(1, &[1, 2], &[]).unwrap();
+    world.settle().unwrap();
+    assert!(world.disk(1).last().index > last_command);
+    world.checker.loaded(node(1), last_command).unwrap();
+    refused(world.checker.loaded(node(1), last_command.prev()), "installed_is_newer");
+}
+
 #[test]
 fn what_an_installed_snapshot_covers_is_not_applied_again() {
     let mut world = one_lags();
