@@ -5,6 +5,7 @@
 mod callers;
 pub mod clock;
 pub mod envelope;
+pub mod events;
 pub mod handle;
 pub mod host;
 mod local_cluster;

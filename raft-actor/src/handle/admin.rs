@@ -16,6 +16,7 @@ use super::membership::ChangeMembership;
 use super::transfer::{Leadership, TransferLeadership};
 use super::{AskForSnapshot, MembershipError, Status, StopReason, TakeSnapshotError, TransferError};
 use crate::callers::DEFAULT_TIMEOUT;
+use crate::events::{EventFeed, Events};
 
 /// What a host lets its handles do. Dropped with the last handle: the host then stops at once, without waiting.
 pub(crate) trait HostControl: Send + Sync + 'static {
@@ -36,6 +37,8 @@ pub(crate) struct NodeFace {
     pub(crate) transfer_leadership: WeakRecipient<TransferLeadership>,
     /// Shared with the node, which publishes.
     pub(crate) subscriptions: Subscriptions,
+    /// The same.
+    pub(crate) events: EventFeed,
     /// The host. Its own actors must not hold this, or it would never stop.
     pub(crate) host: Arc<dyn HostControl>,
 }
@@ -89,6 +92,12 @@ impl RaftAdmin {
     /// The subscription ends with the actor and does not keep it alive.
     pub fn subscribe<E: RaftEvent>(&self, subscriber: impl Into<Recipient<E>>) {
         self.node.subscriptions.subscribe(subscriber.into());
+    }
+
+    /// What happens in this node, from now on and as it happens: messages, commits, elections and all the rest. There is
+    /// a great deal of it: a listener that is too slow loses some and is told how many. See [`events`](crate::events).
+    pub fn events(&self) -> Events {
+        self.node.events.listen()
     }
 
     /// Makes these the members of the cluster, any number of them at once (§6), while it serves. Any node takes it.

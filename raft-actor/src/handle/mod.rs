@@ -35,7 +35,7 @@ pub use events::{BecameCandidate, BecameFollower, BecameLeader, NodeStopped, Raf
 pub use gateway::{Gateway, Read, Write};
 pub use raft_handle::{PendingRead, PendingWrite, PendingWrites, RaftHandle};
 pub use session::{Session, SessionWrite};
-pub use status::{PeerStatus, Status};
+pub use status::{MembershipStatus, PeerStatus, Status};
 pub use transfer::Leadership;
 
 pub(crate) use admin::{HostControl, NodeFace};

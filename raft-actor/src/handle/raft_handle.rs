@@ -17,6 +17,7 @@ use super::session::SessionNames;
 use super::{Leadership, MembershipError, ReadError, Status, StopReason, TakeSnapshotError, TransferError, WriteError};
 use crate::callers::DEFAULT_TIMEOUT;
 use crate::callers::slots::Pending;
+use crate::events::Events;
 use crate::state_machine::StateMachine;
 use crate::state_machine::{Reads, Writes};
 
@@ -292,6 +293,11 @@ impl<S: StateMachine> RaftHandle<S> {
     /// ```
     pub fn subscribe<E: RaftEvent>(&self, subscriber: impl Into<Recipient<E>>) {
         self.admin().subscribe(subscriber);
+    }
+
+    /// What happens in this node, from now on and as it happens; see [`RaftAdmin::events`].
+    pub fn events(&self) -> Events {
+        self.admin().events()
     }
 
     /// Stops the node cleanly; see [`RaftAdmin::shutdown`].

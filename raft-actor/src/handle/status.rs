@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft_consensus::{LogIndex, NodeId, PeerState, Role, Term, Time};
+use raft_consensus::{Configuration, LogIndex, NodeId, PeerState, Role, Term, Time};
 use serde::{Serialize, Serializer};
 
 /// A member of a group as it sees itself, all from one moment.
@@ -41,8 +41,22 @@ pub struct Status {
     pub voters: Vec<NodeId>,
     /// Who gets the log without a vote.
     pub learners: Vec<NodeId>,
+    /// Where each member is, by the same configuration.
+    pub addresses: BTreeMap<NodeId, String>,
+    /// What the membership is on its way to become; `None` if no change is under way.
+    pub changing_to: Option<MembershipStatus>,
     /// A leader's view of the others; empty otherwise.
     pub peers: BTreeMap<NodeId, PeerStatus>,
+}
+
+/// A membership that is being changed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MembershipStatus {
+    /// Whose votes will count.
+    pub voters: Vec<NodeId>,
+    /// Who will get the log without a vote.
+    pub learners: Vec<NodeId>,
 }
 
 /// A member as the leader sees it.
@@ -82,9 +96,21 @@ impl Status {
             first_log_index: core.base.index.next(),
             voters: voters.collect(),
             learners: configuration.learners.iter().copied().collect(),
+            addresses: configuration.addresses.clone(),
+            changing_to: changing_to(configuration),
             peers: peers.collect(),
         }
     }
+}
+
+/// Where the change leads that is under way: future voters catch up first, then both majorities count (§6).
+fn changing_to(configuration: &Configuration) -> Option<MembershipStatus> {
+    let (voters, learners) = match &configuration.wish {
+        Some(wish) => (&wish.voters, &wish.learners),
+        None if configuration.is_joint() => (&configuration.voters, &configuration.learners),
+        None => return None,
+    };
+    Some(MembershipStatus { voters: voters.iter().copied().collect(), learners: learners.iter().copied().collect() })
 }
 
 fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {

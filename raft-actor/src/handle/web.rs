@@ -9,7 +9,7 @@ use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, ResponseError, er
 use raft_consensus::NodeId;
 use serde::Serialize;
 
-use super::{RaftHandle, ReadError, TakeSnapshotError, WriteError};
+use super::{MembershipError, RaftHandle, ReadError, StopReason, TakeSnapshotError, WriteError};
 use crate::state_machine::StateMachine;
 
 /// Takes the handle out of the application's data: `App::new().app_data(raft.clone())`, or the same in a
@@ -89,6 +89,36 @@ impl ResponseError for WriteError {
             Self::BadRequest {} => "bad_request",
             Self::TooLarge { .. } => "too_large",
             Self::SessionExpired {} => "session_expired",
+        };
+        let body =
+            Body { error, maybe_applied: self.maybe_applied(), leader_id: self.leader(), detail: self.to_string() };
+        body.answer(self.status_code())
+    }
+}
+
+/// 503 with the same fields; 400 for a membership that can never be, 409 for one that gave way to another.
+impl ResponseError for MembershipError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::InProgress {} | Self::Superseded {} => StatusCode::CONFLICT,
+            Self::NotCaughtUp { .. }
+            | Self::NoLeader { .. }
+            | Self::TimedOut { .. }
+            | Self::Unknown {}
+            | Self::NodeStopped { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let error = match self {
+            Self::Invalid(_) => "bad_membership",
+            Self::InProgress {} => "change_in_progress",
+            Self::Superseded {} => "superseded",
+            Self::NoLeader { .. } => "no_leader",
+            Self::NotCaughtUp { .. } | Self::TimedOut { .. } | Self::Unknown {} => "timeout",
+            Self::NodeStopped { reason: StopReason::ShutDown, .. } => "shutting_down",
+            Self::NodeStopped { .. } => "node_stopped",
         };
         let body =
             Body { error, maybe_applied: self.maybe_applied(), leader_id: self.leader(), detail: self.to_string() };

@@ -16,6 +16,7 @@ use super::inbound::HostInbound;
 use super::open::{GROUP, Loaded, Opened, open};
 use super::{NodeThread, Placement, StartError, threads};
 use crate::clock::Clock;
+use crate::events::EventFeed;
 use crate::handle::{
     Gateway, HandleParts, NodeFace, Queue, QueueLimits, RaftHandle, SessionNames, Status, Subscriptions,
 };
@@ -184,7 +185,14 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
         watch::channel(Arc::new(Status::new(Arc::clone(&cluster), &raft.status(), clock.now())));
     let (stopped, stopped_seen) = watch::channel(None);
     let subscriptions = Subscriptions::default();
-    let front = Front { queue: Arc::new(node_queue), status, subscriptions: subscriptions.clone(), cluster };
+    let events = EventFeed::new(node, GROUP);
+    let front = Front {
+        queue: Arc::new(node_queue),
+        status,
+        subscriptions: subscriptions.clone(),
+        events: events.clone(),
+        cluster,
+    };
     let context = StreamContext {
         node,
         group: GROUP,
@@ -274,6 +282,7 @@ fn assemble<S: StateMachine>(kit: Kit<S>) -> Result<RaftHandle<S>, StartError> {
             transfer_leadership: transfer_leadership.expect("the node was made with its host"),
             take_snapshot: take_snapshot.expect("the node was made with its host"),
             subscriptions,
+            events,
             host: Arc::new(hold),
         }),
         sessions: SessionNames::new(kit.seed),

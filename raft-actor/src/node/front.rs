@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use raft_consensus::Time;
+use raft_consensus::{Term, Time};
 use tokio::sync::watch;
 
 use crate::callers::{Failure, Outlet};
 use crate::envelope::Forward;
+use crate::events::EventFeed;
 use crate::handle::{
     BecameCandidate, BecameFollower, BecameLeader, ClientBatch, ClientQueue, NodeStopped, Status, StopReason,
     Subscriptions,
@@ -20,6 +21,7 @@ pub(crate) struct Front {
     pub(crate) queue: Arc<ClientQueue>,
     pub(crate) status: watch::Sender<Arc<Status>>,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) events: EventFeed,
     pub(crate) cluster: Arc<str>,
 }
 
@@ -41,13 +43,14 @@ impl Front {
     }
 
     /// Nobody gets in any more; those in line are told why.
-    pub(super) fn stopped(&self, reason: &StopReason) {
+    pub(super) fn stopped(&self, reason: &StopReason, term: Term, now: Time) {
         let failure = match reason {
             StopReason::ShutDown => Failure::ShuttingDown,
             reason => Failure::NodeStopped { reason: reason.clone(), maybe_applied: false },
         };
         self.queue.close(failure);
         self.subscriptions.publish(&NodeStopped { reason: reason.clone() });
+        self.events.close(term, now, reason.to_string());
     }
 
     /// Takes in what another node forwarded.

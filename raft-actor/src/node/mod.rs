@@ -177,10 +177,14 @@ impl RaftNode {
         if let Some(observer) = &self.observer {
             observer.before(self.group, &self.raft, &input);
         }
+        let heard = self.front.events.before(&self.raft, &input);
         let now = self.clock.now();
         self.raft.step(now, input, &mut effects);
         if let Some(observer) = &self.observer {
             observer.after(self.group, &self.raft, effects.as_slice());
+        }
+        if let Some(before) = heard {
+            self.front.events.after(before, now, &self.raft, effects.as_slice());
         }
         self.follow_members(now);
         for effect in effects.drain() {
@@ -194,6 +198,9 @@ impl RaftNode {
         if let Some(changed) = self.peers.follow(&self.raft, now, &*self.context.outbound) {
             self.streams.retain(|peer, _| !changed.left.contains(peer));
             self.streaming.forget(&changed.left);
+            // Whoever is answered after this may rely on the status for who belongs to the cluster.
+            self.status_is_stale = true;
+            self.status_published_at = Time::ZERO;
             self.members.do_send(changed);
         }
     }
@@ -354,7 +361,7 @@ impl RaftNode {
         self.snapshots.fail_all(&reason);
         self.streaming = Streaming::default();
         self.transfers.fail_all(&reason);
-        self.front.stopped(&reason);
+        self.front.stopped(&reason, self.raft.term(), self.clock.now());
         self.host.do_send(GroupStopped { group: self.group, reason: reason.clone() });
         self.stopped = Some(reason);
         ctx.stop();
@@ -382,7 +389,7 @@ impl Drop for RaftNode {
             self.changes.fail_all(&reason);
             self.snapshots.fail_all(&reason);
             self.transfers.fail_all(&reason);
-            self.front.stopped(&reason);
+            self.front.stopped(&reason, self.raft.term(), self.clock.now());
             self.host.do_send(GroupStopped { group: self.group, reason });
         }
     }

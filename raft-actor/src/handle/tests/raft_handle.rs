@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use raft_consensus::{Configuration, LogIndex, LogPosition, Membership, PeerState, Role, Term, Time};
+use raft_consensus::{Configuration, GroupId, LogIndex, LogPosition, Membership, NodeId, PeerState, Role, Term, Time};
 use tokio::sync::watch;
 
 use super::support::*;
+use crate::events::EventFeed;
 use crate::handle::gateway::{QueuedRead, QueuedWrite};
 use crate::handle::{
     AskForSnapshot, ChangeMembership, ClientQueue, Gateway, HandleParts, HostControl, NodeFace, PendingRead,
@@ -120,6 +121,7 @@ fn parts() -> Parts {
         take_snapshot: deaf.downgrade().recipient(),
         transfer_leadership: deaf.downgrade().recipient(),
         subscriptions: Subscriptions::default(),
+        events: EventFeed::new(NodeId::from(1), GroupId::from(1)),
         host: Arc::new(host),
     };
     let gateway = Gateway::new(queue.clone()).start();
@@ -221,6 +223,8 @@ fn the_status_serializes_as_the_json_of_the_status_page() {
         first_log_index: u64,
         voters: Vec<u64>,
         learners: Vec<u64>,
+        addresses: BTreeMap<u64, String>,
+        changing_to: Option<()>,
         peers: BTreeMap<u64, Peer>,
     }
     #[derive(Debug, PartialEq, serde::Deserialize)]
@@ -244,6 +248,8 @@ fn the_status_serializes_as_the_json_of_the_status_page() {
         first_log_index: 6,
         voters: vec![1, 2],
         learners: vec![3],
+        addresses: [(1, "a".to_owned()), (2, "b".to_owned())].into(),
+        changing_to: None,
         peers: BTreeMap::from([(2, peer)]),
     };
     assert_eq!(page, expected);
