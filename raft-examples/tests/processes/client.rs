@@ -72,6 +72,11 @@ impl Client {
         Self { agent: config.build().new_agent(), base: base.to_owned() }
     }
 
+    /// The URL that it was made with.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     pub(crate) fn send(&self, method: &str, path: &str, body: &[u8]) -> Result<Answer, NoAnswer> {
         self.send_with(method, path, body, &[])
     }
@@ -149,6 +154,20 @@ impl Asked {
         stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
         stream.write_all(request.as_bytes()).expect("a socket");
         Self { stream }
+    }
+
+    /// What has come of an answer that does not end, when it contains this.
+    pub(crate) fn answer_with(mut self, part: &str) -> String {
+        let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
+        loop {
+            let text = String::from_utf8_lossy(&answer);
+            if text.contains(part) {
+                return text.into_owned();
+            }
+            let bytes = self.stream.read(&mut buffer).expect("an answer");
+            assert!(bytes > 0, "it ended without {part:?}: {text}");
+            answer.extend(&buffer[..bytes]);
+        }
     }
 
     /// The whole answer, head and body.

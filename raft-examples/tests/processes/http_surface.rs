@@ -23,6 +23,8 @@ fn the_http_surface_is_as_documented() {
     a_body_that_never_comes(node);
     status(node);
     snapshot(node);
+    membership(node);
+    metrics_and_events(node);
     let leads = ask(node, "POST", "/raft/transfer", r#"{"to":1}"#);
     assert_eq!((leads.status, &leads.json()["leader_id"]), (200, &json!(1)), "it leads already");
 }
@@ -33,6 +35,51 @@ fn snapshot(node: &Client) {
     assert!(taken.status == 200 && through > Some(1), "{}", taken.text);
     assert_eq!(ask(node, "GET", "/raft/status", "").json()["snapshot_index"].as_u64(), through);
     assert_eq!(ask(node, "GET", "/raft/snapshot", "").status, 405);
+}
+
+fn membership(node: &Client) {
+    let change = |body: Value| ask(node, "POST", "/raft/membership?timeout_ms=300", &body.to_string());
+    let unchanged = change(json!({ "voters": [1] }));
+    assert_eq!((unchanged.status, &unchanged.json()["voters"]), (200, &json!([1])), "{unchanged:?}");
+    let with_learner = change(json!({ "voters": [1], "learners": [2], "peers": { "2": "127.0.0.1:9" } }));
+    assert_eq!((with_learner.status, &with_learner.json()["learners"]), (200, &json!([2])), "{with_learner:?}");
+    let status = ask(node, "GET", "/raft/status?consistency=linearizable", "").json();
+    assert_eq!((&status["learners"], &status["addresses"]["2"]), (&json!([2]), &json!("127.0.0.1:9")), "{status}");
+    // It does not run, so it cannot catch up, and changes nothing.
+    let too_slow = change(json!({ "voters": [1, 2] }));
+    assert_eq!((too_slow.status, &too_slow.json()["error"]), (503, &json!("timeout")), "{too_slow:?}");
+    assert!(too_slow.maybe_applied(), "it becomes a voter yet, if it runs one day");
+    let status = ask(node, "GET", "/raft/status", "").json();
+    assert_eq!((&status["voters"], &status["changing_to"]["voters"]), (&json!([1]), &json!([1, 2])), "{status}");
+    assert_eq!(change(json!({ "voters": [1] })).status, 200, "it can be called off");
+    assert_eq!(ask(node, "GET", "/raft/status", "").json()["changing_to"], Value::Null);
+}
+
+fn metrics_and_events(node: &Client) {
+    let metrics = ask(node, "GET", "/raft/metrics", "");
+    assert_eq!(metrics.status, 200);
+    for line in [
+        "# TYPE raft_commit_index gauge",
+        r#"raft_role{cluster="dev",node="1",role="leader"} 1"#,
+        r#"raft_role{cluster="dev",node="1",role="follower"} 0"#,
+        r#"raft_leader_id{cluster="dev",node="1"} 1"#,
+    ] {
+        assert!(metrics.text.lines().any(|found| found == line), "{line}: {}", metrics.text);
+    }
+    for line in metrics.text.lines().filter(|line| !line.starts_with('#')) {
+        let (_, value) = line.rsplit_once("} ").expect("labels, then a value");
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+
+    let events = Asked::get(node, "/raft/events");
+    assert_eq!(ask(node, "PUT", "/kv/heard", "x").status, 200);
+    let heard = events.answer_with(r#"data: {"event":"applied","#);
+    assert!(heard.starts_with("HTTP/1.1 200") && heard.contains("text/event-stream"), "{heard}");
+    let (_, first) = heard.split_once("data: ").expect("an event");
+    assert!(first.starts_with(r#"{"event":"status","node_id":1,"#), "{heard}");
+    for event in ["appended", "durable", "committed"] {
+        assert!(heard.contains(&format!(r#"data: {{"event":"{event}","node":1,"#)), "{event}: {heard}");
+    }
 }
 
 fn writes_and_reads(node: &Client) {
@@ -88,6 +135,21 @@ fn bad_input(node: &Client) {
         ("PUT", "/raft/status", "x", 405, "wrong_method"),
         ("GET", "/raft/transfer", "", 405, "wrong_method"),
         ("POST", "/raft/transfer", "", 400, "bad_json"),
+        ("POST", "/raft/transfer?timeout_ms=0", "{}", 400, "bad_parameter"),
+        ("GET", "/raft/membership", "", 405, "wrong_method"),
+        ("POST", "/raft/events", "", 405, "wrong_method"),
+        ("POST", "/raft/metrics", "", 405, "wrong_method"),
+        ("GET", "/raft/status?consistency=soon", "", 400, "bad_parameter"),
+        ("POST", "/raft/membership", "", 400, "bad_membership"),
+        ("POST", "/raft/membership", "{}", 400, "bad_membership"),
+        ("POST", "/raft/membership", r#"{"voters":[]}"#, 400, "bad_membership"),
+        ("POST", "/raft/membership", r#"{"voters":[1,1]}"#, 400, "bad_membership"),
+        ("POST", "/raft/membership", r#"{"voters":[1],"learners":[1]}"#, 400, "bad_membership"),
+        ("POST", "/raft/membership", r#"{"voters":[1,2]}"#, 400, "bad_membership"),
+        ("POST", "/raft/membership", r#"{"voters":[1,2],"peers":{"2":"nowhere"}}"#, 400, "bad_membership"),
+        ("POST", "/raft/membership", r#"{"voters":[1],"peers":{"2":"a:1"}}"#, 400, "bad_membership"),
+        ("POST", "/raft/membership", r#"{"voters":["one"]}"#, 400, "bad_membership"),
+        ("POST", "/raft/membership?timeout_ms=soon", r#"{"voters":[1]}"#, 400, "bad_parameter"),
         ("POST", "/raft/transfer", r#"{"to":"two"}"#, 400, "bad_json"),
         ("POST", "/raft/transfer", r#"{"to":9}"#, 400, "not_voter"),
         ("POST", "/raft/transfer", "{}", 409, "nobody_else"),

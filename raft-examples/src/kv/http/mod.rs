@@ -7,18 +7,24 @@
 //! | `DELETE /kv/{key}` | 200 `{"index":N,"previous":..}` |
 //! | `POST /kv/{key}/cas` `{"expect":"a"\|null,"value":"b"}` | 200 `{"index":N}`, 409 `{"current":..}` |
 //! | headers `Raft-Client-Id`, `Raft-Sequence` on a write | the same pair is applied once, whoever sends it again gets the first answer; 409 `{"error":"session_expired","maybe_applied":true}` if the client is forgotten |
+//! | `POST /raft/membership` `{"voters":[1,2,4],"learners":[5],"peers":{"4":"127.0.0.1:7104"}}` | 200 `{"index":N,"term":N,"voters":[..],"learners":[..]}` once the cluster consists of these; 409 while another change cannot be withdrawn, or when another one took its place |
 //! | `POST /raft/transfer` `{"to":2}` | 200 `{"leader_id":2,"term":N}` when that node leads; `{}`: any other voter |
-//! | `GET /raft/status` | what this node knows about itself and the cluster |
+//! | `GET /raft/status` | what this node knows about itself and the cluster; with `?consistency=linearizable` no less than was committed when it was asked |
+//! | `GET /raft/metrics` | the same in figures, as Prometheus text |
+//! | `GET /raft/events` | server-sent events, one JSON object each, of all that happens in this node (docs/EVENTS.md) |
 //! | `POST /raft/snapshot` | 200 `{"index":N}` once this node has a durable snapshot of all that it has applied |
 //! | cannot be served now | 503 `{"error":..,"maybe_applied":bool,"leader_id":..}` |
 //! | bad input | 400 / 404 / 405 / 408 / 413 `{"error":..,"detail":..}` |
 //!
-//! `?timeout_ms=` (default 5000) bounds every request to `/kv`. Keys and values are UTF-8 text: what a write
+//! `?timeout_ms=` (default 5000) bounds every request that waits for somebody. Keys and values are UTF-8 text: what a write
 //! overwrote comes back as a JSON string, and any other encoding would not survive that.
 
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
+mod events;
+mod membership;
+mod metrics;
 mod problem;
 mod read;
 mod request;
@@ -50,6 +56,21 @@ pub fn routes(config: &mut web::ServiceConfig) {
             web::resource("/raft/status")
                 .route(web::get().to(status::status))
                 .default_service(web::to(|| wrong_method("GET"))),
+        )
+        .service(
+            web::resource("/raft/metrics")
+                .route(web::get().to(metrics::metrics))
+                .default_service(web::to(|| wrong_method("GET"))),
+        )
+        .service(
+            web::resource("/raft/events")
+                .route(web::get().to(events::events))
+                .default_service(web::to(|| wrong_method("GET"))),
+        )
+        .service(
+            web::resource("/raft/membership")
+                .route(web::post().to(membership::membership))
+                .default_service(web::to(|| wrong_method("POST"))),
         )
         .service(
             web::resource("/raft/snapshot")

@@ -43,6 +43,12 @@ pub enum Problem {
         /// What is wrong.
         detail: String,
     },
+    /// The body does not say who shall belong to the cluster, or says what can never be.
+    #[error("{detail}; expected {{\"voters\":[1,2,4],\"learners\":[5],\"peers\":{{\"4\":\"127.0.0.1:7104\"}}}}")]
+    BadMembership {
+        /// What is wrong.
+        detail: String,
+    },
     /// The connection broke off within the body.
     #[error("the body could not be read: {detail}")]
     BadBody {
@@ -68,7 +74,9 @@ pub enum Problem {
     #[error("the key has no value")]
     NoSuchKey,
     /// Nothing is served there.
-    #[error("nothing is served at {path}; try /kv/{{key}}, /kv/{{key}}/cas or /raft/status")]
+    #[error(
+        "nothing is served at {path}; try /kv/{{key}}, /kv/{{key}}/cas, /raft/status, /raft/events or /raft/metrics"
+    )]
     NoSuchRoute {
         /// The path asked for.
         path: String,
@@ -91,6 +99,7 @@ impl Problem {
             Self::ValueTooLong => "value_too_long",
             Self::BadParameter { .. } => "bad_parameter",
             Self::BadJson { .. } | Self::BadTransfer { .. } => "bad_json",
+            Self::BadMembership { .. } => "bad_membership",
             Self::BadBody { .. } => "bad_body",
             Self::BodyTooSlow { .. } => "body_too_slow",
             Self::BadSession { .. } => "bad_session",
@@ -109,6 +118,7 @@ impl ResponseError for Problem {
             | Self::BadParameter { .. }
             | Self::BadJson { .. }
             | Self::BadTransfer { .. }
+            | Self::BadMembership { .. }
             | Self::BadBody { .. }
             | Self::BadSession { .. } => StatusCode::BAD_REQUEST,
             Self::NoSuchKey | Self::NoSuchRoute { .. } => StatusCode::NOT_FOUND,

@@ -60,15 +60,7 @@ impl KeyRequest {
         let parameters = web::Query::<Parameters>::from_query(request.query_string())
             .map_err(|error| Problem::BadParameter { detail: error.to_string() })?
             .into_inner();
-        let timeout = match parameters.timeout_ms {
-            None => TIMEOUT_MS_DEFAULT,
-            Some(ms) if (1..=TIMEOUT_MS_MAX).contains(&ms) => ms,
-            Some(_) => {
-                let detail = format!("timeout_ms goes from 1 to {TIMEOUT_MS_MAX}");
-                return Err(Problem::BadParameter { detail });
-            }
-        };
-        let timeout = Duration::from_millis(timeout);
+        let timeout = timeout_of(parameters.timeout_ms)?;
         let consistency = consistency_of(parameters.consistency.as_deref())?;
         let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let announced = length.and_then(|length| length.parse().ok());
@@ -140,6 +132,27 @@ impl KeyRequest {
 struct CompareAndSwap {
     expect: Value,
     value: String,
+}
+
+/// How long a request may take whose only parameter that is.
+pub(super) fn timeout_asked(request: &HttpRequest) -> Result<Duration, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Timeout {
+        timeout_ms: Option<u64>,
+    }
+    let parameters = web::Query::<Timeout>::from_query(request.query_string());
+    let parameters = parameters.map_err(|error| Problem::BadParameter { detail: error.to_string() })?;
+    timeout_of(parameters.timeout_ms)
+}
+
+/// How long a request may take.
+pub(super) fn timeout_of(asked_ms: Option<u64>) -> Result<Duration, Problem> {
+    match asked_ms {
+        None => Ok(Duration::from_millis(TIMEOUT_MS_DEFAULT)),
+        Some(ms) if (1..=TIMEOUT_MS_MAX).contains(&ms) => Ok(Duration::from_millis(ms)),
+        Some(_) => Err(Problem::BadParameter { detail: format!("timeout_ms goes from 1 to {TIMEOUT_MS_MAX}") }),
+    }
 }
 
 /// The headers of a write that is applied once: both of them, or none.

@@ -1,12 +1,13 @@
 //! `POST /raft/transfer`.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use raft_actor::{NodeId, RaftHandle, TransferError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Problem;
+use super::request::timeout_asked;
 use crate::kv::state_machine::Kv;
 
 /// Longest body; there is not much to say.
@@ -20,12 +21,17 @@ struct Wish {
 }
 
 /// `POST /raft/transfer` `{"to":2}`: 200 when that node leads. Any node takes it.
-pub(super) async fn transfer(raft: RaftHandle<Kv>, body: web::Payload) -> actix_web::Result<HttpResponse> {
+pub(super) async fn transfer(
+    http: HttpRequest,
+    raft: RaftHandle<Kv>,
+    body: web::Payload,
+) -> actix_web::Result<HttpResponse> {
+    let timeout = timeout_asked(&http)?;
     let bad = |detail| Problem::BadTransfer { detail };
     let body = body.to_bytes_limited(BODY_BYTES_MAX).await;
     let body = body.map_err(|_| bad("the body is too long".to_owned()))?.map_err(|error| bad(error.to_string()))?;
     let Wish { to } = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
-    Ok(match raft.transfer_leadership(to).await {
+    Ok(match raft.with_timeout(timeout).transfer_leadership(to).await {
         Ok(new) => HttpResponse::Ok().json(json!({ "leader_id": new.leader, "term": new.term })),
         Err(error) => refusal(&error),
     })
