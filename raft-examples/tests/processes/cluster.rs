@@ -196,8 +196,11 @@ pub(crate) struct Cluster {
     pub(crate) clients: Vec<Client>,
     /// What lies between the nodes; `None`: nothing does.
     pub(crate) mesh: Option<Mesh>,
+    /// How many nodes found the cluster.
     size: usize,
     ports: Ports,
+    /// Of those that joined.
+    more_ports: Vec<Ports>,
 }
 
 impl Cluster {
@@ -206,6 +209,23 @@ impl Cluster {
         let mut cluster = Self::spawn(size);
         cluster.has_leader();
         cluster
+    }
+
+    /// Starts up to five more nodes that wait to be added; gives where each listens for the others.
+    pub(crate) fn join(&mut self, count: usize) -> Vec<String> {
+        let ports = Ports::reserve();
+        let addresses = (0..count).map(|at| {
+            let id = self.nodes.len() + 1;
+            self.clients.push(Client::new(&format!("http://{}", ports.http(at))));
+            let mut args = self.common_args(id, ports.raft(at), ports.http(at));
+            args.push("--join".to_owned());
+            let output = self.dir.path().join(format!("node-{id}.txt"));
+            self.nodes.push(Process::start(args, &output));
+            ports.raft(at)
+        });
+        let addresses = addresses.collect();
+        self.more_ports.push(ports);
+        addresses
     }
 
     /// The same with a proxy on the way from each node to each other, and nodes that survive a full disk.
@@ -230,7 +250,8 @@ impl Cluster {
         let dir = TempDir::new().expect("a temporary directory");
         let ports = Ports::reserve();
         let clients = (0..size).map(|at| Client::new(&format!("http://{}", ports.http(at)))).collect();
-        Self { dir, nodes: Vec::new(), clients, mesh: None, size, ports }
+        let (nodes, more_ports) = (Vec::new(), Vec::new());
+        Self { dir, nodes, clients, mesh: None, size, ports, more_ports }
     }
 
     fn spawn_all(&mut self, start: fn(Vec<String>, &Path) -> Process) {
@@ -249,21 +270,27 @@ impl Cluster {
         });
     }
 
-    /// The command line of a node.
+    /// The command line of a founder.
     pub(crate) fn args(&self, at: usize) -> Vec<String> {
-        let mut args: Vec<String> = ["node", "--cluster", "test"].map(str::to_owned).into();
-        let mut option = |name: &str, value: String| args.extend([name.to_owned(), value]);
-        option("--id", (at + 1).to_string());
-        option("--data-dir", self.data_dir(at).display().to_string());
-        option("--listen", self.ports.raft(at));
-        option("--http", self.ports.http(at));
+        let mut args = self.common_args(at + 1, self.ports.raft(at), self.ports.http(at));
         for peer in 0..self.size {
             let address = match &self.mesh {
                 Some(mesh) if peer != at => mesh.link(at, peer).address().to_string(),
                 Some(_) | None => self.ports.raft(peer),
             };
-            option("--peer", format!("{}={address}", peer + 1));
+            args.extend(["--peer".to_owned(), format!("{}={address}", peer + 1)]);
         }
+        args
+    }
+
+    /// What founders and those who join are told.
+    fn common_args(&self, id: usize, raft: String, http: String) -> Vec<String> {
+        let mut args: Vec<String> = ["node", "--cluster", "test"].map(str::to_owned).into();
+        let mut option = |name: &str, value: String| args.extend([name.to_owned(), value]);
+        option("--id", id.to_string());
+        option("--data-dir", self.data_dir(id - 1).display().to_string());
+        option("--listen", raft);
+        option("--http", http);
         option("--election-timeout-ms", "300".into());
         option("--heartbeat-ms", "30".into());
         args

@@ -13,5 +13,6 @@ mod http_surface;
 mod majority;
 mod nemesis;
 mod oracle;
+mod raftctl;
 mod rolling;
 mod workload;
