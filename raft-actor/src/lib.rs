@@ -13,6 +13,7 @@ pub mod log_storage;
 mod node;
 pub mod observer;
 mod registry;
+pub mod remote;
 mod replication;
 pub mod state_machine;
 pub mod transport;

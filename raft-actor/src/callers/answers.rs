@@ -87,8 +87,21 @@ impl Answers {
                 }
                 None => segment.fail_one(segment.start, &Failure::Unknown),
             },
+            Callers::Remote(_) => return self.answer_encoded(encode_to_bytes(&output)),
+            Callers::Gone => {}
+        }
+        self.advance();
+    }
+
+    /// Answers the next caller with bytes of the framework's own; only callers elsewhere ask for what those answer.
+    pub(crate) fn answer_encoded(&mut self, answer: Result<Bytes, rmp_serde::encode::Error>) {
+        let Some(segment) = self.segments.front() else {
+            return;
+        };
+        match &segment.callers {
+            Callers::Local(_) => segment.fail_one(segment.start, &Failure::Unknown),
             Callers::Remote(_) => {
-                let answer = encode_to_bytes(&output).map_err(|error| {
+                let answer = answer.map_err(|error| {
                     tracing::warn!(%error, "an answer cannot be encoded");
                     ForwardError::Unknown
                 });

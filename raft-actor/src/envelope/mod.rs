@@ -83,6 +83,8 @@ pub enum ForwardKind {
     Write,
     /// Queries, to be answered linearizably.
     Read,
+    /// Queries of a client, to be answered by whoever is asked, from its state as it is.
+    ReadLocal,
     /// One [`Membership`](raft_consensus::Membership), in MessagePack: who shall belong to the cluster.
     Membership,
     /// One optional [`NodeId`], in MessagePack: who shall lead.

@@ -128,10 +128,11 @@ impl ClientQueue {
         let permit = self.queue.admit(amount);
         let mut batch = ClientBatch::default();
         match forward.kind {
-            ForwardKind::Read => {
+            kind @ (ForwardKind::Read | ForwardKind::ReadLocal) => {
                 let waiting = Waiting::remote(forward.id, 0, deadline, forward.requests, outlet);
+                let place = if kind == ForwardKind::Read { &mut batch.reads } else { &mut batch.local_reads };
                 match permit {
-                    Ok(permit) => batch.reads = Some(waiting.holding(permit)),
+                    Ok(permit) => *place = Some(waiting.holding(permit)),
                     Err(failure) => waiting.fail(failure),
                 }
             }

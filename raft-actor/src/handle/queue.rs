@@ -354,7 +354,8 @@ impl<S: StateMachine> AnyQueue for Queue<S> {
     }
 
     fn is_command(&self, bytes: &[u8]) -> bool {
-        let is_one = || command::parse(bytes).is_some_and(|framed| decode::<S::Command>(framed.command).is_ok());
+        let decodes = |command| decode::<S::Command>(command).is_ok();
+        let is_one = || command::parse(bytes).is_some_and(|framed| framed.command.is_none_or(decodes));
         bytes.len() as u64 <= self.limits.largest_command() && is_one()
     }
 }

@@ -8,10 +8,10 @@ use raft_consensus::{GroupId, NodeId, Time};
 
 use super::gate::Gate;
 use crate::clock::Clock;
-use crate::envelope::Envelope;
-use crate::node::{PeerUnreachable, RaftNode, Received, SuffrageGranted};
+use crate::envelope::{Envelope, ForwardError};
+use crate::node::{Asked, PeerUnreachable, RaftNode, Received, SuffrageGranted};
 use crate::registry::Registry;
-use crate::transport::{Credit, Hello, Inbound, Refusal};
+use crate::transport::{ClientRequest, Credit, Hello, Inbound, Refusal};
 
 /// Least time between two lines of the log of one kind that strangers can cause.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
@@ -95,6 +95,14 @@ impl Inbound for HostInbound {
     fn unreachable(&self, peer: NodeId) {
         for group in self.groups.values() {
             group.do_send(PeerUnreachable(peer));
+        }
+    }
+
+    fn asked(&self, request: ClientRequest, credit: Credit) {
+        match self.groups.get(&request.group) {
+            Some(node) => node.do_send(Asked { request, credit }),
+            // It may be about to start or to stop, here or anywhere else.
+            None => request.refuse(ForwardError::ShuttingDown),
         }
     }
 }

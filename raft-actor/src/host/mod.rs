@@ -16,6 +16,7 @@ mod start_error;
 mod threads;
 
 pub use builder::{HostBuilder, RaftHost};
+pub(crate) use open::GROUP;
 pub use placement::Placement;
 pub(crate) use snapshot_settings::SnapshotSettings;
 pub use start_error::StartError;

@@ -20,7 +20,7 @@ use crate::state_machine::{Sessions, StateMachine, load};
 use crate::transport::{DirectoryId, Incarnation};
 
 /// The one group that a host serves.
-pub(super) const GROUP: GroupId = GroupId::new(1);
+pub(crate) const GROUP: GroupId = GroupId::new(1);
 
 /// A host's state as found on its disk; all of it is durable.
 pub(super) struct Opened {

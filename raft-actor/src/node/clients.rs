@@ -156,10 +156,18 @@ impl RaftNode {
         match forward.kind {
             ForwardKind::Membership => return self.change_forwarded_to_us(origin, forward, ctx),
             ForwardKind::Transfer => return self.transfer_forwarded_to_us(origin, forward, ctx),
-            ForwardKind::Write | ForwardKind::Read => {}
+            ForwardKind::Write | ForwardKind::Read | ForwardKind::ReadLocal => {}
         }
         let outlet = self.outlet(origin);
+        self.take_in(forward, outlet, ctx);
+    }
+
+    /// Serves requests whose callers are elsewhere.
+    pub(super) fn take_in(&mut self, forward: Forward, outlet: Outlet, ctx: &mut Context<Self>) {
         let batch = self.front.accept_forward(forward, self.clock.now(), outlet);
+        if let Some(waiting) = batch.local_reads {
+            self.query(vec![waiting]);
+        }
         if let Some(WriteBatch { commands, waiting }) = batch.writes {
             self.dispatch(Request::Write { commands, waiting }, ctx);
         }

@@ -9,7 +9,7 @@ use raft_consensus::{GroupId, LogIndex, NodeId, Round, Term};
 use crate::envelope::Envelope;
 use crate::handle::StopReason;
 use crate::state_machine::snapshots::ReceivedSnapshot;
-use crate::transport::Credit;
+use crate::transport::{ClientRequest, Credit};
 
 /// A message for this group arrived from another host.
 #[derive(Debug, Message)]
@@ -17,6 +17,15 @@ use crate::transport::Credit;
 pub(crate) struct Received {
     pub(crate) envelope: Envelope,
     /// Given back once the message was processed.
+    pub(crate) credit: Credit,
+}
+
+/// A client that is no host wants something of this group.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Asked {
+    pub(crate) request: ClientRequest,
+    /// Given back once the request was taken in.
     pub(crate) credit: Credit,
 }
 

@@ -25,6 +25,7 @@ use crate::replication::{Replicate, ReplicationStream, StreamContext};
 use crate::state_machine::{Applied, Apply, Query, Restore, StateMachineStopped, TakeSnapshot};
 
 mod apply;
+mod asked;
 mod clients;
 mod front;
 mod leaving;
@@ -46,7 +47,7 @@ use log_time::LogTime;
 use membership::Changes;
 use messages::SendOut;
 pub(crate) use messages::SnapshotReceived;
-pub(crate) use messages::{GroupStopped, MembersChanged, PeerUnreachable, Received, StopNode, SuffrageGranted};
+pub(crate) use messages::{Asked, GroupStopped, MembersChanged, PeerUnreachable, Received, StopNode, SuffrageGranted};
 pub(crate) use peers::Peers;
 use requests::Requests;
 use seen::SeenForwards;

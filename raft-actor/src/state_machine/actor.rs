@@ -169,17 +169,24 @@ impl<S: StateMachine> StateMachineActor<S> {
     ) -> Result<(), String> {
         let framed = command::parse(command).ok_or("it is no command, or one of a newer build")?;
         // Decoded from the log's bytes even where it was encoded: a lossy round trip must not make the members differ.
-        let command = decode::<S::Command>(framed.command).map_err(|error| error.to_string())?;
-        let outcome = match framed.once {
-            None => Ok(self.machine.apply(&mut ApplyContext::new(entry.position), command)),
-            Some((once, stamp)) => self.apply_once(&once, stamp, entry.position, command),
+        let command = framed.command.map(decode::<S::Command>).transpose().map_err(|error| error.to_string())?;
+        let outcome = match (framed.once, command) {
+            (None, Some(command)) => {
+                let mut ctx = ApplyContext::new(entry.position);
+                Outcome::Response(self.machine.apply(&mut ctx, command))
+            }
+            (Some((once, stamp)), Some(command)) => self.apply_once(&once, stamp, entry.position, command),
+            (Some((once, stamp)), None) if self.sessions.keep_alive(&once, stamp) => Outcome::KeptAlive(stamp),
+            (Some(_), None) => Outcome::Failed(Failure::SessionExpired),
+            (None, None) => return Err("neither a command nor a session".to_owned()),
         };
         if let Some((first, callers)) = answers.front_mut()
             && *first <= entry.position.index
         {
             match outcome {
-                Ok(response) => callers.answer::<Writes<S>>(response),
-                Err(failure) => callers.fail_next(&failure),
+                Outcome::Response(response) => callers.answer::<Writes<S>>(response),
+                Outcome::KeptAlive(stamp) => callers.answer_encoded(encode_to_bytes(&stamp.lifetime_ms)),
+                Outcome::Failed(failure) => callers.fail_next(&failure),
             }
             if callers.is_empty() {
                 answers.pop_front();
@@ -189,23 +196,17 @@ impl<S: StateMachine> StateMachineActor<S> {
     }
 
     /// Applies a command of a session, unless it was applied before.
-    fn apply_once(
-        &mut self,
-        once: &Once<'_>,
-        stamp: Stamp,
-        position: LogPosition,
-        command: S::Command,
-    ) -> Result<S::Response, Failure> {
+    fn apply_once(&mut self, once: &Once<'_>, stamp: Stamp, position: LogPosition, command: S::Command) -> Outcome<S> {
         match self.sessions.look_up(once, stamp) {
             Seen::New => {
                 let response = self.machine.apply(&mut ApplyContext::new(position), command);
                 // An answer that cannot be encoded cannot be given again: whoever asks is told that it is unknown.
                 let answer = encode_to_bytes(&response).unwrap_or_default();
                 self.sessions.remember(once.client, once.sequence, answer);
-                Ok(response)
+                Outcome::Response(response)
             }
-            Seen::Answered(answer) => decode(&answer).map_err(|_| Failure::Unknown),
-            Seen::Forgotten => Err(Failure::SessionExpired),
+            Seen::Answered(answer) => decode(&answer).map_or(Outcome::Failed(Failure::Unknown), Outcome::Response),
+            Seen::Forgotten => Outcome::Failed(Failure::SessionExpired),
         }
     }
 
@@ -244,6 +245,16 @@ impl<S: StateMachine> StateMachineActor<S> {
         self.halted = Some(failure);
         self.feedback.stopped.do_send(news);
     }
+}
+
+/// What an entry with a command came to.
+enum Outcome<S: StateMachine> {
+    /// It was applied, now or before.
+    Response(S::Response),
+    /// It is none: its session is remembered for another lifetime.
+    KeptAlive(Stamp),
+    /// It was not applied now.
+    Failed(Failure),
 }
 
 /// A committed command that this build cannot decode.

@@ -5,6 +5,8 @@
 //! | 0 | the command |
 //! | 1 | log time (u64), lifetime (u32), flags (u8), sequence (u64), acknowledged (u64), length of the client's name (u8), its name, then the command |
 //!
+//! Flags: 1, the client may be new; 2, it only wants to be remembered, and no command follows.
+//!
 //! Times are milliseconds, numbers little-endian. The client leaves time and lifetime empty; the leader stamps them
 //! just before it proposes the command, so that all members see the same time when they apply it.
 
@@ -20,6 +22,8 @@ const SESSION_HEAD_BYTES: usize = 1 + STAMP_BYTES + 1 + 8 + 8 + 1;
 const STAMP_BYTES: usize = 8 + 4;
 /// The client has no answer yet: it may be that nobody knows it.
 const MAY_OPEN: u8 = 1;
+/// No command follows: the client has none, and does not want to be forgotten.
+const KEEP_ALIVE: u8 = 2;
 
 /// What a client says of a command so that it is applied once only (§8, dissertation 6.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +52,8 @@ pub(crate) struct Stamp {
 pub(crate) struct Framed<'a> {
     /// Only in a session.
     pub(crate) once: Option<(Once<'a>, Stamp)>,
-    /// The machine's own bytes.
-    pub(crate) command: &'a [u8],
+    /// The machine's own bytes. `None`: a sign of life of a session.
+    pub(crate) command: Option<&'a [u8]>,
 }
 
 /// Begins a command outside of any session.
@@ -59,10 +63,20 @@ pub(crate) fn begin_plain(out: &mut Vec<u8>) {
 
 /// Begins a command that is to be applied once only. `None`: the name of the client is empty or too long.
 pub(crate) fn begin_once(once: &Once<'_>, out: &mut Vec<u8>) -> Option<()> {
+    head_of_session(once, if once.may_open { MAY_OPEN } else { 0 }, out)
+}
+
+/// Writes a sign of life: whoever knows the client goes on knowing it for another lifetime. `None` as for
+/// [`begin_once`].
+pub(crate) fn keep_alive(client: &str, acknowledged: u64, out: &mut Vec<u8>) -> Option<()> {
+    head_of_session(&Once { client, sequence: 0, acknowledged, may_open: false }, KEEP_ALIVE, out)
+}
+
+fn head_of_session(once: &Once<'_>, flags: u8, out: &mut Vec<u8>) -> Option<()> {
     let length = u8::try_from(once.client.len()).ok().filter(|_| is_name(once.client))?;
     out.put_u8(SESSION);
     out.put_bytes(0, STAMP_BYTES);
-    out.put_u8(if once.may_open { MAY_OPEN } else { 0 });
+    out.put_u8(flags);
     out.put_u64_le(once.sequence);
     out.put_u64_le(once.acknowledged);
     out.put_u8(length);
@@ -96,7 +110,7 @@ pub(crate) fn stamp(framed: Bytes, stamp: Stamp) -> Bytes {
 pub(crate) fn parse(framed: &[u8]) -> Option<Framed<'_>> {
     let (tag, mut rest) = framed.split_first()?;
     match *tag {
-        PLAIN => Some(Framed { once: None, command: rest }),
+        PLAIN => Some(Framed { once: None, command: Some(rest) }),
         SESSION if framed.len() >= SESSION_HEAD_BYTES => {
             let stamp = Stamp { time_ms: rest.get_u64_le(), lifetime_ms: rest.get_u32_le() };
             let flags = rest.get_u8();
@@ -105,6 +119,7 @@ pub(crate) fn parse(framed: &[u8]) -> Option<Framed<'_>> {
             let (name, command) = rest.split_at_checked(length)?;
             let client = std::str::from_utf8(name).ok().filter(|name| is_name(name))?;
             let once = Once { client, sequence, acknowledged, may_open: flags & MAY_OPEN != 0 };
+            let command = if flags & KEEP_ALIVE == 0 { Some(command) } else { None };
             Some(Framed { once: Some((once, stamp)), command })
         }
         _ => None,
@@ -141,7 +156,7 @@ mod tests {
         begin_plain(&mut out);
         out.extend_from_slice(b"pay");
         assert_eq!(out.len(), 4);
-        assert_eq!(parse(&out), Some(Framed { once: None, command: b"pay" }));
+        assert_eq!(parse(&out), Some(Framed { once: None, command: Some(b"pay") }));
         assert!(!wants_stamp(&out));
     }
 
@@ -149,8 +164,18 @@ mod tests {
     fn a_command_of_a_session_comes_back_with_the_leaders_stamp() {
         let given = Stamp { time_ms: 1_234_567, lifetime_ms: 3_600_000 };
         let stamped = stamp(Bytes::from(framed()), given);
-        assert_eq!(parse(&stamped), Some(Framed { once: Some((once(), given)), command: b"pay" }));
+        assert_eq!(parse(&stamped), Some(Framed { once: Some((once(), given)), command: Some(b"pay") }));
         assert!(wants_stamp(&stamped));
+    }
+
+    #[test]
+    fn a_sign_of_life_is_stamped_and_holds_no_command() {
+        let mut out = Vec::new();
+        keep_alive("till-7", 9, &mut out).unwrap();
+        let given = Stamp { time_ms: 1, lifetime_ms: 2 };
+        let stamped = stamp(Bytes::from(out), given);
+        let once = Once { client: "till-7", sequence: 0, acknowledged: 9, may_open: false };
+        assert_eq!(parse(&stamped), Some(Framed { once: Some((once, given)), command: None }));
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod actor;
 pub(crate) mod command;
 mod requests;
 mod saving;
-mod sessions;
+pub(crate) mod sessions;
 mod snapshot;
 pub(crate) mod snapshots;
 

@@ -18,7 +18,7 @@ use super::command::{Once, Stamp};
 /// Most clients that are remembered. The one that was not heard of for the longest time makes room for another.
 const CLIENTS_MAX: usize = 65_536;
 /// Most answers that are remembered for one client. The oldest makes room for another.
-const ANSWERS_MAX: usize = 1_024;
+pub(crate) const ANSWERS_MAX: usize = 1_024;
 /// Most bytes of answers that are remembered for all clients together; makes room as [`CLIENTS_MAX`] does.
 const BYTES_MAX: u64 = 64 << 20;
 /// What remembering an answer takes beside its bytes, about.
@@ -76,26 +76,40 @@ impl Sessions {
     pub(crate) fn look_up(&mut self, once: &Once<'_>, stamp: Stamp) -> Seen {
         self.time_ms = self.time_ms.max(stamp.time_ms);
         self.forget_ended();
-        if !self.clients.contains_key(once.client) {
-            if !once.may_open {
-                return Seen::Forgotten;
-            }
+        if once.may_open && !self.clients.contains_key(once.client) {
             self.make_room();
             let client = Client { ends_ms: 0, forgotten: 0, answers: BTreeMap::new() };
             self.clients.insert(once.client.to_owned(), client);
         }
-        let ends_ms = self.time_ms.saturating_add(u64::from(stamp.lifetime_ms));
-        let client = self.clients.get_mut(once.client).expect("it was there, or put there");
-        self.ends.remove(&(client.ends_ms, once.client.to_owned()));
-        client.ends_ms = ends_ms;
-        self.ends.insert((ends_ms, once.client.to_owned()));
+        let Some(client) = self.heard_of(once.client, stamp) else { return Seen::Forgotten };
         let seen = match client.answers.get(&once.sequence) {
             Some(answer) => Seen::Answered(answer.clone()),
             None if once.sequence <= client.forgotten => Seen::Forgotten,
             None => Seen::New,
         };
-        self.bytes -= client.forget_through(once.acknowledged);
+        let freed = client.forget_through(once.acknowledged);
+        self.bytes -= freed;
         seen
+    }
+
+    /// A client gives a sign of life. Whether it is remembered; then it is for another lifetime.
+    pub(crate) fn keep_alive(&mut self, once: &Once<'_>, stamp: Stamp) -> bool {
+        self.time_ms = self.time_ms.max(stamp.time_ms);
+        self.forget_ended();
+        let Some(client) = self.heard_of(once.client, stamp) else { return false };
+        let freed = client.forget_through(once.acknowledged);
+        self.bytes -= freed;
+        true
+    }
+
+    /// The client, if it is remembered: from now on for its lifetime.
+    fn heard_of(&mut self, client: &str, stamp: Stamp) -> Option<&mut Client> {
+        let ends_ms = self.time_ms.saturating_add(u64::from(stamp.lifetime_ms));
+        let known = self.clients.get_mut(client)?;
+        self.ends.remove(&(known.ends_ms, client.to_owned()));
+        known.ends_ms = ends_ms;
+        self.ends.insert((ends_ms, client.to_owned()));
+        Some(known)
     }
 
     /// The new command was answered so.

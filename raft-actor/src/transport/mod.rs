@@ -12,11 +12,11 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use raft_consensus::NodeId;
+use raft_consensus::{GroupId, NodeId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Forward, ForwardError, ForwardReply};
 
 pub use local::{LocalNetwork, LocalTransport};
 
@@ -82,6 +82,40 @@ pub trait Inbound: Send + Sync {
 
     /// Messages to this host get lost at the moment: no connection, or a full queue.
     fn unreachable(&self, peer: NodeId);
+
+    /// Somebody wants something who uses the cluster and is no host of it. `credit` as for
+    /// [`deliver`](Inbound::deliver). The default sends everybody elsewhere.
+    fn asked(&self, request: ClientRequest, credit: Credit) {
+        request.refuse(ForwardError::ShuttingDown);
+        drop(credit);
+    }
+}
+
+/// What a client that is no host wants, and where it gets its answers.
+pub struct ClientRequest {
+    /// The group it is for.
+    pub group: GroupId,
+    /// What it wants. Names are the client's own, and meet nobody else's.
+    pub forward: Forward,
+    /// Takes the answers, from any thread, in as many pieces as they come. Must not block.
+    pub replies: Arc<dyn Fn(ForwardReply) + Send + Sync>,
+}
+
+impl ClientRequest {
+    /// Answers all of it with the same error.
+    pub fn refuse(self, error: ForwardError) {
+        let outcomes = self.forward.requests.iter().map(|_| Err(error)).collect();
+        (self.replies)(ForwardReply { id: self.forward.id, first: 0, outcomes });
+    }
+}
+
+impl fmt::Debug for ClientRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientRequest")
+            .field("group", &self.group)
+            .field("forward", &self.forward)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Holds back the sender until the receiver has processed the message.
@@ -168,6 +202,9 @@ pub enum Refusal {
     /// The host cannot take it in at the moment: too many peers, or its disk does not answer. Try again later.
     #[error("this host cannot record another peer at the moment; see its log")]
     Busy,
+    /// The host serves as many clients as it may.
+    #[error("this host serves as many clients as it may; try another one, or raise its client_connections_max")]
+    Crowded,
     /// The two builds have no protocol version in common.
     #[error("no common protocol version: this build speaks up to {ours}")]
     Version {

@@ -66,6 +66,20 @@ fn a_client_is_forgotten_when_its_lifetime_of_log_time_is_over_and_told_so() {
 }
 
 #[test]
+fn a_sign_of_life_keeps_a_client_and_its_answers_for_another_lifetime() {
+    let mut sessions = Sessions::default();
+    apply(&mut sessions, "a", 1, 1, 0);
+    apply(&mut sessions, "a", 2, 1, 0);
+    let sign = |acknowledged| Once { client: "a", sequence: 0, acknowledged, may_open: false };
+    let lifetime_ms = u64::from(LIFETIME_MS);
+    assert!(sessions.keep_alive(&sign(1), at(lifetime_ms)));
+    assert_eq!(ask(&mut sessions, "a", 2, 2, 2 * lifetime_ms), Seen::Answered(answer(2)));
+    assert_eq!(sessions.bytes, size(&answer(2)), "what it has is forgotten");
+    assert!(!sessions.keep_alive(&sign(2), at(3 * lifetime_ms + 1)), "too late");
+    assert!(sessions.clients.is_empty() && sessions.ends.is_empty(), "nobody is remembered for a sign of life");
+}
+
+#[test]
 fn log_time_never_falls() {
     let mut sessions = Sessions::default();
     apply(&mut sessions, "a", 1, 1, 5_000);
