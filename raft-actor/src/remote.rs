@@ -51,8 +51,11 @@ pub struct Sequence<'a> {
     pub client: &'a str,
     /// Counts the commands of the client from 1.
     pub sequence: u64,
-    /// The client has all answers up to this one: they need not be remembered any more. 0 if it has none.
+    /// The client has, or does not wait for, the answers up to this one: they need not be remembered any more.
     pub acknowledged: u64,
+    /// No command of the client was answered yet, so it may be that nobody knows it. If one was, it is an error that
+    /// nobody does.
+    pub may_open: bool,
 }
 
 /// A command as it stands in a log; of a session if it has a `sequence`, and then it is applied once only.
@@ -63,8 +66,8 @@ pub fn frame(sequence: Option<Sequence<'_>>, command: &[u8]) -> Result<Bytes, Ma
     let mut framed = Vec::with_capacity(command.len() + 64);
     match sequence {
         None => command::begin_plain(&mut framed),
-        Some(Sequence { client, sequence, acknowledged }) => {
-            let once = Once { client, sequence, acknowledged, may_open: acknowledged == 0 };
+        Some(Sequence { client, sequence, acknowledged, may_open }) => {
+            let once = Once { client, sequence, acknowledged, may_open };
             command::begin_once(&once, &mut framed).ok_or(Malformed)?;
         }
     }

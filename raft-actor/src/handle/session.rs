@@ -59,6 +59,8 @@ struct Client {
 struct Numbers {
     next: u64,
     outstanding: BTreeSet<u64>,
+    /// One of its commands was answered, so the cluster knows it.
+    is_open: bool,
 }
 
 impl Client {
@@ -67,20 +69,20 @@ impl Client {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A sequence for one more command, and up to where all answers are here.
-    fn begin(&self) -> (u64, u64) {
+    /// A sequence for one more command, up to where all answers are here, and whether the client may be unknown.
+    fn begin(&self) -> (u64, u64, bool) {
         let mut numbers = self.numbers();
         let sequence = numbers.next;
         numbers.next += 1;
         numbers.outstanding.insert(sequence);
         let first = numbers.outstanding.first().copied().unwrap_or(sequence);
-        (sequence, first - 1)
+        (sequence, first - 1, !numbers.is_open)
     }
 }
 
 impl<S: StateMachine> Session<S> {
     pub(super) fn new(raft: RaftHandle<S>, name: String) -> Self {
-        let numbers = Mutex::new(Numbers { next: 1, outstanding: BTreeSet::new() });
+        let numbers = Mutex::new(Numbers { next: 1, outstanding: BTreeSet::new(), is_open: false });
         Self { raft, client: Arc::new(Client { name, numbers }) }
     }
 
@@ -91,8 +93,8 @@ impl<S: StateMachine> Session<S> {
     /// As [`RaftHandle::write`], yet hardly ever with an unknown outcome: only if the deadline passes first or this
     /// node stops. [`WriteError::SessionExpired`] if the session was forgotten.
     pub fn write(&self, command: S::Command) -> SessionWrite<S> {
-        let (sequence, acknowledged) = self.client.begin();
-        let once = Once { client: &self.client.name, sequence, acknowledged, may_open: acknowledged == 0 };
+        let (sequence, acknowledged, may_open) = self.client.begin();
+        let once = Once { client: &self.client.name, sequence, acknowledged, may_open };
         let outstanding = Outstanding { client: Arc::clone(&self.client), sequence };
         SessionWrite::new(&self.raft, &once, &command, Some(outstanding))
     }
@@ -156,7 +158,7 @@ pub struct SessionWrite<S: StateMachine> {
     deadline: Time,
     tries: u32,
     /// Until this is dropped its answer has to be remembered.
-    _outstanding: Option<Outstanding>,
+    outstanding: Option<Outstanding>,
 }
 
 struct Outstanding {
@@ -178,7 +180,7 @@ impl<S: StateMachine> SessionWrite<S> {
             Ok(framed) => (queue.write_framed(framed.clone(), deadline), framed),
             Err(failure) => (Pending::refused(failure.into()), Bytes::new()),
         };
-        Self { queue, pending, framed, deadline, tries: 1, _outstanding: outstanding }
+        Self { queue, pending, framed, deadline, tries: 1, outstanding }
     }
 }
 
@@ -197,7 +199,12 @@ impl<S: StateMachine> Future for SessionWrite<S> {
                     this.tries += 1;
                     this.pending = this.queue.write_framed(this.framed.clone(), this.deadline);
                 }
-                outcome => return Poll::Ready(outcome),
+                outcome => {
+                    if let (Ok(_), Some(outstanding)) = (&outcome, &this.outstanding) {
+                        outstanding.client.numbers().is_open = true;
+                    }
+                    return Poll::Ready(outcome);
+                }
             }
         }
     }

@@ -90,11 +90,19 @@ pub enum Count {
     BulkClosedIdle,
     /// Pieces of snapshots dropped, for whatever reason; counted by reason as well.
     BulkDropped,
+    /// Clients that run no node of their own and were let in.
+    ClientsAdmitted,
+    /// Clients refused: as many as there may be were there already.
+    RefusedCrowded,
+    /// Connections of clients closed: they did not read what they were answered.
+    ClosedSlowClient,
+    /// Connections of clients closed: they said what only hosts say.
+    ClosedPresumptuous,
 }
 
 impl Count {
     /// Everything that is counted, in the order of declaration.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 44] = [
         Self::MessagesIn,
         Self::BytesIn,
         Self::MessagesOut,
@@ -135,6 +143,10 @@ impl Count {
         Self::BulkDisconnected,
         Self::BulkClosedIdle,
         Self::BulkDropped,
+        Self::ClientsAdmitted,
+        Self::RefusedCrowded,
+        Self::ClosedSlowClient,
+        Self::ClosedPresumptuous,
     ];
 
     /// What a refusal counts as.
@@ -146,6 +158,7 @@ impl Count {
             Refusal::Identity { .. } => Self::RefusedIdentity,
             Refusal::Wiped { .. } => Self::RefusedWiped,
             Refusal::Busy => Self::RefusedBusy,
+            Refusal::Crowded => Self::RefusedCrowded,
             Refusal::Version { .. } => Self::RefusedVersion,
             // Refusals come from the host, which may be newer than this crate.
             _ => Self::RefusedOther,

@@ -4,8 +4,9 @@
 //! [`Welcome`] or [`Refused`] and, in the latter case, closes. All three are
 //! frames of version 0, and these frames never change their layout, so that
 //! builds of any age can tell each other why they do not get along. Their
-//! headers may gain fields.
+//! headers may gain fields. A client, who is no host, says [`ClientGreeting`] in place of the Greeting.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use raft_actor::NodeId;
@@ -26,6 +27,10 @@ const MAGIC: &str = "raft-actor";
 const GREETING: u8 = 1;
 const WELCOME: u8 = 2;
 const REFUSED: u8 = 3;
+const CLIENT_GREETING: u8 = 4;
+
+/// Most bytes of addresses that a client is told of.
+const MEMBERS_BYTES_MAX: usize = 2048;
 
 /// Which of the connections between two hosts this is. Each has its own
 /// queue and credit, so that what is bulky never delays a heartbeat.
@@ -51,6 +56,24 @@ pub(super) struct Greeting {
     pub(super) hello: Hello,
 }
 
+/// Said by a client that opened the connection.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ClientGreeting {
+    magic: String,
+    version_min: u8,
+    version_max: u8,
+    /// The name of the cluster that the client wants to use.
+    pub(crate) cluster: String,
+}
+
+/// Whoever has just connected.
+pub(super) enum Newcomer {
+    /// A host.
+    Peer(Box<Greeting>),
+    /// A client.
+    Client(ClientGreeting),
+}
+
 /// The part of a [`Greeting`] that every version has.
 #[derive(Deserialize)]
 struct Versions {
@@ -65,6 +88,18 @@ struct Welcome {
     /// The version of all frames that follow.
     version: u8,
     hello: Hello,
+}
+
+/// The same, said to a client.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ClientWelcome {
+    /// The version of all frames that follow.
+    version: u8,
+    /// Who speaks.
+    pub(crate) hello: Hello,
+    /// Where the other members are, as far as the speaker knows: those that fit.
+    #[serde(default)]
+    pub(crate) members: BTreeMap<NodeId, String>,
 }
 
 /// Said by the host that does not let the other in.
@@ -83,7 +118,7 @@ struct RefusedText {
 
 /// Why a handshake led to nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HandshakeError {
+pub(crate) enum HandshakeError {
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
     #[error("{bytes} bytes are too many for a handshake")]
@@ -110,12 +145,21 @@ impl Greeting {
     pub(super) fn new(hello: Hello, to: NodeId, lane: Lane) -> Self {
         Self { magic: MAGIC.to_owned(), version_min: VERSION_MIN, version_max: VERSION, lane, to, hello }
     }
+}
 
+impl ClientGreeting {
+    fn new(cluster: &str) -> Self {
+        let cluster = cluster.to_owned();
+        Self { magic: MAGIC.to_owned(), version_min: VERSION_MIN, version_max: VERSION, cluster }
+    }
+}
+
+impl Newcomer {
     /// Reads what somebody says who has just connected.
     pub(super) async fn read(stream: &mut TcpStream) -> Result<Self, HandshakeError> {
         let bytes = read_frame(stream).await?;
         let frame = Frame::parse(&bytes, HANDSHAKE_VERSION)?;
-        if frame.kind != GREETING {
+        if frame.kind != GREETING && frame.kind != CLIENT_GREETING {
             return Err(HandshakeError::Kind { kind: frame.kind });
         }
         let versions: Versions = header(&frame)?;
@@ -124,24 +168,35 @@ impl Greeting {
         }
         // Before the rest is read: a version that we do not speak may say it in a way that we do not understand.
         common_version(versions.version_min, versions.version_max).ok_or(HandshakeError::Version)?;
-        header(&frame)
+        if frame.kind == CLIENT_GREETING { Ok(Self::Client(header(&frame)?)) } else { Ok(Self::Peer(header(&frame)?)) }
     }
 }
 
 /// Introduces ourselves; returns who let us in.
 pub(super) async fn greet(stream: &mut TcpStream, greeting: &Greeting) -> Result<Hello, HandshakeError> {
     write_frame(stream, GREETING, greeting).await?;
+    let welcome: Welcome = read_answer(stream).await?;
+    common_version(welcome.version, welcome.version).ok_or(HandshakeError::Version)?;
+    if welcome.hello.node != greeting.to {
+        return Err(HandshakeError::WrongNode { found: welcome.hello.node });
+    }
+    Ok(welcome.hello)
+}
+
+/// Introduces a client of `cluster`; returns who lets it in.
+pub(crate) async fn greet_as_client(stream: &mut TcpStream, cluster: &str) -> Result<ClientWelcome, HandshakeError> {
+    write_frame(stream, CLIENT_GREETING, &ClientGreeting::new(cluster)).await?;
+    let welcome: ClientWelcome = read_answer(stream).await?;
+    common_version(welcome.version, welcome.version).ok_or(HandshakeError::Version)?;
+    Ok(welcome)
+}
+
+/// Reads a Welcome, of whichever form.
+async fn read_answer<W: serde::de::DeserializeOwned>(stream: &mut TcpStream) -> Result<W, HandshakeError> {
     let bytes = read_frame(stream).await?;
     let frame = Frame::parse(&bytes, HANDSHAKE_VERSION)?;
     match frame.kind {
-        WELCOME => {
-            let welcome: Welcome = header(&frame)?;
-            common_version(welcome.version, welcome.version).ok_or(HandshakeError::Version)?;
-            if welcome.hello.node != greeting.to {
-                return Err(HandshakeError::WrongNode { found: welcome.hello.node });
-            }
-            Ok(welcome.hello)
-        }
+        WELCOME => header(&frame),
         REFUSED => Err(match header::<Refused>(&frame) {
             Ok(refused) => HandshakeError::Refused(refused.refusal),
             Err(_) => HandshakeError::RefusedInWords(header::<RefusedText>(&frame)?.text),
@@ -154,6 +209,21 @@ pub(super) async fn greet(stream: &mut TcpStream, greeting: &Greeting) -> Result
 pub(super) async fn welcome(stream: &mut TcpStream, hello: &Hello) -> Result<(), HandshakeError> {
     // Only one version exists so far; `common_version` will say which of several.
     write_frame(stream, WELCOME, &Welcome { version: VERSION, hello: hello.clone() }).await
+}
+
+/// Lets a client in, and tells it as many of the other members' addresses as fit.
+pub(super) async fn welcome_client(
+    stream: &mut TcpStream,
+    hello: &Hello,
+    members: impl Iterator<Item = (NodeId, String)>,
+) -> Result<(), HandshakeError> {
+    let mut bytes = 0;
+    let fit = members.take_while(|(_, address)| {
+        bytes += address.len() + size_of::<NodeId>();
+        bytes <= MEMBERS_BYTES_MAX
+    });
+    let welcome = ClientWelcome { version: VERSION, hello: hello.clone(), members: fit.collect() };
+    write_frame(stream, WELCOME, &welcome).await
 }
 
 /// Says why somebody is not let in. The caller closes.

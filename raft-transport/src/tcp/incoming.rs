@@ -16,8 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::handshake::{self, Greeting, HandshakeError, Lane};
-use super::{Count, Shared, Task, TcpOptions, complain, receive, socket};
+use super::handshake::{self, Greeting, HandshakeError, Lane, Newcomer};
+use super::{Count, Shared, Task, TcpOptions, clients, complain, receive, socket};
 
 /// The wait after the listener failed, for instance because the process has no file descriptors left.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -30,6 +30,8 @@ pub(super) struct Incoming {
     /// Those that have not introduced themselves, the oldest first.
     strangers: BTreeMap<u64, Task>,
     admitted: BTreeMap<(NodeId, Lane), Admitted>,
+    /// Those who are no hosts, by the number of their connection.
+    clients: BTreeMap<u64, Task>,
 }
 
 /// What a peer has here.
@@ -42,7 +44,13 @@ struct Admitted {
 
 impl Incoming {
     pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener: Some(listener), next_connection: 0, strangers: BTreeMap::new(), admitted: BTreeMap::new() }
+        Self {
+            listener: Some(listener),
+            next_connection: 0,
+            strangers: BTreeMap::new(),
+            admitted: BTreeMap::new(),
+            clients: BTreeMap::new(),
+        }
     }
 
     /// Stops listening and closes everything.
@@ -50,6 +58,19 @@ impl Incoming {
         self.listener = None;
         self.strangers.clear();
         self.admitted.clear();
+        self.clients.clear();
+    }
+
+    /// A client was let in.
+    fn client_is_in(&mut self, connection: u64, task: Task) {
+        self.clients.insert(connection, task);
+    }
+
+    /// The connection of a client ended by itself.
+    fn client_is_gone(&mut self, connection: u64) {
+        if let Some(task) = self.clients.remove(&connection) {
+            task.release();
+        }
     }
 
     /// Closes what `peer` opened to us.
@@ -140,7 +161,15 @@ async fn serve(shared: Rc<Shared>, mut stream: TcpStream, address: SocketAddr, c
         None
     });
     let Some(task) = shared.incoming.borrow_mut().introduced(connection) else { return };
-    let Some(greeting) = greeting else { return task.release() };
+    let greeting = match greeting {
+        Some(Newcomer::Peer(greeting)) => greeting,
+        Some(Newcomer::Client(_)) => {
+            shared.incoming.borrow_mut().client_is_in(connection, task);
+            clients::serve(&shared, stream, address).await;
+            return shared.incoming.borrow_mut().client_is_gone(connection);
+        }
+        None => return task.release(),
+    };
     let key = (greeting.hello.node, greeting.lane);
     let credit = shared.incoming.borrow_mut().admit(key, (connection, task), &shared);
     let Some(credit) = credit else {
@@ -162,15 +191,15 @@ async fn serve(shared: Rc<Shared>, mut stream: TcpStream, address: SocketAddr, c
 }
 
 /// Hears who wants to be let in; `None` if it is not.
-async fn introduce(shared: &Shared, stream: &mut TcpStream, address: SocketAddr) -> Option<Greeting> {
+async fn introduce(shared: &Shared, stream: &mut TcpStream, address: SocketAddr) -> Option<Newcomer> {
     if let Err(error) = socket::prepare(stream, shared.options.stall_timeout) {
         tracing::debug!(%error, "cannot set the options of a connection");
     }
-    let refusal = match Greeting::read(stream).await {
-        Ok(greeting) => match judge(shared, &greeting) {
-            Ok(()) => return Some(greeting),
+    let refusal = match Newcomer::read(stream).await {
+        Ok(newcomer) => match judge(shared, &newcomer) {
+            Ok(()) => return Some(newcomer),
             Err(refusal) => {
-                tracing::debug!(peer = %greeting.hello.node, %address, %refusal, "refused");
+                tracing::debug!(%address, %refusal, "refused");
                 refusal
             }
         },
@@ -193,8 +222,21 @@ async fn introduce(shared: &Shared, stream: &mut TcpStream, address: SocketAddr)
     None
 }
 
+fn judge(shared: &Shared, newcomer: &Newcomer) -> Result<(), Refusal> {
+    match newcomer {
+        Newcomer::Peer(greeting) => judge_peer(shared, greeting),
+        Newcomer::Client(greeting) if greeting.cluster != shared.hello.cluster => {
+            Err(Refusal::Cluster { ours: shared.hello.cluster.clone() })
+        }
+        Newcomer::Client(_) if shared.incoming.borrow().clients.len() >= shared.options.client_connections_max => {
+            Err(Refusal::Crowded)
+        }
+        Newcomer::Client(_) => Ok(()),
+    }
+}
+
 /// Whether we are the one that is looked for, by somebody whom the host lets in.
-fn judge(shared: &Shared, greeting: &Greeting) -> Result<(), Refusal> {
+fn judge_peer(shared: &Shared, greeting: &Greeting) -> Result<(), Refusal> {
     let ours = shared.hello.node;
     if greeting.to != ours {
         return Err(Refusal::Target { ours });

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 use super::handshake::{self, Greeting, HandshakeError, Lane};
 use super::queue::{Dropped, Limits, Queue};
 use super::{Count, Shared, TcpOptions, socket};
+use crate::backoff::Backoff;
 
 /// The way to one peer.
 pub(super) struct Link {
@@ -77,7 +78,7 @@ pub(super) enum ConnectError {
 
 /// Keeps `link`, of the lane of Raft, connected for ever.
 pub(super) async fn run(link: Rc<Link>, shared: Rc<Shared>) {
-    let mut wait = Backoff::new(&shared.options);
+    let mut wait = Backoff::new(shared.options.reconnect_delay_min, shared.options.reconnect_delay_max);
     let mut last_refusal = None;
     loop {
         match connect(&link, &shared).await {
@@ -186,55 +187,4 @@ pub(super) async fn write_all(
         left = &left[written..];
     }
     Ok(())
-}
-
-/// How long to wait before the next attempt: doubling, up to a limit, and
-/// somewhat random, so that the peers of a restarted host do not all come at once.
-struct Backoff {
-    min: Duration,
-    max: Duration,
-    next: Duration,
-}
-
-impl Backoff {
-    fn new(options: &TcpOptions) -> Self {
-        let (min, max) = (options.reconnect_delay_min, options.reconnect_delay_max);
-        Self { min, max, next: min }
-    }
-
-    fn reset(&mut self) {
-        self.next = self.min;
-    }
-
-    /// Trying again soon is of no use.
-    fn exhaust(&mut self) {
-        self.next = self.max;
-    }
-
-    fn next(&mut self) -> Duration {
-        let now = self.next.min(self.max);
-        self.next = (now * 2).min(self.max);
-        now.mul_f64(rand::random_range(0.5..=1.0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_double_up_to_the_limit_and_are_never_shorter_than_half() {
-        let options = TcpOptions::default();
-        let mut backoff = Backoff::new(&options);
-        let mut expected = options.reconnect_delay_min;
-        for _ in 0..20 {
-            let wait = backoff.next();
-            assert!(wait <= expected && wait >= expected / 2, "{wait:?} of {expected:?}");
-            expected = (expected * 2).min(options.reconnect_delay_max);
-        }
-        backoff.reset();
-        assert!(backoff.next() <= options.reconnect_delay_min);
-        backoff.exhaust();
-        assert!(backoff.next() >= options.reconnect_delay_max / 2);
-    }
 }

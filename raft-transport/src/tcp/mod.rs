@@ -12,6 +12,7 @@
 //! | `receive` | reading the messages of one peer |
 //! | `outgoing` | which peers there are, and where |
 //! | `link` | one outgoing connection: connect, write, reconnect |
+//! | `clients` | serving those who run no node of their own |
 //! | `bulk` | the other one to the same peer, for snapshots: opened and closed as needed |
 //! | `queue` | what waits to be written |
 //! | `socket` | options of the operating system's sockets |
@@ -33,23 +34,26 @@ use raft_actor::NodeId;
 use raft_actor::envelope::Envelope;
 use raft_actor::transport::{Hello, Inbound, Outbound, Transport};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 mod bulk;
+mod clients;
 mod counters;
-mod handshake;
+pub(crate) mod handshake;
 mod incoming;
 mod link;
 mod options;
 mod outgoing;
 mod queue;
-mod receive;
-mod socket;
+pub(crate) mod receive;
+pub(crate) mod socket;
 
 pub use counters::{Count, TcpCounters};
 pub use options::TcpOptions;
 
+pub(crate) use clients::NOBODY;
 use incoming::Incoming;
 use outgoing::Outgoing;
 
@@ -131,6 +135,8 @@ impl Transport for Tcp {
             let limit = "the cluster's name and the address must be shorter: they do not fit into a handshake";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, limit));
         }
+        let credit_bytes = usize::try_from(self.options.credit_bytes).unwrap_or(usize::MAX);
+        let clients_credit = Arc::new(Semaphore::new(credit_bytes.min(Semaphore::MAX_PERMITS)));
         let shared = Rc::new(Shared {
             outgoing: RefCell::new(Outgoing::default()),
             incoming: RefCell::new(Incoming::new(TcpListener::from_std(self.listener)?)),
@@ -139,6 +145,7 @@ impl Transport for Tcp {
             hello,
             inbound,
             last_warning: Cell::new(None),
+            clients_credit,
         });
         let accept = Task::spawn(incoming::accept(Rc::clone(&shared)));
         Ok(Rc::new(TcpOutbound { shared, _accept: accept }))
@@ -163,6 +170,8 @@ struct Shared {
     outgoing: RefCell<Outgoing>,
     incoming: RefCell<Incoming>,
     last_warning: Cell<Option<Instant>>,
+    /// What all clients together may have under way to the host: they come and go, and one is as good as the other.
+    clients_credit: Arc<Semaphore>,
 }
 
 impl Shared {

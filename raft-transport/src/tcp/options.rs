@@ -29,6 +29,11 @@ pub struct TcpOptions {
     pub handshakes_max: usize,
     /// Most incoming connections that were let in, and most peers remembered; default 256.
     pub connections_max: usize,
+    /// Most connections of clients that run no node; default 1024. One more is refused, with a reason.
+    pub client_connections_max: usize,
+    /// Most bytes of answers that wait for one client. When half of them do, its requests are not read; beyond
+    /// them its connection is closed. A single answer is always taken when nothing waits. Default 16 MiB.
+    pub client_queue_bytes_max: usize,
     /// How long to wait for a connection to open; default 2 s.
     pub connect_timeout: Duration,
     /// The wait before the second attempt to connect; doubles with every further one. Default 20 ms.
@@ -52,6 +57,8 @@ impl Default for TcpOptions {
             handshake_timeout: Duration::from_secs(5),
             handshakes_max: 64,
             connections_max: 256,
+            client_connections_max: 1024,
+            client_queue_bytes_max: 16 << 20,
             connect_timeout: Duration::from_secs(2),
             reconnect_delay_min: Duration::from_millis(20),
             reconnect_delay_max: Duration::from_secs(1),

@@ -35,6 +35,12 @@ impl Outgoing {
         self.peers.remove(&peer)
     }
 
+    /// Where the host says that others are.
+    pub(super) fn known(&self) -> Vec<(NodeId, String)> {
+        let told = self.peers.iter().filter(|(_, peer)| peer.told_by_host);
+        told.map(|(node, peer)| (*node, peer.address.clone())).collect()
+    }
+
     pub(super) fn clear(&mut self) {
         self.peers.clear();
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use raft_actor::NodeId;
+use raft_actor::envelope::Envelope;
 use raft_actor::envelope::codec::{self, DecodeError};
 use raft_actor::transport::Credit;
 use tokio::net::TcpStream;
@@ -17,7 +18,7 @@ use super::handshake::Lane;
 use super::{Count, KEPT_BUFFER_BYTES_MAX, Shared};
 
 /// What one read asks the kernel for.
-const READ_BUFFER_BYTES: usize = 64 << 10;
+pub(super) const READ_BUFFER_BYTES: usize = 64 << 10;
 /// What a message costs beside its bytes, so that many tiny ones are bounded as well.
 const MESSAGE_OVERHEAD_BYTES: usize = 256;
 
@@ -28,6 +29,8 @@ pub(super) enum Reason {
     FrameTooLarge,
     FrameBroken(DecodeError),
     Misaddressed { from: NodeId, to: NodeId },
+    Presumptuous,
+    SlowClient,
 }
 
 impl Reason {
@@ -37,10 +40,12 @@ impl Reason {
             Self::FrameTooLarge => Count::ClosedFrameTooLarge,
             Self::FrameBroken(_) => Count::ClosedFrameBroken,
             Self::Misaddressed { .. } => Count::ClosedMisaddressed,
+            Self::Presumptuous => Count::ClosedPresumptuous,
+            Self::SlowClient => Count::ClosedSlowClient,
         }
     }
 
-    fn of_read(error: io::Error) -> Self {
+    pub(super) fn of_read(error: io::Error) -> Self {
         match error.get_ref() {
             Some(inner) if inner.is::<LengthDelimitedCodecError>() => Self::FrameTooLarge,
             Some(_) | None => Self::ByPeer(Some(error)),
@@ -56,6 +61,8 @@ impl fmt::Display for Reason {
             Self::FrameTooLarge => write!(f, "a frame exceeds the limit"),
             Self::FrameBroken(error) => error.fmt(f),
             Self::Misaddressed { from, to } => write!(f, "it carried a message from {from} to {to}"),
+            Self::Presumptuous => write!(f, "a client said what only a host may say"),
+            Self::SlowClient => write!(f, "the client does not read its answers"),
         }
     }
 }
@@ -67,9 +74,7 @@ pub(super) async fn run(
     (peer, lane): (NodeId, Lane),
     credit: Arc<Semaphore>,
 ) -> Reason {
-    let frames = LengthDelimitedCodec::builder()
-        .max_frame_length(usize::try_from(shared.options.frame_bytes_max).unwrap_or(usize::MAX))
-        .new_codec();
+    let frames = frames(shared.options.frame_bytes_max);
     let mut reader = FramedRead::with_capacity(stream, frames, READ_BUFFER_BYTES);
     while let Some(frame) = reader.next().await {
         let frame = match frame {
@@ -86,14 +91,13 @@ pub(super) async fn run(
             }
             Ok(envelope) => {
                 // While the host is behind, this waits, the socket is not read, and TCP slows the sender down.
-                let cost = frame.len().saturating_add(MESSAGE_OVERHEAD_BYTES).saturating_add(envelope.items_bytes());
-                let cost = u32::try_from(cost).unwrap_or(u32::MAX).min(shared.options.credit_bytes);
+                let cost = cost(shared, frame.len(), &envelope);
                 let permit = Arc::clone(&credit).acquire_many_owned(cost).await.expect("nobody closes a credit");
                 shared.counters.one(Count::MessagesIn);
                 shared.inbound.deliver(envelope, Credit::new(permit));
             }
             Err(error) => {
-                if let Some(reason) = judge(shared, peer, error) {
+                if let Some(reason) = judge(shared, error) {
                     return reason;
                 }
                 // Nothing here has waited for anything: a stream of nonsense must not keep the thread for itself.
@@ -102,23 +106,38 @@ pub(super) async fn run(
         }
         let buffered = frame.len();
         drop(frame);
-        let buffer = reader.read_buffer_mut();
-        if buffered > KEPT_BUFFER_BYTES_MAX && buffer.is_empty() {
-            *buffer = BytesMut::with_capacity(READ_BUFFER_BYTES);
-        }
+        give_back(reader.read_buffer_mut(), buffered);
     }
     Reason::ByPeer(None)
 }
 
+/// Cuts a stream into frames of at most this many bytes.
+pub(crate) fn frames(frame_bytes_max: u32) -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder().max_frame_length(usize::try_from(frame_bytes_max).unwrap_or(usize::MAX)).new_codec()
+}
+
+/// What a message costs of the credit of its sender.
+pub(super) fn cost(shared: &Shared, frame_bytes: usize, envelope: &Envelope) -> u32 {
+    let cost = frame_bytes.saturating_add(MESSAGE_OVERHEAD_BYTES).saturating_add(envelope.items_bytes());
+    u32::try_from(cost).unwrap_or(u32::MAX).min(shared.options.credit_bytes)
+}
+
+/// After a frame of so many bytes: does not keep a large buffer for what may never come again.
+pub(crate) fn give_back(buffer: &mut BytesMut, frame_bytes: usize) {
+    if frame_bytes > KEPT_BUFFER_BYTES_MAX && buffer.is_empty() {
+        *buffer = BytesMut::with_capacity(READ_BUFFER_BYTES);
+    }
+}
+
 /// What follows a damaged frame cannot be trusted. But one that arrived whole
 /// and makes no sense is ignored: hanging up would lose all the others too.
-fn judge(shared: &Shared, peer: NodeId, error: DecodeError) -> Option<Reason> {
+pub(super) fn judge(shared: &Shared, error: DecodeError) -> Option<Reason> {
     match error {
         DecodeError::Frame(_) => return Some(Reason::FrameBroken(error)),
         DecodeError::UnknownKind { .. } => shared.counters.one(Count::IgnoredUnknownKind),
         // Malformed header or payload, or what a later version of the codec complains about.
         _ => shared.counters.one(Count::IgnoredMalformed),
     }
-    tracing::debug!(%peer, %error, "ignored a message");
+    tracing::debug!(%error, "ignored a message");
     None
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 const KEEPALIVE_PROBES: u32 = 3;
 
 /// Makes `stream` send at once, and notice within about `stall_timeout` that the other end is gone.
-pub(super) fn prepare(stream: &TcpStream, stall_timeout: Duration) -> io::Result<()> {
+pub(crate) fn prepare(stream: &TcpStream, stall_timeout: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     // A peer that lost its power says nothing any more. On an idle connection only a probe finds that out; the
