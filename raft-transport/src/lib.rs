@@ -30,3 +30,8 @@ pub mod tcp;
 pub use client::RemoteClient;
 pub use raft_actor::transport::{LocalNetwork, LocalTransport};
 pub use tcp::{Count, Tcp, TcpCounters, TcpOptions};
+
+/// The program of the page on clients, compiled as a doc-test.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/CLIENT.md")]
+pub struct PageOnClients;

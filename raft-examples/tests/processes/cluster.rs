@@ -300,6 +300,11 @@ impl Cluster {
         self.dir.path().join(format!("data-{}", at + 1))
     }
 
+    /// Where node `at` (from 0) listens for the others, and for remote clients.
+    pub(crate) fn raft_address(&self, at: usize) -> String {
+        self.ports.raft(at)
+    }
+
     /// Where in `nodes` the leader of the highest term is, if one claims to lead.
     pub(crate) fn leader(&self) -> Option<usize> {
         let statuses = self.clients.iter().map(|client| client.status().ok());

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::client::eventually;
-use crate::cluster::{Ports, spawn};
+use crate::cluster::{Cluster, Ports, spawn};
 
 /// An example that runs, and does not outlive the test.
 struct Example {
@@ -75,6 +75,16 @@ fn a_simulation_finds_a_planted_bug_and_nothing_when_it_is_mended() {
     let verdict = printed.lines().find(|line| line.contains("apply must depend on the state and the command alone"));
     assert!(verdict.is_some_and(|verdict| verdict.contains("responded")), "{printed}");
     assert!(printed.contains("20 seeds") && printed.contains("nothing found"), "{printed}");
+}
+
+#[test]
+fn a_service_without_a_node_counts_in_a_cluster_of_processes() {
+    let cluster = Cluster::start(3);
+    let dir = TempDir::new().expect("a temporary directory");
+    // One address is enough: it tells where the others are.
+    let printed = Example::start("remote_client", &["test".to_owned(), cluster.raft_address(1)], &dir).finish();
+    assert_eq!(printed.matches("came to 10").count(), 10, "{printed}");
+    assert!(printed.contains("task-9 = 10") && printed.contains("before that 9"), "{printed}");
 }
 
 #[test]

@@ -14,5 +14,6 @@ mod majority;
 mod nemesis;
 mod oracle;
 mod raftctl;
+mod remote_client;
 mod rolling;
 mod workload;

@@ -4,6 +4,7 @@
 //! happen, and gives up after [`support::PATIENCE`].
 
 mod bulk;
+mod clients;
 mod exchange;
 mod handshake;
 mod malformed;

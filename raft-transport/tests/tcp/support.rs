@@ -10,8 +10,8 @@ use std::time::Duration;
 use raft_actor::NodeId;
 use raft_actor::consensus::{GroupId, Message, PreVoteReply, Term};
 use raft_actor::envelope::codec::frame::{Frame, FrameWriter};
-use raft_actor::envelope::{Body, Envelope, Forward, ForwardKind, codec};
-use raft_actor::transport::{Credit, DirectoryId, Hello, Inbound, Incarnation, Refusal, Transport};
+use raft_actor::envelope::{Body, Envelope, Forward, ForwardKind, ForwardReply, codec};
+use raft_actor::transport::{ClientRequest, Credit, DirectoryId, Hello, Inbound, Incarnation, Refusal, Transport};
 use raft_transport::{Count, Tcp, TcpCounters, TcpOptions};
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +98,14 @@ impl Inbound for Host {
 
     fn unreachable(&self, peer: NodeId) {
         self.record(Event::Unreachable(peer));
+    }
+
+    /// A client gets as many bytes as it asks for.
+    fn asked(&self, request: ClientRequest, credit: Credit) {
+        let wanted = |bytes: &bytes::Bytes| std::str::from_utf8(bytes).unwrap().parse().unwrap();
+        let outcomes = request.forward.requests.iter().map(|bytes| Ok(vec![0; wanted(bytes)].into())).collect();
+        (request.replies)(ForwardReply { id: request.forward.id, first: 0, outcomes });
+        drop(credit);
     }
 }
 
@@ -396,8 +404,13 @@ impl Raw {
 
     /// Sends `greeting` and returns why it is refused.
     pub(crate) fn refused<H: Serialize>(greeting: &H, to: &Node) -> Refusal {
+        Self::refused_saying(GREETING, greeting, to)
+    }
+
+    /// The same for first words of another kind.
+    pub(crate) fn refused_saying<H: Serialize>(kind: u8, greeting: &H, to: &Node) -> Refusal {
         let mut raw = Self::connect(to);
-        raw.write(&handshake_frame(GREETING, greeting));
+        raw.write(&handshake_frame(kind, greeting));
         let (kind, refused): (u8, Refused) = raw.read_header();
         assert_eq!(kind, REFUSED);
         assert_eq!(refused.text, refused.refusal.to_string());
