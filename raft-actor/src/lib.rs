@@ -27,6 +27,12 @@ pub use host::{HostBuilder, NodeThread, Placement, RaftHost, StartError};
 pub use local_cluster::{LocalCluster, LocalClusterBuilder};
 pub use raft_consensus as consensus;
 pub use raft_consensus::{
-    ELECTION_PRIORITY_MAX, GroupId, InvalidMembership, LogIndex, LogPosition, Membership, NodeId, Role, Settings, Term,
+    ELECTION_PRIORITY_MAX, GroupId, InvalidMembership, LEASE_DRIFT_PERCENT_MAX, LeaseChange, LeaseReads, LogIndex,
+    LogPosition, Membership, NodeId, Role, Settings, Term,
 };
 pub use state_machine::{ApplyContext, Snapshot, SnapshotError, StateMachine};
+
+/// The program of the page on reads.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/READS.md")]
+struct PageOnReads;

@@ -73,6 +73,7 @@ const LOG_SEGMENT_BYTES: u64 = 4 << 20;
 pub struct LocalClusterBuilder {
     nodes: u64,
     settings: Settings,
+    lease_drift_percent_max: Option<u8>,
     snapshots: SnapshotSettings,
     queue_limits: QueueLimits,
     durable: bool,
@@ -85,6 +86,12 @@ impl LocalClusterBuilder {
     /// Times and limits of the protocol. Default: an election timeout of 300 to 600 ms, a heartbeat every 50 ms.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Found the cluster with lease reads; see [`HostBuilder::lease_reads`](crate::HostBuilder::lease_reads).
+    pub fn lease_reads(mut self, drift_percent_max: impl Into<Option<u8>>) -> Self {
+        self.lease_drift_percent_max = drift_percent_max.into();
         self
     }
 
@@ -190,6 +197,7 @@ impl<S: StateMachine> LocalCluster<S> {
         LocalClusterBuilder {
             nodes,
             settings: Settings { election_timeout_ms_min: 300, heartbeat_ms: 50, ..Settings::default() },
+            lease_drift_percent_max: None,
             snapshots: SnapshotSettings::default(),
             queue_limits: QueueLimits::default(),
             durable: false,
@@ -297,6 +305,7 @@ impl<S: StateMachine> LocalCluster<S> {
             .transport(self.network.transport(id))
             .peers(self.founders().map(|peer| (peer, format!("local:{peer}"))))
             .settings(settings)
+            .lease_reads(self.builder.lease_drift_percent_max)
             .queue_limits(self.builder.queue_limits)
             .placement(if self.builder.apply_inline { placement.apply_inline() } else { placement });
         let builder = if self.joined.contains(&id) { builder.join() } else { builder };

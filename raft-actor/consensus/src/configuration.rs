@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Membership, NodeId};
+use crate::{LeaseChange, LeaseReads, Membership, NodeId};
 
 /// The members of a cluster (§6, dissertation chapter 4).
 ///
@@ -27,6 +27,9 @@ pub struct Configuration {
     /// What the membership shall become once the future voters have caught up; never while joint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wish: Option<Wish>,
+    /// Whether leaders may answer reads by a lease, and what that rests upon (dissertation 6.4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_reads: Option<LeaseReads>,
 }
 
 /// The membership that a configuration waits to become (dissertation 4.2.1). It stands in the
@@ -48,6 +51,12 @@ impl Configuration {
         Self { voters: addresses.keys().copied().collect(), addresses, ..Self::default() }
     }
 
+    /// The same one with lease reads, or without them.
+    #[must_use]
+    pub fn with_lease_reads(self, lease_reads: impl Into<Option<LeaseReads>>) -> Self {
+        Self { lease_reads: lease_reads.into(), ..self }
+    }
+
     /// Whether this is a joint configuration (§6).
     pub fn is_joint(&self) -> bool {
         !self.voters_outgoing.is_empty()
@@ -65,8 +74,14 @@ impl Configuration {
             None => (&self.voters, &self.learners),
         };
         let is_member = |id: &NodeId| voters.contains(id) || learners.contains(id);
+        let is_lease_as_wanted = match wanted.lease_reads {
+            LeaseChange::Keep => true,
+            LeaseChange::Off => self.lease_reads.is_none(),
+            LeaseChange::On(lease_reads) => self.lease_reads == Some(lease_reads),
+        };
         let mut addresses = wanted.addresses.iter().filter(|(id, _)| is_member(id));
         (voters, learners) == (&wanted.voters, &wanted.learners)
+            && is_lease_as_wanted
             && addresses.all(|(id, address)| self.addresses.get(id) == Some(address))
     }
 
@@ -95,6 +110,7 @@ impl Configuration {
         let wished = self.wish.as_ref().map_or(0, |wish| wish.voters.len() + wish.learners.len());
         let ids = self.voters.len() + self.voters_outgoing.len() + self.learners.len() + wished;
         let addresses: usize = self.addresses.values().map(|address| address.len() + 9).sum();
-        u32::try_from(ids * 9 + addresses).unwrap_or(u32::MAX)
+        let lease_reads = self.lease_reads.map_or(0, |_| 12);
+        u32::try_from(ids * 9 + addresses + lease_reads).unwrap_or(u32::MAX)
     }
 }

@@ -81,14 +81,14 @@ pub enum Effect {
         /// What came of it.
         outcome: TransferOutcome,
     },
-    /// Answers [`Input::Read`](crate::Input::Read): serve it as soon as the state machine has applied `index`.
+    /// Answers [`Input::Read`](crate::Input::Read) and [`Input::ReadByLease`](crate::Input::ReadByLease): serve it as soon as the state machine has applied `index`.
     ReadReady {
         /// The id of the read.
         id: ReadId,
         /// What the read must see at least.
         index: LogIndex,
     },
-    /// Answers [`Input::Read`](crate::Input::Read): this member cannot confirm it. Nothing was read.
+    /// Answers [`Input::Read`](crate::Input::Read) and [`Input::ReadByLease`](crate::Input::ReadByLease): this member cannot confirm it. Nothing was read.
     ReadRefused {
         /// The id of the read.
         id: ReadId,

@@ -29,6 +29,12 @@ pub enum Input {
         /// Comes back in the answer.
         id: ReadId,
     },
+    /// Clients want to read linearizably, and sooner if the leader has a lease (dissertation 6.4.1); answered as
+    /// [`Input::Read`] is. Without a lease, or where the configuration allows none, it is the same.
+    ReadByLease {
+        /// Comes back in the answer.
+        id: ReadId,
+    },
     /// The cluster shall have other members (§6); see [`Effect::MembershipChange`](crate::Effect::MembershipChange).
     ChangeMembership {
         /// Comes back in the answer.

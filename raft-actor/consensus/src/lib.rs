@@ -41,6 +41,7 @@
 //! | what a leader knows of a peer and lets go to it | `progress` |
 //! | when an entry is committed | `commit`, over the majorities of `quorum` |
 //! | reads without a log entry | `read_index` |
+//! | reads without asking anybody | `lease`, `role/leader/lease` |
 //! | whether a leader still has its quorum | `check_quorum` |
 //! | how a leader hands its office to another voter | `transfer`, `role/leader/transfer` |
 //! | when a snapshot is taken and the log purged behind it | `compaction` |
@@ -102,6 +103,7 @@ mod ignored;
 mod input;
 mod installation;
 mod invariants;
+mod lease;
 mod log;
 mod membership;
 mod message;
@@ -127,6 +129,7 @@ pub use entry::{Entry, HardState, Payload};
 pub use ids::{GroupId, LogIndex, LogPosition, NodeId, ProposalId, ReadId, Round, Term, Time, WriteSeq};
 pub use ignored::{Ignored, IgnoredCounts};
 pub use input::Input;
+pub use lease::{LEASE_DRIFT_PERCENT_MAX, LEASE_TIMEOUT_MS_MAX, LeaseChange, LeaseReads};
 pub use log::Log;
 pub use membership::{ChangeState, InvalidMembership, Membership, MembershipRefusal};
 pub use message::{

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Configuration, Log, LogIndex, LogPosition, NodeId, Wish};
+use crate::{Configuration, LeaseChange, Log, LogIndex, LogPosition, NodeId, Wish};
 
 /// Who shall belong to the cluster; asked for with [`Input::ChangeMembership`](crate::Input::ChangeMembership).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Membership {
     /// Addresses of servers that are no members are not kept.
     #[serde(default)]
     pub addresses: BTreeMap<NodeId, String>,
+    /// Whether leaders may answer reads by a lease from now on.
+    #[serde(default, skip_serializing_if = "LeaseChange::is_keep")]
+    pub lease_reads: LeaseChange,
 }
 
 impl Membership {
@@ -43,6 +46,13 @@ impl Membership {
     #[must_use]
     pub fn learners<N: Into<NodeId>>(mut self, learners: impl IntoIterator<Item = N>) -> Self {
         self.learners = learners.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// With lease reads switched on, or off.
+    #[must_use]
+    pub fn lease_reads(mut self, change: LeaseChange) -> Self {
+        self.lease_reads = change;
         self
     }
 
@@ -88,6 +98,9 @@ pub enum InvalidMembership {
         /// The server in question.
         id: NodeId,
     },
+    /// Lease reads with an election timeout or a drift that is out of range.
+    #[error("the election timeout or the drift bound of lease reads is out of range")]
+    LeaseReads,
 }
 
 /// Why a membership was not changed. Nothing was appended.
@@ -127,12 +140,16 @@ pub(crate) fn enter(
     is_ready: impl Fn(NodeId) -> bool,
 ) -> Result<Configuration, MembershipRefusal> {
     debug_assert!(!current.is_joint(), "a change begins where the last one has ended");
-    let Membership { voters, learners, addresses: new_addresses } = wanted;
+    let Membership { voters, learners, addresses: new_addresses, lease_reads } = wanted;
     if voters.is_empty() {
         return Err(InvalidMembership::NoVoters.into());
     }
     if let Some(id) = voters.intersection(&learners).next() {
         return Err(InvalidMembership::VoterAndLearner { id: *id }.into());
+    }
+    let lease_reads = lease_reads.apply(current.lease_reads);
+    if lease_reads.is_some_and(|lease_reads| !lease_reads.is_sound()) {
+        return Err(InvalidMembership::LeaseReads.into());
     }
     let mut addresses = current.addresses.clone();
     addresses.extend(new_addresses);
@@ -146,6 +163,7 @@ pub(crate) fn enter(
         learners: voters.union(&learners).filter(|id| !current.voters.contains(id)).copied().collect(),
         addresses,
         wish: Some(Wish { voters, learners }),
+        lease_reads,
     };
     let next = with_own_addresses(granted(&with_wish, is_ready).unwrap_or(with_wish));
     if next == *current { Err(MembershipRefusal::Unchanged) } else { Ok(next) }
@@ -164,6 +182,7 @@ pub(crate) fn granted(current: &Configuration, is_ready: impl Fn(NodeId) -> bool
         learners: learners.clone(),
         addresses: current.addresses.clone(),
         wish: None,
+        lease_reads: current.lease_reads,
     })
 }
 

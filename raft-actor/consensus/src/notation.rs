@@ -206,5 +206,8 @@ pub fn members_of(configuration: &Configuration, separator: &str) -> String {
         members.push_str(&format!(" => {}", list(&wish.voters)));
         wish.learners.iter().for_each(|id| members.push_str(&format!(" +n{id}")));
     }
+    if let Some(lease_reads) = &configuration.lease_reads {
+        members.push_str(&format!(" lease={}ms", lease_reads.lease().as_millis()));
+    }
     members
 }

@@ -157,6 +157,12 @@ impl Raft {
                     effects.push(Effect::ReadRefused { id, leader: self.leader() });
                 }
             },
+            Input::ReadByLease { id } => match &mut self.role {
+                RoleState::Leader(leader) => leader.read_by_lease(shared, id, effects),
+                RoleState::Follower(_) | RoleState::Candidate(_) => {
+                    effects.push(Effect::ReadRefused { id, leader: self.leader() });
+                }
+            },
             Input::Persisted(seq) => {
                 let confirmed = shared.outbox.confirm(seq, effects);
                 confirmed.map_err(|never| format!("storage confirmed {seq}, ordered was {}", never.ordered))?;

@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     verified: LogIndex,
     /// When it last heard from that leader.
     leader_heard: Option<Time>,
+    /// When it last heard from a leader of whatever term, or started: a lease may count from then (dissertation 6.4.1).
+    promised_at: Time,
 }
 
 impl Shared {
@@ -79,6 +81,8 @@ impl Shared {
             leader_of_term: None,
             verified: LogIndex::ZERO,
             leader_heard: None,
+            // Whom it heard before it started it does not know.
+            promised_at: start.now,
         };
         shared.wait_less_if_alone();
         shared
@@ -144,12 +148,21 @@ impl Shared {
         assert!(self.leader_of_term.is_none_or(|known| known == leader), "a term has one leader");
         self.leader_of_term = Some(leader);
         self.leader_heard = Some(self.now);
+        self.promised_at = self.now;
         self.election_timer.restart(self.now);
     }
 
-    /// Whether the leader was heard within the minimum election timeout (dissertation 4.2.3).
+    /// Whether the leader was heard within the minimum election timeout (dissertation 4.2.3), or one may have a lease.
     pub(crate) fn heard_leader_lately(&self) -> bool {
-        self.leader_heard.is_some_and(|heard| self.now.since(heard) < self.settings.election_timeout_min())
+        let is_recent = |heard| self.now.since(heard) < self.settings.election_timeout_min();
+        self.leader_heard.is_some_and(is_recent) || self.withholds_vote()
+    }
+
+    /// Whether a leader may count on this member not to help elect another one (dissertation 6.4.1). Not even itself,
+    /// and whatever terms it has entered since: the leader need not have heard of them.
+    pub(crate) fn withholds_vote(&self) -> bool {
+        let lease_reads = self.log.configuration().lease_reads;
+        lease_reads.is_some_and(|lease_reads| self.now.since(self.promised_at) < lease_reads.promise())
     }
 
     /// How old the oldest unconfirmed write is.
@@ -183,6 +196,11 @@ impl Shared {
             && self.log.may_be_voter(self.id, self.commit)
             // The last of all terms has no successor to campaign in.
             && self.term().next() > self.term()
+    }
+
+    /// Whether this member may start an election now, unless its leader tells it to.
+    pub(crate) fn may_campaign_now(&self) -> bool {
+        self.may_campaign() && !self.withholds_vote()
     }
 
     /// Adds entries of this member's own making behind the last one.

@@ -116,7 +116,7 @@ impl Liar {
             5 => {
                 let Configuration { voters, learners, .. } = self.configuration();
                 let addresses = (1..=4).map(|n| (support::node(n), "somewhere".to_owned())).collect();
-                let membership = Membership { voters, learners, addresses };
+                let membership = Membership { voters, learners, addresses, ..Membership::default() };
                 lone.input(Input::ChangeMembership { id: ProposalId(number), membership });
             }
             0 => lone.deadline(),

@@ -85,6 +85,8 @@ pub enum ForwardKind {
     Read,
     /// Queries of a client, to be answered by whoever is asked, from its state as it is.
     ReadLocal,
+    /// Queries, to be answered linearizably, by the leader's lease if it has one.
+    LeaseRead,
     /// One [`Membership`](raft_consensus::Membership), in MessagePack: who shall belong to the cluster.
     Membership,
     /// One optional [`NodeId`], in MessagePack: who shall lead.

@@ -42,6 +42,8 @@ pub(crate) struct ClientBatch {
     pub(crate) writes: Option<WriteBatch>,
     /// Callers who want to read linearizably.
     pub(crate) reads: Option<Waiting>,
+    /// Callers who want the same, by the leader's lease if it has one.
+    pub(crate) lease_reads: Option<Waiting>,
     /// Callers who are content with the state as it is here.
     pub(crate) local_reads: Option<Waiting>,
 }
@@ -76,8 +78,12 @@ impl ClientQueue {
             staged.batch.writes = later;
             now
         });
-        let (reads, local_reads) = (staged.batch.reads.take(), staged.batch.local_reads.take());
-        Poll::Ready(Some(ClientBatch { writes, reads, local_reads }))
+        Poll::Ready(Some(ClientBatch {
+            writes,
+            reads: staged.batch.reads.take(),
+            lease_reads: staged.batch.lease_reads.take(),
+            local_reads: staged.batch.local_reads.take(),
+        }))
     }
 
     /// Closes the queue: later callers are refused with `failure` at once, and so are those
@@ -128,9 +134,15 @@ impl ClientQueue {
         let permit = self.queue.admit(amount);
         let mut batch = ClientBatch::default();
         match forward.kind {
-            kind @ (ForwardKind::Read | ForwardKind::ReadLocal) => {
+            kind @ (ForwardKind::Read | ForwardKind::LeaseRead | ForwardKind::ReadLocal) => {
                 let waiting = Waiting::remote(forward.id, 0, deadline, forward.requests, outlet);
-                let place = if kind == ForwardKind::Read { &mut batch.reads } else { &mut batch.local_reads };
+                let place = match kind {
+                    ForwardKind::LeaseRead => &mut batch.lease_reads,
+                    ForwardKind::ReadLocal => &mut batch.local_reads,
+                    ForwardKind::Read | ForwardKind::Write | ForwardKind::Membership | ForwardKind::Transfer => {
+                        &mut batch.reads
+                    }
+                };
                 match permit {
                     Ok(permit) => *place = Some(waiting.holding(permit)),
                     Err(failure) => waiting.fail(failure),
@@ -186,7 +198,12 @@ impl ClientQueue {
             WriteBatch { commands: commands.collect(), waiting }
         });
         staged.spare = drained.commands;
-        staged.batch.append(ClientBatch { writes, reads: drained.reads, local_reads: drained.local_reads });
+        staged.batch.append(ClientBatch {
+            writes,
+            reads: drained.reads,
+            lease_reads: drained.lease_reads,
+            local_reads: drained.local_reads,
+        });
         drained.closed
     }
 
@@ -204,7 +221,7 @@ impl Drop for ClientQueue {
 impl ClientBatch {
     /// Whether nobody wants anything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.writes.is_none() && self.reads.is_none() && self.local_reads.is_none()
+        self.writes.is_none() && self.reads.is_none() && self.lease_reads.is_none() && self.local_reads.is_none()
     }
 
     fn append(&mut self, more: Self) {
@@ -214,12 +231,13 @@ impl ClientBatch {
             (Some(_), None) => {}
         }
         append(&mut self.reads, more.reads);
+        append(&mut self.lease_reads, more.lease_reads);
         append(&mut self.local_reads, more.local_reads);
     }
 
     fn waiting_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {
         let writes = self.writes.as_mut().map(|writes| &mut writes.waiting);
-        writes.into_iter().chain(&mut self.reads).chain(&mut self.local_reads)
+        writes.into_iter().chain(&mut self.reads).chain(&mut self.lease_reads).chain(&mut self.local_reads)
     }
 
     /// Without those whose deadline has passed.
@@ -232,13 +250,14 @@ impl ClientBatch {
         Self {
             writes: self.writes.and_then(|writes| writes.expire_out(now, failure)),
             reads: self.reads.and_then(reads),
+            lease_reads: self.lease_reads.and_then(reads),
             local_reads: self.local_reads.and_then(reads),
         }
     }
 
     fn fail(self, failure: &Failure) {
         let writes = self.writes.map(|writes| writes.waiting);
-        for waiting in writes.into_iter().chain(self.reads).chain(self.local_reads) {
+        for waiting in writes.into_iter().chain(self.reads).chain(self.lease_reads).chain(self.local_reads) {
             waiting.fail(failure.clone());
         }
     }

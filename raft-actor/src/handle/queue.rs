@@ -50,6 +50,7 @@ struct Inner<S: StateMachine> {
     /// The bytes of the small ones among `commands`, in order.
     buffer: BytesMut,
     reads: Lane<Reads<S>>,
+    lease_reads: Lane<Reads<S>>,
     local_reads: Lane<Reads<S>>,
     /// The node, if it found the queue empty. Taken by the push that ends that.
     node: Option<Waker>,
@@ -67,6 +68,8 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consistency {
     Linearizable,
+    /// As linearizable, answered by the leader's lease if it has one.
+    Lease,
     Local,
 }
 
@@ -94,6 +97,7 @@ impl<S: StateMachine> Queue<S> {
             commands: Vec::new(),
             buffer: BytesMut::new(),
             reads: Lane::new(),
+            lease_reads: Lane::new(),
             local_reads: Lane::new(),
             node: None,
         };
@@ -225,6 +229,7 @@ impl<S: StateMachine> Queue<S> {
         }
         let lane = match consistency {
             Consistency::Linearizable => &mut inner.reads,
+            Consistency::Lease => &mut inner.lease_reads,
             Consistency::Local => &mut inner.local_reads,
         };
         let (page, index) = lane.push(deadline, query, waiter, 0);
@@ -287,6 +292,7 @@ pub(crate) struct Drained {
     pub(crate) buffer: Bytes,
     pub(crate) writes: Option<Waiting>,
     pub(crate) reads: Option<Waiting>,
+    pub(crate) lease_reads: Option<Waiting>,
     pub(crate) local_reads: Option<Waiting>,
     pub(crate) closed: bool,
 }
@@ -315,10 +321,12 @@ impl<S: StateMachine> AnyQueue for Queue<S> {
             commands: mem::replace(&mut inner.commands, spare),
             buffer: inner.buffer.split().freeze(),
             reads: inner.reads.take(&inner.admission),
+            lease_reads: inner.lease_reads.take(&inner.admission),
             local_reads: inner.local_reads.take(&inner.admission),
             closed: inner.closed.is_some(),
         };
-        let empty = drained.writes.is_none() && drained.reads.is_none() && drained.local_reads.is_none();
+        let lanes = [&drained.writes, &drained.reads, &drained.lease_reads, &drained.local_reads];
+        let empty = lanes.into_iter().all(Option::is_none);
         if let Some(cx) = cx
             && empty
         {
@@ -342,9 +350,8 @@ impl<S: StateMachine> AnyQueue for Queue<S> {
 
     fn earliest_deadline(&self) -> Time {
         let inner = self.lock();
-        let lanes =
-            [inner.writes.earliest_deadline(), inner.reads.earliest_deadline(), inner.local_reads.earliest_deadline()];
-        lanes.into_iter().min().unwrap_or(Time::NEVER)
+        let reads = [&inner.reads, &inner.lease_reads, &inner.local_reads].map(Lane::earliest_deadline);
+        reads.into_iter().fold(inner.writes.earliest_deadline(), Time::min)
     }
 
     fn admit(&self, amount: Amount) -> Result<Permit, Failure> {

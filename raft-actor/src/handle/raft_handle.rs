@@ -122,6 +122,29 @@ impl<S: StateMachine> RaftHandle<S> {
         PendingRead { pending: self.shared.queue.read(query, Consistency::Linearizable, self.timeout) }
     }
 
+    /// Answers a query as linearizably as [`read`](RaftHandle::read) does, and without a round trip between the nodes
+    /// if the leader has a lease: for that the cluster has to be
+    /// [founded](crate::HostBuilder::lease_reads) or [changed](crate::Membership::lease_reads) so that it has lease
+    /// reads, and no clock may be off by more than was said there. Where the leader has no lease, it is a `read`.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // No clock is off by more than a tenth of the minimum election timeout, over such a time.
+    /// let cluster = LocalCluster::<Counter>::builder(3).lease_reads(10).start(Counter::default).await?;
+    /// cluster.node(1).write(5).await?;
+    /// assert_eq!(cluster.node(3).read_lease(()).await?, 5, "whichever node is asked");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn read_lease(&self, query: S::Query) -> PendingRead<S> {
+        PendingRead { pending: self.shared.queue.read(query, Consistency::Lease, self.timeout) }
+    }
+
     /// Answers a query from this node's state as it is. That may be stale, by any
     /// amount if the node is cut off; but it needs no majority and no round trip.
     ///

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft_consensus::{NodeId, Settings};
+use raft_consensus::{LeaseReads, NodeId, Settings};
 
 use super::snapshot_settings::SnapshotSettings;
 use super::{Placement, StartError};
@@ -49,6 +49,8 @@ pub struct HostBuilder {
     pub(super) peers: BTreeMap<NodeId, String>,
     pub(super) join: bool,
     pub(super) settings: Settings,
+    /// How much clocks may be off, in percent, if the cluster is to have lease reads.
+    pub(super) lease_drift_percent_max: Option<u8>,
     pub(super) snapshots: SnapshotSettings,
     pub(super) queue_limits: QueueLimits,
     pub(super) session_lifetime: Duration,
@@ -70,6 +72,7 @@ impl Default for HostBuilder {
             peers: BTreeMap::new(),
             join: false,
             settings: Settings::default(),
+            lease_drift_percent_max: None,
             snapshots: SnapshotSettings::default(),
             queue_limits: QueueLimits::default(),
             session_lifetime: DEFAULT_LIFETIME,
@@ -146,6 +149,19 @@ impl HostBuilder {
     /// Times and limits of the protocol.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Found the cluster with lease reads ([`RaftHandle::read_lease`](crate::RaftHandle::read_lease)): the same on all
+    /// founders. From then on it stands in the log, together with the minimum election timeout of the
+    /// [`settings`](HostBuilder::settings), which is the same on all founders, too; what hosts say that start later or
+    /// join does not count.
+    ///
+    /// `drift_percent_max`, at most [`LEASE_DRIFT_PERCENT_MAX`](crate::LEASE_DRIFT_PERCENT_MAX): by how much the clock
+    /// of any host may be off over a minimum election timeout, in percent of it. Beyond that a read may be stale, so leave
+    /// it at 10 unless you know better. Clocks that stand still while a machine is suspended are beyond any bound.
+    pub fn lease_reads(mut self, drift_percent_max: impl Into<Option<u8>>) -> Self {
+        self.lease_drift_percent_max = drift_percent_max.into();
         self
     }
 
@@ -229,6 +245,12 @@ impl HostBuilder {
         self
     }
 
+    /// What the cluster is founded with.
+    pub(super) fn founding_lease(&self) -> Option<LeaseReads> {
+        let drift_percent_max = self.lease_drift_percent_max?;
+        Some(LeaseReads { election_timeout_ms_min: self.settings.election_timeout_ms_min, drift_percent_max })
+    }
+
     /// The seed, drawn now if none was given.
     #[expect(clippy::disallowed_methods, reason = "without a seed no two hosts are to be alike")]
     pub(super) fn draw_seed(&mut self) -> u64 {
@@ -254,6 +276,11 @@ impl HostBuilder {
         }
         if self.settings.heartbeat_ms.saturating_mul(2) > self.settings.election_timeout_ms_min {
             return wrong("the election timeout must be at least twice the heartbeat, better ten times");
+        }
+        if self.founding_lease().is_some_and(|lease_reads| !lease_reads.is_sound()) {
+            return wrong(
+                "lease reads need a drift of at most 49 percent, and an election timeout of at most ten minutes",
+            );
         }
         if self.settings.inflight_appends_max == 0 {
             return wrong(

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use raft_consensus::{LogIndex, NodeId};
+use raft_consensus::{LeaseReads, LogIndex, NodeId};
 
 use crate::log_storage::{DataDirectory, Identity, LogError};
 use crate::node::MembersChanged;
@@ -192,9 +192,13 @@ impl Gate {
     }
 }
 
-/// Names the founding of a cluster by its name and its first members.
-pub(super) fn incarnation(cluster: &str, founders: &BTreeSet<NodeId>) -> Incarnation {
-    let members: Vec<u8> = founders.iter().flat_map(|founder| founder.get().to_le_bytes()).collect();
+/// Names the founding of a cluster by its name and what its first configuration says.
+pub(super) fn incarnation(cluster: &str, founders: &BTreeSet<NodeId>, lease_reads: Option<LeaseReads>) -> Incarnation {
+    let mut members: Vec<u8> = founders.iter().flat_map(|founder| founder.get().to_le_bytes()).collect();
+    if let Some(LeaseReads { election_timeout_ms_min, drift_percent_max }) = lease_reads {
+        members.extend(election_timeout_ms_min.to_le_bytes());
+        members.push(drift_percent_max);
+    }
     let hash = u64::from(crc32fast::hash(cluster.as_bytes())) << 32 | u64::from(crc32fast::hash(&members));
     // Zero means "not known yet".
     Incarnation(hash.max(1))

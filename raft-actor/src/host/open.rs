@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use raft_consensus::{
-    Configuration, Entries, Entry, GroupId, HardState, Log, LogAtStart, LogIndex, LogPosition, LogWrite, NodeId,
-    Payload, SnapshotMeta, Term,
+    Configuration, Entries, Entry, GroupId, HardState, LeaseReads, Log, LogAtStart, LogIndex, LogPosition, LogWrite,
+    NodeId, Payload, SnapshotMeta, Term,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -44,12 +44,12 @@ pub(super) fn open(builder: &mut HostBuilder, node: NodeId) -> Result<Opened, St
     };
     // Until all founders know each other, what they found has to be the same everywhere.
     let is_founding = !founders.is_empty() && identity.incarnation != Incarnation::default() && !identity.confirmed;
-    if is_founding && identity.incarnation != incarnation(&builder.cluster, &founders) {
+    if is_founding && identity.incarnation != incarnation(&builder.cluster, &founders, builder.founding_lease()) {
         return Err(StartError::OtherFounders { node, peers: founders.iter().map(|peer| peer.get()).collect() });
     }
     if !identity.has_log {
         if !founders.is_empty() {
-            found(storage.as_mut(), &builder.peers)?;
+            found(storage.as_mut(), &builder.peers, builder.founding_lease())?;
         }
         identity.has_log = true;
         if let Some(directory) = &mut directory {
@@ -168,10 +168,10 @@ fn boxed(storage: impl LogStorage) -> Box<dyn LogStorage> {
 fn new_identity(builder: &mut HostBuilder, node: NodeId, founders: &BTreeSet<NodeId>) -> Identity {
     // From other numbers than what else is drawn from the seed.
     let directory = DirectoryId(ChaCha8Rng::seed_from_u64(builder.draw_seed().rotate_left(32)).random());
-    let cluster = &builder.cluster;
+    let (cluster, lease_reads) = (&builder.cluster, builder.founding_lease());
     let alone = founders.len() == 1;
     let joins = founders.is_empty();
-    let incarnation = if joins { Incarnation::default() } else { incarnation(cluster, founders) };
+    let incarnation = if joins { Incarnation::default() } else { incarnation(cluster, founders, lease_reads) };
     Identity {
         // Nobody else has to know the directory of one who founds alone. One who joins
         // has no configuration yet and so nothing to vote on.
@@ -181,7 +181,11 @@ fn new_identity(builder: &mut HostBuilder, node: NodeId, founders: &BTreeSet<Nod
 }
 
 /// Writes the first configuration as the first entry of the log, the same on all founders.
-fn found(storage: &mut dyn LogStorage, peers: &std::collections::BTreeMap<NodeId, String>) -> Result<(), StartError> {
+fn found(
+    storage: &mut dyn LogStorage,
+    peers: &std::collections::BTreeMap<NodeId, String>,
+    lease_reads: Option<LeaseReads>,
+) -> Result<(), StartError> {
     // A crash in between may have left the entry: then nothing came after it, for nobody spoke to anybody yet.
     if storage.recover(GROUP)?.log.last() != LogPosition::ZERO {
         return Ok(());
@@ -189,7 +193,7 @@ fn found(storage: &mut dyn LogStorage, peers: &std::collections::BTreeMap<NodeId
     let members = peers.iter().map(|(id, address)| (*id, address.clone()));
     let first = Entry {
         position: LogPosition::new(Term::new(1), LogIndex::new(1)),
-        payload: Payload::Configuration(Box::new(Configuration::of_voters(members))),
+        payload: Payload::Configuration(Box::new(Configuration::of_voters(members).with_lease_reads(lease_reads))),
     };
     storage.write(&[GroupWrite {
         group: GROUP,

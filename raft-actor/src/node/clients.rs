@@ -28,16 +28,14 @@ const FORWARD_REQUESTS_MAX: usize = 16_384;
 
 impl StreamHandler<ClientBatch> for RaftNode {
     fn handle(&mut self, batch: ClientBatch, ctx: &mut Context<Self>) {
-        let ClientBatch { writes, reads, local_reads } = batch;
+        let ClientBatch { writes, reads, lease_reads, local_reads } = batch;
         if let Some(waiting) = local_reads {
             self.query(vec![waiting]);
         }
         if let Some(writes) = writes {
             self.dispatch(Request::Write { commands: writes.commands, waiting: writes.waiting }, ctx);
         }
-        if let Some(waiting) = reads {
-            self.dispatch(Request::Read { waiting }, ctx);
-        }
+        self.dispatch_reads(reads, lease_reads, ctx);
         self.status_is_stale = true;
         self.settle(ctx);
     }
@@ -51,6 +49,14 @@ impl StreamHandler<ClientBatch> for RaftNode {
 }
 
 impl RaftNode {
+    fn dispatch_reads(&mut self, reads: Option<Waiting>, lease_reads: Option<Waiting>, ctx: &mut Context<Self>) {
+        for (waiting, by_lease) in [(reads, false), (lease_reads, true)] {
+            if let Some(waiting) = waiting {
+                self.dispatch(Request::Read { waiting, by_lease }, ctx);
+            }
+        }
+    }
+
     /// Brings a request to where it can be served now.
     fn dispatch(&mut self, mut request: Request, ctx: &mut Context<Self>) {
         match (self.raft.role(), self.raft.leader()) {
@@ -80,9 +86,10 @@ impl RaftNode {
                     waiting.fail(self.stop_failure());
                 }
             }
-            Request::Read { waiting } => {
+            Request::Read { waiting, by_lease } => {
                 let id = self.requests.ask(waiting);
-                self.step(Input::Read { id }, ctx);
+                // The step reads the clock now, with the requests in hand: a lease that holds then holds for them.
+                self.step(if by_lease { Input::ReadByLease { id } } else { Input::Read { id } }, ctx);
             }
         }
     }
@@ -106,7 +113,8 @@ impl RaftNode {
             if waiting.is_remote() {
                 return waiting.fail(Failure::NoLeader { leader: self.raft.leader() });
             }
-            self.park_for_retry(Request::Read { waiting });
+            // Whoever leads now has hardly a lease yet.
+            self.park_for_retry(Request::Read { waiting, by_lease: false });
         }
     }
 
@@ -114,7 +122,7 @@ impl RaftNode {
     fn forward(&mut self, leader: NodeId, mut request: Request) {
         let mut encoded = match &request {
             Request::Write { commands, .. } => commands.clone(),
-            Request::Read { waiting } => waiting.encoded_requests(),
+            Request::Read { waiting, .. } => waiting.encoded_requests(),
         };
         loop {
             let later = encoded.split_off(fitting(&encoded));
@@ -156,7 +164,7 @@ impl RaftNode {
         match forward.kind {
             ForwardKind::Membership => return self.change_forwarded_to_us(origin, forward, ctx),
             ForwardKind::Transfer => return self.transfer_forwarded_to_us(origin, forward, ctx),
-            ForwardKind::Write | ForwardKind::Read | ForwardKind::ReadLocal => {}
+            ForwardKind::Write | ForwardKind::Read | ForwardKind::LeaseRead | ForwardKind::ReadLocal => {}
         }
         let outlet = self.outlet(origin);
         self.take_in(forward, outlet, ctx);
@@ -171,9 +179,7 @@ impl RaftNode {
         if let Some(WriteBatch { commands, waiting }) = batch.writes {
             self.dispatch(Request::Write { commands, waiting }, ctx);
         }
-        if let Some(waiting) = batch.reads {
-            self.dispatch(Request::Read { waiting }, ctx);
-        }
+        self.dispatch_reads(batch.reads, batch.lease_reads, ctx);
     }
 
     /// Carries answers to callers at `origin` from whichever thread has them to this node's transport.
@@ -239,7 +245,7 @@ impl RaftNode {
     pub(super) fn leader_changed(&mut self, leader: Option<NodeId>) {
         let Some(leader) = leader else { return };
         // Reads change nothing: the new leader is asked at once.
-        let is_read = |forwarded: &Forwarded| forwarded.to != leader && forwarded.request.kind() == ForwardKind::Read;
+        let is_read = |forwarded: &Forwarded| forwarded.to != leader && forwarded.request.is_read();
         for request in self.requests.lose_forwarded(is_read) {
             self.requests.park(request);
         }
@@ -256,7 +262,7 @@ impl RaftNode {
     /// Messages to `peer` got lost. Reads change nothing, so those that it was asked are asked again;
     /// writes may have arrived and wait on.
     pub(super) fn peer_unreachable(&mut self, peer: NodeId) {
-        let is_lost = |forwarded: &Forwarded| forwarded.to == peer && forwarded.request.kind() == ForwardKind::Read;
+        let is_lost = |forwarded: &Forwarded| forwarded.to == peer && forwarded.request.is_read();
         for request in self.requests.lose_forwarded(is_lost) {
             self.park_for_retry(request);
         }
@@ -378,7 +384,7 @@ impl Forwarded {
                 let commands = commands[place..place + waiting.len()].to_vec();
                 Request::Write { commands, waiting }
             }
-            Request::Read { .. } => Request::Read { waiting },
+            Request::Read { by_lease, .. } => Request::Read { waiting, by_lease: *by_lease },
         }
     }
 }

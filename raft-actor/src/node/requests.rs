@@ -20,20 +20,20 @@ use crate::handle::{StopReason, WriteBatch};
 pub(super) enum Request {
     /// Commands and who waits for their responses.
     Write { commands: Vec<Bytes>, waiting: Waiting },
-    /// Queries (they stay in the slots) and who waits for their answers.
-    Read { waiting: Waiting },
+    /// Queries (they stay in the slots) and who waits for their answers; whether a lease will do.
+    Read { waiting: Waiting, by_lease: bool },
 }
 
 impl Request {
     pub(super) fn waiting(&mut self) -> &mut Waiting {
         match self {
-            Self::Write { waiting, .. } | Self::Read { waiting } => waiting,
+            Self::Write { waiting, .. } | Self::Read { waiting, .. } => waiting,
         }
     }
 
     pub(super) fn into_waiting(self) -> Waiting {
         match self {
-            Self::Write { waiting, .. } | Self::Read { waiting } => waiting,
+            Self::Write { waiting, .. } | Self::Read { waiting, .. } => waiting,
         }
     }
 
@@ -43,9 +43,9 @@ impl Request {
             Self::Write { commands, waiting } => WriteBatch { commands, waiting }
                 .expire_out(now, failure)
                 .map(|WriteBatch { commands, waiting }| Self::Write { commands, waiting }),
-            Self::Read { mut waiting } => {
+            Self::Read { mut waiting, by_lease } => {
                 waiting.expire(now, failure.clone());
-                (waiting.earliest_deadline() != Time::NEVER).then_some(Self::Read { waiting })
+                (waiting.earliest_deadline() != Time::NEVER).then_some(Self::Read { waiting, by_lease })
             }
         }
     }
@@ -57,15 +57,20 @@ impl Request {
                 let later = commands.split_off(n);
                 Self::Write { commands: std::mem::replace(commands, later), waiting: waiting.split_to(n) }
             }
-            Self::Read { waiting } => Self::Read { waiting: waiting.split_to(n) },
+            Self::Read { waiting, by_lease } => Self::Read { waiting: waiting.split_to(n), by_lease: *by_lease },
         }
     }
 
     pub(super) fn kind(&self) -> ForwardKind {
         match self {
             Self::Write { .. } => ForwardKind::Write,
-            Self::Read { .. } => ForwardKind::Read,
+            Self::Read { by_lease: false, .. } => ForwardKind::Read,
+            Self::Read { by_lease: true, .. } => ForwardKind::LeaseRead,
         }
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self, Self::Read { .. })
     }
 }
 

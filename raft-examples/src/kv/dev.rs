@@ -43,6 +43,7 @@ pub async fn run(options: Dev) -> Result<(), Failure> {
             .transport(transport)
             .peers(peers.clone())
             .settings(options.timing.settings())
+            .lease_reads(options.timing.lease_reads)
             .snapshot_every(options.snapshot_every)
             .session_lifetime(options.timing.session_ttl)
             .start(Kv::default())

@@ -26,6 +26,7 @@ pub async fn run(options: Node) -> Result<(), Failure> {
         .data_dir(&options.data_dir)
         .transport(transport)
         .settings(options.timing.settings())
+        .lease_reads(options.timing.lease_reads)
         .snapshot_every(options.snapshot_every)
         .session_lifetime(options.timing.session_ttl)
         .election_priority(options.election_priority);

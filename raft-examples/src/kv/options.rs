@@ -122,6 +122,10 @@ pub struct Timing {
     /// How often a leader speaks at least
     #[arg(long, default_value_t = 100, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub heartbeat_ms: u64,
+    /// Found the cluster with lease reads (GET with consistency=lease), for clocks that are off by at most so many percent
+    /// of the election timeout; the same on all first members. Without the option such a read asks a majority, as others do
+    #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true, default_missing_value = "10", value_parser = clap::value_parser!(u8).range(0..=49))]
+    pub lease_reads: Option<u8>,
     /// How long a client that numbers its writes is remembered after its last one, as 90s, 30m or 1h
     #[arg(long, default_value = "1h", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub session_ttl: Duration,
@@ -230,7 +234,7 @@ pub enum OptionsError {
 
 impl Timing {
     fn check(self) -> Result<(), OptionsError> {
-        let Self { heartbeat_ms, election_timeout_ms, session_ttl: _ } = self;
+        let Self { heartbeat_ms, election_timeout_ms, lease_reads: _, session_ttl: _ } = self;
         if heartbeat_ms.saturating_mul(2) <= election_timeout_ms {
             Ok(())
         } else {

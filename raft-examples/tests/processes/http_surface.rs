@@ -118,7 +118,7 @@ fn bad_input(node: &Client) {
     let long_key = format!("/kv/{}", "k".repeat(1025));
     let long_value = "v".repeat((1 << 20) + 1);
     for (method, path, body, status, error) in [
-        ("GET", "/kv/x?consistency=lease", "", 400, "bad_parameter"),
+        ("GET", "/kv/x?consistency=eventual", "", 400, "bad_parameter"),
         ("GET", "/kv/x?consistency=soon", "", 400, "bad_parameter"),
         ("GET", "/kv/x?timeout_ms=soon", "", 400, "bad_parameter"),
         ("GET", "/kv/x?timeout_ms=0", "", 400, "bad_parameter"),

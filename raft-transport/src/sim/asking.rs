@@ -79,7 +79,7 @@ impl<S: StateMachine> Sim<S> {
         self.workload.called(&Call { request, client, node, at_us, what: &what });
         let kind = match &what {
             Request::Write(_) => Kind::Write,
-            Request::Read(_) => Kind::Read,
+            Request::Read(_) | Request::ReadLease(_) => Kind::Read,
             Request::ReadLocal(_) => Kind::LocalRead(node),
         };
         self.judge.called(request, kind);

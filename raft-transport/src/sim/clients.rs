@@ -18,6 +18,8 @@ pub enum Request<C, Q> {
     Write(C),
     /// Answer this linearizably.
     Read(Q),
+    /// The same, by the leader's lease if it has one.
+    ReadLease(Q),
     /// Answer this from the state of the node that is asked, be it stale.
     ReadLocal(Q),
 }
@@ -117,6 +119,10 @@ impl<S: StateMachine> Clients<S> {
             }
             Request::Read(query) => {
                 let pending = handle.read(query);
+                Box::pin(async move { pending.await.map_or_else(told_of_read::<S>, Outcome::Answered) })
+            }
+            Request::ReadLease(query) => {
+                let pending = handle.read_lease(query);
                 Box::pin(async move { pending.await.map_or_else(told_of_read::<S>, Outcome::Answered) })
             }
             Request::ReadLocal(query) => {

@@ -9,6 +9,7 @@ use raft_actor::{Settings, StateMachine};
 use super::chance::Chance;
 use super::checker::{Situations, Violation};
 use super::clients::Request;
+use super::clocks::ClockBound;
 use super::faults::{self, Fault, FaultKind, Faults, Tally};
 use super::workload::Workload;
 use super::world::{Setup, Sim};
@@ -58,6 +59,7 @@ pub struct SimCluster<S> {
     left_out: Option<Vec<usize>>,
     lasting: Duration,
     settings: Option<Settings>,
+    lease_drift_percent_max: Option<u8>,
     saves_alike: bool,
     traced: bool,
     machine: fn() -> S,
@@ -120,6 +122,9 @@ const EVENTS_KEPT: usize = 100;
 /// Sizes of the messages in which snapshots travel: small ones make a small state take many.
 const PIECE_BYTES_MAX: [u64; 3] = [1_100, 1_300, 1 << 20];
 
+/// Half of the clusters have lease reads, with clocks of this quality.
+const LEASE_DRIFTS_PERCENT: [Option<u8>; 8] = [None, None, None, None, Some(5), Some(10), Some(25), Some(30)];
+
 /// How long the servers get to agree after the faults.
 const RECOVERY_MAX: Duration = Duration::from_secs(60);
 
@@ -141,6 +146,7 @@ impl<S: StateMachine> SimCluster<S> {
             left_out: None,
             lasting: Duration::from_secs(60),
             settings: None,
+            lease_drift_percent_max: None,
             saves_alike: true,
             traced: false,
             machine,
@@ -190,6 +196,14 @@ impl<S: StateMachine> SimCluster<S> {
         self
     }
 
+    /// The cluster is founded with lease reads, for clocks that are off by so many percent of an election timeout, and
+    /// they are off by no more. Default: if the [settings](Self::settings) are drawn from the seed, so is this.
+    #[must_use]
+    pub fn lease_reads(mut self, drift_percent_max: impl Into<Option<u8>>) -> Self {
+        self.lease_drift_percent_max = drift_percent_max.into();
+        self
+    }
+
     /// Whether equal states are saved as equal bytes, so that they can be compared. Default: they are. Switch it off for
     /// a machine that holds a `HashMap`, whose order differs; its responses are compared all the same.
     #[must_use]
@@ -207,6 +221,10 @@ impl<S: StateMachine> SimCluster<S> {
 
     fn setup(&self, seed: u64) -> Setup<S> {
         let settings = self.settings.clone().unwrap_or_else(|| draw_settings(&mut Chance::of(seed, 2)));
+        let mut chance = Chance::of(seed, 4);
+        let drawn = self.settings.is_none().then(|| *chance.pick(&LEASE_DRIFTS_PERCENT)).flatten();
+        let lease_drift_percent_max = self.lease_drift_percent_max.or(drawn);
+        let clock_bound = lease_drift_percent_max.map(|percent| ClockBound::draw(percent, &settings, &mut chance));
         let members_change = self.faults.contains(FaultKind::MembershipChange);
         Setup {
             seed,
@@ -215,6 +233,8 @@ impl<S: StateMachine> SimCluster<S> {
             members_change,
             majority_may_be_lost: self.faults.majority_may_be_lost(),
             settings,
+            lease_drift_percent_max,
+            clock_bound,
             piece_bytes_max: *Chance::of(seed, 3).pick(&PIECE_BYTES_MAX),
             machine: self.machine,
             saves_alike: self.saves_alike,
@@ -241,8 +261,12 @@ impl<S: StateMachine> SimCluster<S> {
         let faults = self.planned(seed);
         let (clients, lasting) = (self.clients, self.lasting);
         let planned = faults.clone();
+        let clocks_are_off = self.faults.contains(FaultKind::ClockDrift);
         self.on_a_thread(seed, workload, move |sim| {
             sim.plan_faults(&planned);
+            if clocks_are_off {
+                sim.put_clocks_off();
+            }
             sim.add_clients(clients);
             sim.run_for(lasting)?;
             sim.recover(RECOVERY_MAX)

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use raft_actor::consensus::NodeId;
-use raft_actor::{Membership, StateMachine};
+use raft_actor::{LeaseChange, LeaseReads, Membership, StateMachine};
 
 use super::checker::Violation;
 use super::faults::FaultKind;
@@ -114,8 +114,19 @@ impl<S: StateMachine> Sim<S> {
         let mut order: Vec<NodeId> = (0..sound.len()).map(|at| sound[(first + at) % sound.len()]).collect();
         let rest = order.split_off(count.min(order.len()));
         let learners = rest.into_iter().filter(|id| how >> (8 + id.get() % 32) & 1 == 1);
-        let membership = self.membership(order, learners);
+        let membership = self.membership(order, learners).lease_reads(self.lease_change(how >> 40));
         self.change_membership(asked, membership);
+    }
+
+    /// Where there are lease reads, they come and go.
+    fn lease_change(&self, die: u64) -> LeaseChange {
+        let Some(drift_percent_max) = self.setup.lease_drift_percent_max else { return LeaseChange::Keep };
+        let election_timeout_ms_min = self.setup.settings.election_timeout_ms_min;
+        match die % 8 {
+            0 => LeaseChange::Off,
+            1..=3 => LeaseChange::On(LeaseReads { election_timeout_ms_min, drift_percent_max }),
+            _ => LeaseChange::Keep,
+        }
     }
 
     fn membership(

@@ -11,6 +11,7 @@ mod asking;
 mod breakage;
 mod chance;
 mod clients;
+mod clocks;
 mod cluster;
 mod disks;
 mod faults;

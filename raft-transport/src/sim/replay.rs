@@ -58,7 +58,7 @@ impl<S: StateMachine> Replay<S> {
     pub fn called(&mut self, request: u64, what: &Request<S::Command, S::Query>) {
         let bytes = match what {
             Request::Write(command) => encode(command),
-            Request::Read(query) | Request::ReadLocal(query) => encode(query),
+            Request::Read(query) | Request::ReadLease(query) | Request::ReadLocal(query) => encode(query),
         };
         // What cannot be encoded cannot travel, and will not be in the log.
         if let Some(bytes) = bytes {

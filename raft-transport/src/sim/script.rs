@@ -46,6 +46,11 @@ impl<S: StateMachine> Sim<S> {
         self.send(node, Request::Read(query))
     }
 
+    /// The same, by the leader's lease if it has one.
+    pub fn read_lease(&mut self, node: impl Into<NodeId>, query: S::Query) -> Option<Ticket> {
+        self.send(node, Request::ReadLease(query))
+    }
+
     /// What became of a request; `None` while it is under way.
     pub fn outcome(&self, ticket: Ticket) -> Option<Outcome<&S::Response, &S::Answer>> {
         let told = self.scripted.as_ref()?.answers.get(&ticket.request)?;

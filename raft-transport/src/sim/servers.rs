@@ -85,6 +85,7 @@ impl<S: StateMachine> Sim<S> {
             .clock(Clock::of(Arc::clone(&node.clock) as _))
             .observer(self.judge.observer(id))
             .settings(self.setup.settings.clone())
+            .lease_reads(self.setup.lease_drift_percent_max)
             .placement(Placement::current_thread())
             .seed(seed);
         let builder = if joins { builder.join() } else { builder };

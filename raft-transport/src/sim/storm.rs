@@ -1,7 +1,5 @@
 //! Carries out the faults of a plan, and mends what they broke.
 
-use std::time::Duration;
-
 use raft_actor::StateMachine;
 use raft_actor::consensus::{NodeId, Role};
 
@@ -118,16 +116,11 @@ impl<S: StateMachine> Sim<S> {
             | FaultKind::BitFlip
             | FaultKind::WipedDisk => self.strike_disk(fault, victim),
             FaultKind::ClockJump => {
-                self.tally.count(fault.kind);
-                let clock = &self.node(victim).clock;
-                clock.jump(Duration::from_micros(1_000 + how % 10_000_000));
-                self.arm(place(victim));
+                self.leap(victim, how);
                 None
             }
             FaultKind::ClockDrift => {
-                self.tally.count(fault.kind);
-                self.node(victim).clock.set_rate(500_000 + how % 1_500_000);
-                self.arm(place(victim));
+                self.drift(victim, how);
                 Some(Repair::Rate(victim))
             }
             FaultKind::LeadershipTransfer => {

@@ -13,6 +13,7 @@ use raft_actor::{Settings, StateMachine};
 use super::chance::Chance;
 use super::checker::Violation;
 use super::clients::Clients;
+use super::clocks::ClockBound;
 use super::faults::{Fault, FaultKind, Noise, Tally};
 use super::judge::Judge;
 use super::members::Changes;
@@ -83,6 +84,10 @@ pub(super) struct Setup<S> {
     pub(super) members_change: bool,
     pub(super) majority_may_be_lost: bool,
     pub(super) settings: Settings,
+    /// Whether the cluster is founded with lease reads, and by how much clocks may then be off.
+    pub(super) lease_drift_percent_max: Option<u8>,
+    /// How wrong clocks go, where lease reads rely on them.
+    pub(super) clock_bound: Option<ClockBound>,
     /// Snapshots travel in messages of at most so many bytes.
     pub(super) piece_bytes_max: u64,
     pub(super) machine: fn() -> S,
@@ -111,6 +116,8 @@ pub(super) struct Node<S: StateMachine> {
     pub(super) disk_is_damaged: bool,
     /// Why it last ended by itself.
     pub(super) last_words: Option<String>,
+    /// Its clock leaps only after this, where there is a bound to that.
+    pub(super) leaps_again_us: u64,
     /// The earliest alarm in the schedule.
     armed_at: Option<u64>,
 }
@@ -194,6 +201,7 @@ impl<S: StateMachine> Sim<S> {
             disk_may_fail: false,
             disk_is_damaged: false,
             last_words: None,
+            leaps_again_us: 0,
             armed_at: None,
         });
         id

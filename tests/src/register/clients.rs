@@ -81,7 +81,8 @@ impl RegisterClients {
                 Request::Write(Command::Cas { key, expect, value: self.new_value(key) })
             }
             65..=74 => Request::Write(Command::Delete { key }),
-            75..=96 => Request::Read(Get(key)),
+            75..=85 => Request::Read(Get(key)),
+            86..=96 => Request::ReadLease(Get(key)),
             _ => Request::ReadLocal(Get(key)),
         }
     }
@@ -109,7 +110,7 @@ where
         self.now_us = call.at_us;
         let (key, action) = match call.what {
             Request::Write(command) => (command.key(), action_of(command)),
-            Request::Read(Get(key)) => (*key, Action::Get),
+            Request::Read(Get(key)) | Request::ReadLease(Get(key)) => (*key, Action::Get),
             Request::ReadLocal(Get(key)) => return self.judged.called_stale(call.request, *key),
         };
         self.judged.called(call.request, call.client, key, action, call.at_us);

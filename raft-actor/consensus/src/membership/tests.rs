@@ -5,7 +5,7 @@ fn membership(voters: &[u64], learners: &[u64]) -> Membership {
     let ids = |ns: &[u64]| ns.iter().map(|n| id(*n)).collect::<BTreeSet<_>>();
     let (voters, learners) = (ids(voters), ids(learners));
     let addresses = voters.union(&learners).map(|id| (*id, format!("n{id}"))).collect();
-    Membership { voters, learners, addresses }
+    Membership { voters, learners, addresses, ..Membership::default() }
 }
 
 fn enter(current: &Configuration, wanted: Membership) -> Result<Configuration, MembershipRefusal> {

@@ -100,7 +100,7 @@ impl Candidate {
     pub(crate) fn on_deadline(&mut self, shared: &mut Shared) -> Next {
         if !shared.election_timer.has_expired(shared.now) {
             Next::Stay
-        } else if shared.may_campaign() {
+        } else if shared.may_campaign_now() {
             Next::BecomeCandidate
         } else {
             shared.election_timer.restart(shared.now);

@@ -51,10 +51,10 @@ impl Follower {
         if !shared.election_timer.has_expired(shared.now) {
             return Next::Stay;
         }
-        if shared.may_campaign() {
+        if shared.may_campaign_now() {
             return Next::BecomeCandidate;
         }
-        // A learner, a member without suffrage or with a stuck storage waits on.
+        // A learner, a member without suffrage, with a stuck storage or bound by a lease waits on.
         shared.election_timer.restart(shared.now);
         Next::Stay
     }

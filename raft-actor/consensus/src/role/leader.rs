@@ -13,6 +13,7 @@ use crate::{
     ReplicationOrder, RequestVote, RequestVoteReply, Round, Time, TimeoutNow, commit,
 };
 
+mod lease;
 mod membership;
 mod snapshot;
 mod transfer;
@@ -33,6 +34,8 @@ pub(crate) struct Leader {
     /// When to look next whether a quorum is still in contact.
     quorum_check_at: Time,
     reads: ReadIndex,
+    /// Whether it has told anybody to campaign: that may lead to an election at any time of its office.
+    has_called_election: bool,
     /// Its own durable index when entries were last counted.
     counted_durable: LogIndex,
     /// Whether a peer's match has moved since entries were last counted.
@@ -80,6 +83,7 @@ impl Leader {
             heartbeat_at: shared.now.after(shared.settings.heartbeat()),
             quorum_check_at: shared.now.after(shared.settings.election_timeout_min()),
             reads: ReadIndex::default(),
+            has_called_election: false,
             counted_durable: LogIndex::ZERO,
             has_match_moved: false,
         }

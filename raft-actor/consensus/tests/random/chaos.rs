@@ -16,9 +16,11 @@ use crate::support::{Cluster, Setup, at, membership, node, voters};
 
 use crate::tally::Tally;
 
+mod leases;
 mod recovery;
 pub(crate) mod snapshots;
 
+use leases::Leases;
 use snapshots::Pace;
 
 /// How likely each fault is in this run, per mille of the steps. Drawn anew for each seed, often
@@ -118,6 +120,7 @@ pub(crate) struct Chaos {
     /// Until when members stand still.
     paused: BTreeMap<u64, Time>,
     commands: u64,
+    leases: Leases,
 }
 
 impl Chaos {
@@ -125,7 +128,8 @@ impl Chaos {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mix = Mix::draw(&mut rng);
         let spares = rng.random_range(0..=2);
-        let founding = founding(configuration(count, &mut rng));
+        let mut leases = Leases::draw(seed);
+        let founding = founding(configuration(count, &mut rng).with_lease_reads(leases.founding()));
         let setup = (1..=count).fold(Setup::of(count), |setup, n| setup.log(n, vec![founding.clone()]));
         let setup = setup.seed(seed).configuration(Configuration::default()).settings(|settings| {
             settings.election_timeout_ms_min = 100;
@@ -145,10 +149,11 @@ impl Chaos {
             (member.disk.held, member.machine.held, member.streams_held) = (true, true, true);
             member.snapshots.held = true;
             member.machine.on_disk = rng.random_bool(0.3);
-            member.clock_per_mille = if rng.random_bool(0.5) { 1000 } else { rng.random_range(700..1400) };
+            let clock_per_mille = if rng.random_bool(0.5) { 1000 } else { rng.random_range(700..1400) };
+            member.clock_per_mille = leases.clock_per_mille().unwrap_or(clock_per_mille);
         }
         let (tally, proposed, asked, handing_over, paused) = Default::default();
-        Self { cluster, rng, mix, count, tally, proposed, asked, handing_over, paused, commands: 0 }
+        Self { cluster, rng, mix, count, tally, proposed, asked, handing_over, paused, commands: 0, leases }
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -316,15 +321,21 @@ impl Chaos {
             }
         }
         let id = self.cluster.fresh_proposal();
-        let membership = membership(&voters, &learners);
+        let membership = membership(&voters, &learners).lease_reads(self.leases.change());
         self.cluster.step(node(n), Input::ChangeMembership { id, membership });
         assert!(self.cluster.changes.contains_key(&id), "a change is answered at once");
     }
 
     fn read(&mut self, n: u64) {
-        let id = self.cluster.fresh_read();
-        self.asked.insert(id, node(n));
-        self.cluster.step(node(n), Input::Read { id });
+        let input = if self.leases.wants_lease() {
+            Input::ReadByLease { id: self.cluster.fresh_lease_read() }
+        } else {
+            Input::Read { id: self.cluster.fresh_read() }
+        };
+        if let Input::Read { id } | Input::ReadByLease { id } = input {
+            self.asked.insert(id, node(n));
+        }
+        self.cluster.step(node(n), input);
     }
 
     fn propose(&mut self, n: u64) {
@@ -406,6 +417,7 @@ impl Chaos {
         self.tally.committed = self.cluster.checker.committed().get();
         let served = self.cluster.reads.values().filter(|outcome| matches!(outcome, ReadOutcome::Ready(_))).count();
         self.tally.reads_served = served;
+        self.tally.reads_served_by_lease = self.cluster.checker.served_by_lease();
         self.tally.reads_refused = self.cluster.reads.len() - served;
         self.count_changes();
         self.count_transfers();

@@ -8,6 +8,7 @@ pub(crate) struct Tally {
     pub(crate) leaders: usize,
     pub(crate) committed: u64,
     pub(crate) reads_served: usize,
+    pub(crate) reads_served_by_lease: usize,
     pub(crate) reads_refused: usize,
     pub(crate) dropped: usize,
     pub(crate) duplicated: usize,
@@ -44,6 +45,7 @@ impl Tally {
         self.leaders += other.leaders;
         self.committed += other.committed;
         self.reads_served += other.reads_served;
+        self.reads_served_by_lease += other.reads_served_by_lease;
         self.reads_refused += other.reads_refused;
         self.dropped += other.dropped;
         self.duplicated += other.duplicated;
@@ -73,7 +75,7 @@ impl Tally {
         self.snapshots.assert_complete(runs);
         let faults = [self.dropped, self.duplicated, self.reordered, self.partitions, self.crashes, self.torn_writes];
         let consequences = [self.truncations, self.late_deadlines, self.pauses, self.reads_refused];
-        let work = [self.leaders, self.reads_served];
+        let work = [self.leaders, self.reads_served, self.reads_served_by_lease];
         let changes = [self.changes, self.rolled_back, self.leaders_removed, self.changes_refused];
         let transfers = [self.told_to_campaign, self.transfers, self.transfers_timed_out, self.transfers_refused];
         let all = faults

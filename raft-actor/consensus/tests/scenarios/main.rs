@@ -6,6 +6,7 @@ mod support;
 mod commit;
 mod durability;
 mod elections;
+mod leases;
 mod membership;
 mod reads;
 mod replication;

@@ -7,6 +7,7 @@
 //! log n1 1 1 2 2:n1,n2          terms of the entries from index 1 on; `:` makes it a configuration
 //! term n1 7                     its term, if later than that of its log
 //! without-suffrage n3           it may not vote yet
+//! lease 10%                     lease reads, for clocks that are off by so much at most; behind `settings`
 //! joining n4 n5                 further servers without a configuration, which wait to be added
 //! ```
 //! What happens:
@@ -22,6 +23,9 @@
 //! partition n1 n2 | n3          no messages between the two groups
 //! cut n1 -> n2, heal            one direction breaks; all are mended
 //! propose n1 x y, read n1       clients
+//! read-by-lease n1              the same, with the lease if there is one
+//! lease-reads n1 10%, .. off    lease reads are switched on, or off
+//! clock n1 900                  its clock is slow, from the beginning: 1000 is right
 //! change n1 n1,n2,n4 +n5        a change of the membership: its voters, and its learners
 //! transfer n1 n2, transfer n1   n1 is asked to hand over its leadership: to n2, or to whom it chooses
 //! hold-disk n1, free-disk n1    writes wait until `persist n1 [COUNT]`; or no longer
@@ -37,7 +41,9 @@
 //! show, configurations          the state of everybody; whom everybody counts as voters
 //! ```
 use raft_consensus::notation;
-use raft_consensus::{Entry, Input, Message, NodeId, Payload, Role, Settings, Status};
+use raft_consensus::{
+    Configuration, Entry, Input, LeaseChange, LeaseReads, Membership, Message, NodeId, Payload, Role, Settings, Status,
+};
 
 use crate::support::network::Packet;
 use crate::support::{Cluster, Setup, at, entry, node, voters};
@@ -79,6 +85,11 @@ struct Stage {
 fn id(word: &str) -> u64 {
     let number = word.strip_prefix('n').and_then(|number| number.parse().ok());
     number.unwrap_or_else(|| panic!("`{word}` is no server, `n1` is"))
+}
+
+fn percent_of(word: &str) -> u8 {
+    let number = word.strip_suffix('%').and_then(|number| number.parse().ok());
+    number.unwrap_or_else(|| panic!("`{word}` is no bound, `10%` is"))
 }
 
 fn millis(word: &str) -> u64 {
@@ -147,6 +158,7 @@ impl Stage {
                 setup().log(id(n), entries)
             }
             ["term", n, term] => setup().term(id(n), term.parse().expect("a term")),
+            ["lease", percent] => setup().lease_reads(percent_of(percent)),
             ["without-suffrage", n] => setup().without_suffrage(id(n)),
             ["joining", servers @ ..] => servers.iter().fold(setup(), |setup, n| setup.joining(id(n))),
             _ => return false,
@@ -191,6 +203,13 @@ impl Stage {
             ["read", n] => {
                 self.cluster().read(id(n));
             }
+            ["read-by-lease", n] => {
+                self.cluster().read_by_lease(id(n));
+            }
+            ["lease-reads", n, change] => self.change_leases(id(n), change),
+            ["clock", n, per_mille] => {
+                self.cluster().member_mut(id(n)).clock_per_mille = per_mille.parse().expect("1000 is right");
+            }
             ["crash", n] => self.cluster().crash(id(n)),
             ["restart", n] => self.cluster().restart(id(n)),
             ["grant-suffrage", n] => {
@@ -201,6 +220,20 @@ impl Stage {
             ["configurations"] => self.configurations(),
             _ => self.surroundings(words),
         }
+    }
+
+    /// Switches lease reads on (`10%`) or off, and leaves the membership as it is.
+    fn change_leases(&mut self, n: u64, change: &str) {
+        let status = self.cluster().status(n);
+        let election_timeout_ms_min = self.cluster().member(n).settings.election_timeout_ms_min;
+        let change = match change {
+            "off" => LeaseChange::Off,
+            percent => LeaseChange::On(LeaseReads { election_timeout_ms_min, drift_percent_max: percent_of(percent) }),
+        };
+        let Configuration { voters, learners, .. } = status.configuration;
+        let membership = Membership { voters, learners, lease_reads: change, ..Membership::default() };
+        let proposal = self.cluster().fresh_proposal();
+        self.cluster().input(node(n), Input::ChangeMembership { id: proposal, membership });
     }
 
     fn surroundings(&mut self, words: &[&str]) {

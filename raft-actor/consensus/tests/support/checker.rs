@@ -25,6 +25,7 @@ macro_rules! ensure {
     };
 }
 
+mod leases;
 pub(super) mod membership;
 mod snapshots;
 mod transfer;
@@ -54,6 +55,7 @@ pub struct Checker {
     /// The last snapshot that was sent, by whom to whom.
     sent_snapshots: BTreeMap<(NodeId, NodeId), LogPosition>,
     transfers: transfer::Transfers,
+    leases: leases::Leases,
 }
 
 impl Checker {
@@ -110,12 +112,16 @@ impl Checker {
     /// A member took one step.
     pub fn stepped(&mut self, members: &Members, after: &Status, effects: &[Effect]) -> Verdict {
         let before = self.running.insert(after.id, after.clone()).ok_or("a dead member took a step")?;
+        let by_lease = self.leases.take();
         self.check_progress(&members[&after.id], &before, after)?;
         if after.role == Role::Leader {
             self.check_leader(members, &before, after)?;
         }
         for effect in effects {
             self.check_effect(members, &before, after, effect)?;
+            if matches!(effect, Effect::ReadReady { id, .. } if Some(*id) == by_lease) {
+                self.served_at_once(after)?;
+            }
         }
         self.check_commit(members, &before, after)
     }

@@ -352,6 +352,13 @@ impl Cluster {
         id
     }
 
+    /// Asks for a linearizable read, by lease if there is one.
+    pub fn read_by_lease(&mut self, n: u64) -> ReadId {
+        let id = self.fresh_lease_read();
+        self.input(node(n), Input::ReadByLease { id });
+        id
+    }
+
     /// An id for a proposal that is about to be made.
     pub fn fresh_proposal(&mut self) -> ProposalId {
         ProposalId(self.fresh_id())
@@ -361,6 +368,13 @@ impl Cluster {
     pub fn fresh_read(&mut self) -> ReadId {
         let id = ReadId(self.fresh_id());
         self.checker.read_begins(id);
+        id
+    }
+
+    /// The same, of a read that the next step takes in, and that asks for the lease.
+    pub fn fresh_lease_read(&mut self) -> ReadId {
+        let id = ReadId(self.fresh_id());
+        self.checker.lease_read_begins(id);
         id
     }
 

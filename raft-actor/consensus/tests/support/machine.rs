@@ -22,7 +22,7 @@ pub struct Machine {
 enum Order {
     Apply(LogIndex),
     Freeze,
-    Load(Snapshot),
+    Load(Box<Snapshot>),
 }
 
 /// What a machine did.
@@ -75,7 +75,7 @@ impl Machine {
 
     /// Takes the order to become what a snapshot says, behind what it was ordered before.
     pub fn load(&mut self, snapshot: Snapshot) {
-        self.ordered.push_back(Order::Load(snapshot));
+        self.ordered.push_back(Order::Load(Box::new(snapshot)));
     }
 
     /// Carries out the oldest order. Entries must be durable to be applied.
@@ -85,7 +85,7 @@ impl Machine {
             Order::Freeze => Done::Frozen(Snapshot::of(&self.applied, first)),
             Order::Load(snapshot) => {
                 self.become_of(&snapshot);
-                Done::Loaded(snapshot)
+                Done::Loaded(*snapshot)
             }
         })
     }

@@ -64,5 +64,6 @@ pub fn membership(voters: &[u64], learners: &[u64]) -> Membership {
         voters: voters.iter().copied().map(node).collect(),
         learners: learners.iter().copied().map(node).collect(),
         addresses: voters.iter().chain(learners).map(address).collect(),
+        ..Membership::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_consensus::{Configuration, Entry, HardState, NodeId, Settings, Term};
+use raft_consensus::{Configuration, Entry, HardState, LeaseReads, NodeId, Settings, Term};
 
 use super::cluster::Cluster;
 use super::disk::Image;
@@ -38,6 +38,14 @@ impl Setup {
     /// The configuration before the first entry.
     pub fn configuration(mut self, configuration: Configuration) -> Self {
         self.configuration = configuration;
+        self
+    }
+
+    /// Lease reads from the beginning, for clocks that are off by so much at most.
+    pub fn lease_reads(mut self, drift_percent_max: u8) -> Self {
+        let election_timeout_ms_min = self.settings.election_timeout_ms_min;
+        let lease_reads = LeaseReads { election_timeout_ms_min, drift_percent_max };
+        self.configuration = self.configuration.with_lease_reads(lease_reads);
         self
     }
 

@@ -353,6 +353,7 @@ fn any_envelope() -> impl Strategy<Value = Envelope> {
     let kind = prop_oneof![
         Just(ForwardKind::Write),
         Just(ForwardKind::Read),
+        Just(ForwardKind::LeaseRead),
         Just(ForwardKind::Membership),
         Just(ForwardKind::Transfer)
     ];

@@ -14,7 +14,7 @@ fn hello(node: u64, directory: u64) -> Hello {
     Hello {
         node: NodeId::from(node),
         cluster: CLUSTER.to_owned(),
-        incarnation: incarnation(CLUSTER, &founders(3)),
+        incarnation: incarnation(CLUSTER, &founders(3), None),
         directory: DirectoryId(directory),
         address: format!("local:{node}"),
     }
@@ -90,9 +90,12 @@ fn one_who_joins_and_does_not_know_the_founding_yet_is_let_in() {
 
 #[test]
 fn other_members_make_another_founding() {
-    assert_ne!(incarnation(CLUSTER, &founders(3)), incarnation(CLUSTER, &founders(4)));
-    assert_ne!(incarnation(CLUSTER, &founders(3)), incarnation("d", &founders(3)));
-    assert_ne!(incarnation("", &BTreeSet::new()), Incarnation::default());
+    assert_ne!(incarnation(CLUSTER, &founders(3), None), incarnation(CLUSTER, &founders(4), None));
+    assert_ne!(incarnation(CLUSTER, &founders(3), None), incarnation("d", &founders(3), None));
+    let lease_reads = |drift_percent_max| Some(LeaseReads { election_timeout_ms_min: 1000, drift_percent_max });
+    assert_ne!(incarnation(CLUSTER, &founders(3), None), incarnation(CLUSTER, &founders(3), lease_reads(10)));
+    assert_ne!(incarnation(CLUSTER, &founders(3), lease_reads(5)), incarnation(CLUSTER, &founders(3), lease_reads(10)));
+    assert_ne!(incarnation("", &BTreeSet::new(), None), Incarnation::default());
 }
 
 #[test]

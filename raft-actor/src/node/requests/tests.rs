@@ -212,7 +212,7 @@ fn whoever_waits_for_ever_is_not_taken_for_somebody_who_does_not_wait() {
     let Poll::Ready(Some(batch)) = node.face.poll_batch(&mut Context::from_waker(Waker::noop())) else {
         panic!("a read is in line")
     };
-    node.requests.park(Request::Read { waiting: batch.reads.expect("a read") });
+    node.requests.park(Request::Read { waiting: batch.reads.expect("a read"), by_lease: false });
     let mut others = node.propose(1, 1, 1);
     node.requests.expire(Time::from_millis(7_200_000), None);
     assert_eq!(told(&mut others), ["unknown"]);

@@ -8,13 +8,14 @@ use super::Problem;
 use super::request::{Consistency, KeyRequest};
 use crate::kv::state_machine::{Kv, Query};
 
-/// `GET /kv/{key}?consistency=linearizable|stale`.
+/// `GET /kv/{key}?consistency=linearizable|lease|stale`.
 pub(super) async fn get(http: HttpRequest, raft: RaftHandle<Kv>) -> actix_web::Result<HttpResponse> {
     let request = KeyRequest::of(&http)?;
     let raft = raft.with_timeout(request.time_left());
     let query = Query::Get { key: request.key };
     let value = match request.consistency {
         Consistency::Linearizable => raft.read(query).await?,
+        Consistency::Lease => raft.read_lease(query).await?,
         Consistency::Stale => raft.read_local(query).await?,
     };
     let value = value.ok_or(Problem::NoSuchKey)?;

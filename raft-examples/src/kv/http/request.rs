@@ -29,6 +29,8 @@ const TIMEOUT_MS_MAX: u64 = 600_000;
 pub(super) enum Consistency {
     /// At least as fresh as the moment of the request.
     Linearizable,
+    /// The same, by the leader's lease if it has one.
+    Lease,
     /// What this node has, which may be old.
     Stale,
 }
@@ -174,12 +176,14 @@ fn once_of(request: &HttpRequest) -> Result<Option<(String, u64)>, Problem> {
 }
 
 fn consistency_of(name: Option<&str>) -> Result<Consistency, Problem> {
-    let refuse = |detail: String| Err(Problem::BadParameter { detail });
     match name {
         None | Some("linearizable") => Ok(Consistency::Linearizable),
+        Some("lease") => Ok(Consistency::Lease),
         Some("stale") => Ok(Consistency::Stale),
-        Some("lease") => refuse("consistency=lease is not supported by this build; use linearizable or stale".into()),
-        Some(other) => refuse(format!("consistency={other} is unknown; use linearizable or stale")),
+        Some(other) => {
+            let detail = format!("consistency={other} is unknown; use linearizable, lease or stale");
+            Err(Problem::BadParameter { detail })
+        }
     }
 }
 
@@ -234,10 +238,10 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_linearizable_and_lease_is_refused() {
+    fn the_default_is_linearizable_and_what_is_unknown_is_refused() {
         assert_eq!(consistency_of(None), Ok(Consistency::Linearizable));
         assert_eq!(consistency_of(Some("stale")), Ok(Consistency::Stale));
-        assert!(matches!(consistency_of(Some("lease")), Err(Problem::BadParameter { .. })));
+        assert_eq!(consistency_of(Some("lease")), Ok(Consistency::Lease));
         assert!(matches!(consistency_of(Some("eventual")), Err(Problem::BadParameter { .. })));
     }
 }

@@ -29,6 +29,11 @@ impl Elections {
         self.leaders.get(&term).copied()
     }
 
+    /// The latest term that has had a leader, and that leader.
+    pub(super) fn latest(&self) -> Option<(Term, NodeId)> {
+        self.leaders.last_key_value().map(|(term, leader)| (*term, *leader))
+    }
+
     /// A server has voted, in any run of its.
     pub(super) fn voted(&mut self, voter: NodeId, term: Term, candidate: NodeId) -> Verdict {
         let first = *self.votes.entry((term, voter)).or_insert(candidate);

@@ -13,6 +13,7 @@
 //! | Log Matching | `written`, with `shape` for the log of one server |
 //! | what is committed, by whom, and that a majority has it | `commits` |
 //! | State Machine Safety | `machines` |
+//! | reads by lease | `leases` |
 //! | what may leave a server | `messages` |
 //! | what a disk may never lose, and what a server starts with; the look from scratch | `stored` |
 //! | snapshots: what covers, what may be purged, what is loaded and sent | `snapshots` |
@@ -24,6 +25,7 @@ mod commits;
 mod disks;
 mod elections;
 mod flow;
+mod leases;
 mod machines;
 mod member;
 mod membership;

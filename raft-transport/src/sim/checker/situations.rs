@@ -75,6 +75,8 @@ situations! {
     election_without_winner,
     /// A read waited at a leader that stepped down.
     read_over_leader_change,
+    /// A leader answered a read by its lease.
+    read_by_lease,
     /// A leader committed entries that it had read back from its disk.
     commit_after_restart,
     /// A leader committed entries of former leaders with its own.

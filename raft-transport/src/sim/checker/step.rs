@@ -99,7 +99,8 @@ impl Knowledge {
                     "n{id} serves read {} at {index}, {least} was committed before it came",
                     read.0
                 );
-                Ok(())
+                // Answered in the step that took it in: nobody was asked.
+                if run.cause == Cause::ReadByLease(*read) { self.check_served_by_lease(id, after) } else { Ok(()) }
             }
             Effect::ReadRefused { id: read, .. } => {
                 let is_open = run.reads.remove(read).is_some();
@@ -131,7 +132,7 @@ impl Knowledge {
     /// What has to follow from what was taken in.
     fn check_cause(&mut self, id: NodeId, run: &mut Run, before: &Facts, after: &Facts, cause: Cause) -> Verdict {
         match cause {
-            Cause::Read(read) => {
+            Cause::Read(read) | Cause::ReadByLease(read) => {
                 run.reads.insert(read, self.commits.last().index);
                 Ok(())
             }

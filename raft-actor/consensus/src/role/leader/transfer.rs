@@ -8,7 +8,8 @@
 //! 4. If that has not happened within a minimum election timeout, it takes commands again. To the cluster it is as if
 //!    nothing had been: a target that campaigns late is a candidate like any other.
 //!
-//! Reads go on: they are confirmed by a quorum that still follows, as ever.
+//! Reads go on: they are confirmed by a quorum that still follows, as ever. But not by a lease: from the first step on,
+//! and after the third one never again in this office, for the message may arrive late (dissertation 6.4.1).
 
 use super::Leader;
 use crate::progress::Progress;
@@ -72,7 +73,7 @@ impl Leader {
 
     /// Tells the target to campaign once it durably has all of our log: only then is it sure to be elected, and does
     /// not have to be brought level by anybody while nobody leads (dissertation 3.10).
-    pub(super) fn continue_transfer(&self, shared: &mut Shared, effects: &mut Effects) {
+    pub(super) fn continue_transfer(&mut self, shared: &mut Shared, effects: &mut Effects) {
         if let Some(transfer) = &shared.transfer
             && !transfer.told
         {
@@ -81,12 +82,13 @@ impl Leader {
     }
 
     /// Tells the target to campaign if it is level; with each heartbeat again, for what is said once may be lost.
-    pub(super) fn tell_target(&self, shared: &mut Shared, effects: &mut Effects) {
+    pub(super) fn tell_target(&mut self, shared: &mut Shared, effects: &mut Effects) {
         let last = shared.log().last().index;
         let Some(transfer) = &mut shared.transfer else { return };
         let target = transfer.target;
         if self.progress(target).is_some_and(|progress| progress.matched() == last) {
             transfer.told = true;
+            self.has_called_election = true;
             let term = shared.term();
             shared.send(target, Message::TimeoutNow(TimeoutNow { term }), effects);
         }

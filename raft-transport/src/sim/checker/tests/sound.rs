@@ -43,8 +43,9 @@ fn happen(world: &mut World, dice: &mut Dice) -> Result<(), crate::sim::checker:
         700..900 => {
             let n = if dice.below(5) == 0 { dice.one_of(&up) } else { world.leader() };
             let Some(n) = n else { return Ok(()) };
-            match dice.below(4) {
+            match dice.below(6) {
                 0 => world.read(n),
+                1..3 => world.read_by_lease(n),
                 _ => world.propose(n, &["one", "and another"]),
             }
         }
@@ -116,7 +117,8 @@ fn random_faults_break_no_rule_and_lead_into_rare_situations() {
     for seed in 1..=SEEDS {
         let mut dice = Dice(seed);
         let settings = Settings { inflight_appends_max: 3, ..Settings::default() };
-        let mut world = World::with(3, 5, settings);
+        let new = if seed % 2 == 0 { World::with } else { World::with_leases };
+        let mut world = new(3, 5, settings);
         for event in 0..10_000 {
             if let Err(violation) = happen(&mut world, &mut dice) {
                 panic!("seed {seed}, event {event}: {violation}");

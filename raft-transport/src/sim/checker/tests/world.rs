@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft_actor::consensus::{
-    AppendEntries, Configuration, Effect, Effects, Entries, Entry, GroupId, HardState, Input, Log, LogIndex,
-    LogPosition, LogWrite, Membership, Message, NodeId, Payload, ProposalId, Raft, ReadId, ReplicationOrder, Role,
-    Settings, SnapshotMeta, Start, Term, Time, WriteSeq,
+    AppendEntries, Configuration, Effect, Effects, Entries, Entry, GroupId, HardState, Input, LeaseReads, Log,
+    LogIndex, LogPosition, LogWrite, Membership, Message, NodeId, Payload, ProposalId, Raft, ReadId, ReplicationOrder,
+    Role, Settings, SnapshotMeta, Start, Term, Time, WriteSeq,
 };
 use raft_actor::envelope::{Body, Envelope};
 
@@ -129,6 +129,18 @@ impl World {
     /// Servers 1 to `founders`, and more with empty disks up to `count`.
     pub(super) fn with(founders: u64, count: u64, settings: Settings) -> Self {
         let configuration = Configuration::of_voters((1..=founders).map(|n| (node(n), format!("n{n}"))));
+        Self::founded(configuration, founders, count, settings)
+    }
+
+    /// A cluster that is founded with lease reads.
+    pub(super) fn with_leases(founders: u64, count: u64, settings: Settings) -> Self {
+        let election_timeout_ms_min = settings.election_timeout_ms_min;
+        let lease_reads = LeaseReads { election_timeout_ms_min, drift_percent_max: 10 };
+        let configuration = Configuration::of_voters((1..=founders).map(|n| (node(n), format!("n{n}"))));
+        Self::founded(configuration.with_lease_reads(lease_reads), founders, count, settings)
+    }
+
+    fn founded(configuration: Configuration, founders: u64, count: u64, settings: Settings) -> Self {
         let payload = Payload::Configuration(Box::new(configuration));
         let mut world = Self {
             checker: Checker::new(),
@@ -390,11 +402,18 @@ impl World {
         self.work(n)
     }
 
+    pub(super) fn read_by_lease(&mut self, n: u64) -> Verdict {
+        let id = ReadId(self.fresh());
+        self.step(n, Input::ReadByLease { id })?;
+        self.work(n)
+    }
+
     pub(super) fn change(&mut self, n: u64, voters: &[u64], learners: &[u64]) -> Verdict {
         let membership = Membership {
             voters: voters.iter().copied().map(node).collect(),
             learners: learners.iter().copied().map(node).collect(),
             addresses: voters.iter().chain(learners).map(|n| (node(*n), format!("n{n}"))).collect(),
+            ..Membership::default()
         };
         let id = ProposalId(self.fresh());
         self.step(n, Input::ChangeMembership { id, membership })?;
