@@ -110,7 +110,7 @@ impl Inbound for Host {
 }
 
 enum Command {
-    Send(Envelope),
+    Send(Box<Envelope>),
     SetAddress(NodeId, String),
     Forget(NodeId),
     /// Says that all commands before it were carried out.
@@ -152,7 +152,7 @@ impl Node {
                 let mut outbound = Some(Box::new(tcp).start(hello, host).unwrap());
                 while let Some(command) = inbox.recv().await {
                     match (command, &outbound) {
-                        (Command::Send(envelope), Some(outbound)) => drop(outbound.send(envelope)),
+                        (Command::Send(envelope), Some(outbound)) => drop(outbound.send(*envelope)),
                         (Command::SetAddress(peer, address), Some(outbound)) => outbound.set_address(peer, &address),
                         (Command::Forget(peer), Some(outbound)) => outbound.forget(peer),
                         (Command::Barrier(done), _) => done.send(()).unwrap(),
@@ -173,7 +173,7 @@ impl Node {
     }
 
     pub(crate) fn send(&self, envelope: Envelope) {
-        self.command(Command::Send(envelope));
+        self.command(Command::Send(Box::new(envelope)));
     }
 
     pub(crate) fn set_address(&self, peer: NodeId, address: &str) {

@@ -6,6 +6,7 @@ mod disks;
 mod durability;
 mod elections;
 mod leadership;
+mod leases;
 mod membership;
 mod network;
 mod reads;

@@ -77,9 +77,9 @@ fn an_echo_without_the_leaders_first_entry_gives_no_lease() {
     cluster.settle();
     assert_eq!(cluster.role(2), Role::Leader);
     cluster.restart(3);
-    // n1 committed the entry of n2 with it, and is gone; n3 hears n2, and its disk is busy.
+    // n1 committed the entry of n2 with it, and is gone; n3 hears n2, and is sent no entries.
     cluster.crash(1);
-    cluster.member_mut(3).disk.held = true;
+    cluster.member_mut(2).streams_held = true;
     cluster.run(1000);
     cluster.settle();
     let read = cluster.read_by_lease(2);
