@@ -75,6 +75,7 @@ fn of_input(raft: &Raft, input: &Input) -> Option<EventKind> {
         Input::Deadline
         | Input::Propose { .. }
         | Input::Read { .. }
+        | Input::ReadByLease { .. }
         | Input::ChangeMembership { .. }
         | Input::TransferLeadership { .. }
         | Input::Persisted(_)
@@ -138,6 +139,6 @@ fn of_write(write: &LogWrite, kinds: &mut Vec<EventKind>) {
 }
 
 fn summary(configuration: &Configuration, index: LogIndex, committed: bool) -> ConfigurationSummary {
-    let Configuration { voters, voters_outgoing, learners, addresses, wish: _ } = configuration.clone();
+    let Configuration { voters, voters_outgoing, learners, addresses, wish: _, lease_reads: _ } = configuration.clone();
     ConfigurationSummary { index, committed, voters, voters_outgoing, learners, addresses }
 }

@@ -23,10 +23,14 @@ impl RaftNode {
     /// its next request is spared the detour.
     fn asked(&mut self, request: ClientRequest, ctx: &mut Context<Self>) {
         match (request.forward.kind, self.raft.role()) {
-            (ForwardKind::ReadLocal, _) | (ForwardKind::Write | ForwardKind::Read, Role::Leader) => {
+            (ForwardKind::ReadLocal, _)
+            | (ForwardKind::Write | ForwardKind::Read | ForwardKind::LeaseRead, Role::Leader) => {
                 self.take_in(request.forward, request.replies, ctx);
             }
-            (ForwardKind::Write | ForwardKind::Read, Role::Follower | Role::Candidate | Role::Learner) => {
+            (
+                ForwardKind::Write | ForwardKind::Read | ForwardKind::LeaseRead,
+                Role::Follower | Role::Candidate | Role::Learner,
+            ) => {
                 request.refuse(ForwardError::NotLeader { leader: self.raft.leader() });
             }
             // For whoever operates the cluster; clients only use it.

@@ -495,7 +495,7 @@ mod time;
 fn place(kind: ForwardKind) -> usize {
     match kind {
         ForwardKind::Write => 0,
-        ForwardKind::Read => 1,
+        ForwardKind::Read | ForwardKind::LeaseRead => 1,
         // Clients ask for nothing else.
         ForwardKind::ReadLocal | ForwardKind::Membership | ForwardKind::Transfer => 2,
     }

@@ -129,6 +129,7 @@ impl Knowledge {
             | Cause::Deadline
             | Cause::Proposal { .. }
             | Cause::Read(_)
+            | Cause::ReadByLease(_)
             | Cause::Transfer(_)
             | Cause::Persisted(_)
             | Cause::Applied(_)
