@@ -23,7 +23,7 @@ pub use handle::{
     RaftAdmin, RaftHandle, Read, ReadError, Session, SessionWrite, Status, StopReason, TakeSnapshotError,
     TransferError, Write, WriteError,
 };
-pub use host::{HostBuilder, NodeThread, Placement, RaftHost, StartError};
+pub use host::{GroupError, GroupOptions, HostBuilder, NodeThread, Placement, RaftHost, StartError};
 pub use local_cluster::{LocalCluster, LocalClusterBuilder};
 pub use raft_consensus as consensus;
 pub use raft_consensus::{

@@ -8,14 +8,18 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use raft_consensus::GroupId;
+use raft_consensus::{GroupId, NodeId};
 use tokio::sync::watch;
 
 use super::NodeThread;
+use super::group::End;
 use super::inbound::HostInbound;
+use super::presence::Presence;
+use crate::clock::Clock;
 use crate::handle::{HostControl, StopReason};
-use crate::log_storage::{CloseLog, LogStorageActor};
-use crate::node::{GroupStopped, MembersChanged, RaftNode, StopNode};
+use crate::log_storage::{CloseLog, ForgetLogClient, LogReader, LogStorageActor};
+use crate::node::{GroupStopped, MembersChanged, RaftNode, StopNode, Timer};
+use crate::observer::Observer;
 use crate::state_machine::snapshots::SnapshotStore;
 use crate::transport::Outbound;
 
@@ -32,15 +36,52 @@ pub(crate) struct Shutdown {
     pub(crate) reason: StopReason,
 }
 
-/// Owns what a host is made of. When its only group has stopped, for whatever reason, the host ends.
+/// Do this with the host, on its thread.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct WithHost(pub(super) HostWork);
+
+type HostWork = Box<dyn FnOnce(&mut HostActor, &mut Context<HostActor>) + Send>;
+
+/// What all groups of a host stand on.
+pub(super) struct Ground {
+    pub(super) node: NodeId,
+    pub(super) cluster: Arc<str>,
+    pub(super) clock: Clock,
+    pub(super) observer: Option<Arc<dyn Observer>>,
+    pub(super) timer: Timer,
+    pub(super) reader: Arc<dyn LogReader>,
+    /// Whether the log runs beside the nodes: it needs no disk, or nothing has a thread.
+    pub(super) log_is_inline: bool,
+    /// Whether no thread may be started.
+    pub(super) is_on_one_thread: bool,
+    /// Where the state machines run, unless beside the nodes.
+    pub(super) machine_arbiter: Option<ArbiterHandle>,
+    /// Where the operator says that other hosts are.
+    pub(super) peers: BTreeMap<NodeId, String>,
+    pub(super) snapshot_message_bytes_max: u64,
+    pub(super) presence: Arc<Presence>,
+}
+
+/// A group that runs here.
+pub(super) struct Member {
+    pub(super) node: Addr<RaftNode>,
+    /// What is still being written when the group stops is given up.
+    pub(super) snapshots: SnapshotStore,
+    /// Told when it has stopped; `None` if the host ends with it.
+    pub(super) stopped: Option<End>,
+}
+
+/// Owns what a host is made of.
 pub(super) struct HostActor {
+    pub(super) ground: Ground,
     pub(super) inbound: Arc<HostInbound>,
     /// Dropping it stops the transport; streams and nodes hold clones, so they go first.
     pub(super) outbound: Option<Rc<dyn Outbound>>,
     pub(super) storage: Addr<LogStorageActor>,
-    /// What is still being written when the host stops is given up.
-    pub(super) snapshots: SnapshotStore,
-    pub(super) groups: BTreeMap<GroupId, Addr<RaftNode>>,
+    pub(super) groups: BTreeMap<GroupId, Member>,
+    /// It takes in no groups any more, and ends with the last of those it has.
+    pub(super) is_ending: bool,
     /// The threads of log and state machine, where they have their own.
     pub(super) arbiters: Vec<Arbiter>,
     pub(super) log_has_a_thread: bool,
@@ -59,9 +100,18 @@ impl Actor for HostActor {
 impl Handler<Shutdown> for HostActor {
     type Result = ();
 
-    fn handle(&mut self, Shutdown { reason }: Shutdown, _: &mut Context<Self>) {
-        for node in self.groups.values() {
-            node.do_send(StopNode { reason: reason.clone() });
+    fn handle(&mut self, Shutdown { reason }: Shutdown, ctx: &mut Context<Self>) {
+        self.end(reason, ctx);
+    }
+}
+
+impl Handler<WithHost> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, WithHost(work): WithHost, ctx: &mut Context<Self>) {
+        // Whoever waits for what it does learns from its being dropped that the host ends.
+        if !self.is_ending {
+            work(self, ctx);
         }
     }
 }
@@ -70,13 +120,25 @@ impl Handler<GroupStopped> for HostActor {
     type Result = ();
 
     fn handle(&mut self, GroupStopped { group, reason }: GroupStopped, ctx: &mut Context<Self>) {
-        self.groups.remove(&group);
+        let Some(member) = self.groups.remove(&group) else { return };
         self.inbound.groups.remove(&group);
-        self.reason.get_or_insert(reason);
-        if self.groups.is_empty()
-            && let Some(outbound) = self.outbound.take()
-        {
-            self.wind_down(outbound, ctx);
+        self.storage.do_send(ForgetLogClient(group));
+        // Whoever is told that it has stopped may open it again at once, with the same directory.
+        member.snapshots.close();
+        self.ground.presence.stopped(group);
+        let log_is_lost = matches!(reason, StopReason::Log(_) | StopReason::Lost { part: LOG });
+        match member.stopped {
+            Some(stopped) => {
+                stopped.send_replace(Some(reason.clone()));
+                if log_is_lost && !self.is_ending {
+                    self.end(reason.clone(), ctx);
+                }
+            }
+            None => self.is_ending = true,
+        }
+        if self.is_ending {
+            self.reason.get_or_insert(reason);
+            self.wind_down_if_empty(ctx);
         }
     }
 }
@@ -89,7 +151,30 @@ impl Handler<MembersChanged> for HostActor {
     }
 }
 
+/// What the log's actor is called in a [`StopReason::Lost`].
+const LOG: &str = "LogStorage";
+
 impl HostActor {
+    /// Stops all groups, and with the last of them the host.
+    fn end(&mut self, reason: StopReason, ctx: &mut Context<Self>) {
+        self.is_ending = true;
+        for member in self.groups.values() {
+            member.node.do_send(StopNode { reason: reason.clone() });
+        }
+        if self.groups.is_empty() {
+            self.reason.get_or_insert(reason);
+            self.wind_down_if_empty(ctx);
+        }
+    }
+
+    fn wind_down_if_empty(&mut self, ctx: &mut Context<Self>) {
+        if self.groups.is_empty()
+            && let Some(outbound) = self.outbound.take()
+        {
+            self.wind_down(outbound, ctx);
+        }
+    }
+
     /// Ends once those who live on this very thread are gone: nobody joins that one, and whoever is told that
     /// the host is down may start it again at once, with the same directory and the same address.
     fn wind_down(&self, outbound: Rc<dyn Outbound>, ctx: &mut Context<Self>) {
@@ -120,7 +205,9 @@ impl Drop for HostActor {
         let own_thread = self.own_thread.take();
         let inbound = Arc::clone(&self.inbound);
         // Whoever is told that the host is down may start it again at once, with the same directory.
-        self.snapshots.close();
+        for member in self.groups.values() {
+            member.snapshots.close();
+        }
         let stopped = self.stopped.clone();
         let reason = self.reason.take().unwrap_or(StopReason::Lost { part: "RaftHost" });
         let has_threads = !arbiters.is_empty() || own_thread.is_some();

@@ -16,18 +16,6 @@ use crate::log_storage::{LogStorage, WalOptions};
 use crate::observer::Observer;
 use crate::transport::Transport;
 
-/// One server of a cluster. Begin with [`RaftHost::builder`].
-#[derive(Debug)]
-pub enum RaftHost {}
-
-impl RaftHost {
-    /// A builder for a host. At least [`node`](HostBuilder::node), a place for the log, a
-    /// [`transport`](HostBuilder::transport) and the [`peers`](HostBuilder::peers) have to be named.
-    pub fn builder() -> HostBuilder {
-        HostBuilder::default()
-    }
-}
-
 /// What a message needs beyond its largest commands.
 const MESSAGE_OVERHEAD_BYTES: u64 = 1 << 20;
 
@@ -247,8 +235,7 @@ impl HostBuilder {
 
     /// What the cluster is founded with.
     pub(super) fn founding_lease(&self) -> Option<LeaseReads> {
-        let drift_percent_max = self.lease_drift_percent_max?;
-        Some(LeaseReads { election_timeout_ms_min: self.settings.election_timeout_ms_min, drift_percent_max })
+        lease_of(&self.settings, self.lease_drift_percent_max)
     }
 
     /// The seed, drawn now if none was given.
@@ -271,34 +258,50 @@ impl HostBuilder {
         if self.cluster.is_empty() || self.cluster.len() > 255 {
             return wrong("the cluster's name must have between 1 and 255 bytes");
         }
-        if self.settings.election_timeout_ms_min == 0 || self.settings.heartbeat_ms == 0 {
-            return wrong("election timeout and heartbeat must be at least 1 ms");
-        }
-        if self.settings.heartbeat_ms.saturating_mul(2) > self.settings.election_timeout_ms_min {
-            return wrong("the election timeout must be at least twice the heartbeat, better ten times");
-        }
-        if self.founding_lease().is_some_and(|lease_reads| !lease_reads.is_sound()) {
-            return wrong(
-                "lease reads need a drift of at most 49 percent, and an election timeout of at most ten minutes",
-            );
-        }
-        if self.settings.inflight_appends_max == 0 {
-            return wrong(
-                "at least one AppendEntries must be allowed on its way; set inflight_appends_max to 1 or more",
-            );
-        }
-        let largest = self.settings.append_batch_bytes_max.max(self.queue_limits.largest_command());
         let carried = self.transport.as_ref().map_or(u64::MAX, |transport| transport.message_bytes_max());
-        if largest.saturating_add(MESSAGE_OVERHEAD_BYTES) > carried {
-            // What the transport does not carry would be sent again and again, for ever.
-            return wrong(
-                "the transport's messages are too small; lower append_batch_bytes_max and command_bytes_max well below \
-                 what it takes as one message, or raise that",
-            );
-        }
+        check(&self.settings, &self.queue_limits, carried)?;
+        check_lease(self.founding_lease())?;
         if !self.join && !self.peers.contains_key(&node) {
             return Err(StartError::NotAPeer { node, peers: self.peers.keys().map(|peer| peer.get()).collect() });
         }
         Ok(())
     }
+}
+
+/// What a group is founded with whose clocks may be off by so much, if it is to have lease reads.
+pub(super) fn lease_of(settings: &Settings, drift_percent_max: Option<u8>) -> Option<LeaseReads> {
+    let election_timeout_ms_min = settings.election_timeout_ms_min;
+    drift_percent_max.map(|drift_percent_max| LeaseReads { election_timeout_ms_min, drift_percent_max })
+}
+
+/// Refuses lease reads on values that nobody could keep.
+pub(super) fn check_lease(lease_reads: Option<LeaseReads>) -> Result<(), StartError> {
+    if lease_reads.is_some_and(|lease_reads| !lease_reads.is_sound()) {
+        let what = "lease reads need a drift of at most 49 percent, and an election timeout of at most ten minutes";
+        return Err(StartError::Settings { what: what.to_owned() });
+    }
+    Ok(())
+}
+
+/// Refuses settings that make no sense, or messages larger than what the transport carries.
+pub(super) fn check(settings: &Settings, limits: &QueueLimits, carried_bytes_max: u64) -> Result<(), StartError> {
+    let wrong = |what: &str| Err(StartError::Settings { what: what.to_owned() });
+    if settings.election_timeout_ms_min == 0 || settings.heartbeat_ms == 0 {
+        return wrong("election timeout and heartbeat must be at least 1 ms");
+    }
+    if settings.heartbeat_ms.saturating_mul(2) > settings.election_timeout_ms_min {
+        return wrong("the election timeout must be at least twice the heartbeat, better ten times");
+    }
+    if settings.inflight_appends_max == 0 {
+        return wrong("at least one AppendEntries must be allowed on its way; set inflight_appends_max to 1 or more");
+    }
+    let largest = settings.append_batch_bytes_max.max(limits.largest_command());
+    if largest.saturating_add(MESSAGE_OVERHEAD_BYTES) > carried_bytes_max {
+        // What the transport does not carry would be sent again and again, for ever.
+        return wrong(
+            "the transport's messages are too small; lower append_batch_bytes_max and command_bytes_max well below \
+             what it takes as one message, or raise that",
+        );
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use raft_consensus::{LeaseReads, LogIndex, NodeId};
+use raft_consensus::{GroupId, LeaseReads, LogIndex, NodeId};
 
 use crate::log_storage::{DataDirectory, Identity, LogError};
 use crate::node::MembersChanged;
@@ -36,15 +36,20 @@ struct State {
     /// Nothing can be recorded any more.
     closed: bool,
     confirmed_by: BTreeSet<NodeId>,
-    /// Who belongs to a configuration that counts or may yet count; `None` as long as nobody has said so.
-    members: Option<BTreeSet<NodeId>>,
+    /// Who belongs to a configuration of a group that counts or may yet count; empty as long as nobody has said so.
+    members: BTreeMap<GroupId, BTreeSet<NodeId>>,
     /// The directories of those that were let in and are no members.
     guests: BTreeMap<NodeId, DirectoryId>,
 }
 
 impl State {
     fn is_member(&self, node: NodeId) -> bool {
-        self.members.as_ref().is_none_or(|members| members.contains(&node))
+        self.members.is_empty() || self.members.values().any(|members| members.contains(&node))
+    }
+
+    /// Whether a host is a member of another group than this one.
+    fn is_member_besides(&self, group: GroupId, node: NodeId) -> bool {
+        self.members.iter().any(|(other, members)| *other != group && members.contains(&node))
     }
 
     fn store(&mut self) -> Result<(), LogError> {
@@ -64,7 +69,7 @@ impl Gate {
             directory,
             closed: false,
             confirmed_by: BTreeSet::new(),
-            members: None,
+            members: BTreeMap::new(),
             guests: BTreeMap::new(),
         };
         Self { hello, founders, state: Mutex::new(state) }
@@ -113,23 +118,28 @@ impl Gate {
         }
     }
 
-    /// The last committed configuration that it was told of, in this run of the host or an earlier one.
-    pub(crate) fn configured(&self) -> LogIndex {
-        self.state().identity.configured
+    /// The last committed configuration of a group that it was told of, in this run of the host or an earlier one, as
+    /// far as that matters: nobody left with a later one.
+    pub(crate) fn configured(&self, group: GroupId) -> LogIndex {
+        self.state().identity.configured.get(&group).copied().unwrap_or(LogIndex::ZERO)
     }
 
-    /// Other hosts are members now.
-    pub(crate) fn follow(&self, MembersChanged { committed, left, members }: MembersChanged) {
+    /// Other hosts are members of a group now. Who left it is forgotten, unless it is a member of another one.
+    pub(crate) fn follow(&self, MembersChanged { group, committed, left, members }: MembersChanged) {
         let mut state = self.state();
+        let left: BTreeSet<NodeId> = left.into_iter().filter(|node| !state.is_member_besides(group, *node)).collect();
         let State { identity, guests, .. } = &mut *state;
-        let before = identity.clone();
+        let before = identity.peers.clone();
         identity.peers.retain(|peer, _| !left.contains(peer));
-        identity.configured = identity.configured.max(committed);
+        if !left.is_empty() || identity.configured.contains_key(&group) {
+            let configured = identity.configured.entry(group).or_default();
+            *configured = committed.max(*configured);
+        }
         for (guest, directory) in guests.extract_if(.., |guest, _| members.contains(guest)) {
             identity.peers.entry(guest).or_insert(directory);
         }
-        let is_news = *identity != before;
-        state.members = Some(members);
+        let is_news = identity.peers != before || !left.is_empty();
+        state.members.insert(group, members);
         if is_news
             && !state.closed
             && let Err(error) = state.store()
@@ -137,6 +147,19 @@ impl Gate {
             // In memory it counts; after a restart the same is found out again.
             tracing::error!(%error, node = %self.hello.node, "cannot record who the members are");
         }
+    }
+
+    /// This host has no part in a group any more.
+    pub(crate) fn destroyed(&self, group: GroupId) {
+        let mut state = self.state();
+        state.members.remove(&group);
+        // Stored with whatever comes next: the group will never be asked for again.
+        state.identity.configured.remove(&group);
+    }
+
+    /// Whether a host is a member of another group than this one.
+    pub(crate) fn is_member_besides(&self, group: GroupId, node: NodeId) -> bool {
+        self.state().is_member_besides(group, node)
     }
 
     /// A peer has recorded our directory. Returns whether that was the last one missing.

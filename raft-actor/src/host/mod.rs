@@ -7,17 +7,25 @@
 mod actor;
 mod builder;
 mod gate;
+mod group;
+mod group_error;
 mod inbound;
 mod open;
+mod outlet;
 mod placement;
+mod presence;
+mod raft_host;
 mod snapshot_settings;
 mod start;
 mod start_error;
 mod threads;
 
-pub use builder::{HostBuilder, RaftHost};
+pub use builder::HostBuilder;
+pub use group::GroupOptions;
+pub use group_error::GroupError;
 pub(crate) use open::GROUP;
 pub use placement::Placement;
+pub use raft_host::RaftHost;
 pub(crate) use snapshot_settings::SnapshotSettings;
 pub use start_error::StartError;
 pub use threads::NodeThread;

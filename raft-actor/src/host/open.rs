@@ -1,6 +1,6 @@
 //! Opens what a host has on its disk, or founds it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,12 +14,13 @@ use rand_chacha::ChaCha8Rng;
 use super::StartError;
 use super::builder::{HostBuilder, LogPlace};
 use super::gate::incarnation;
+use crate::log_storage::disk::Disk;
 use crate::log_storage::{DataDirectory, GroupWrite, Identity, LogStorage, MemoryLog, RecoveredGroup, Wal, WalOptions};
 use crate::state_machine::snapshots::{SnapshotFile, SnapshotStore};
-use crate::state_machine::{Sessions, StateMachine, load};
+use crate::state_machine::{Sessions, SnapshotError, StateMachine, load};
 use crate::transport::{DirectoryId, Incarnation};
 
-/// The one group that a host serves.
+/// The group of a host that is started with a state machine.
 pub(crate) const GROUP: GroupId = GroupId::new(1);
 
 /// A host's state as found on its disk; all of it is durable.
@@ -27,13 +28,21 @@ pub(super) struct Opened {
     pub(super) identity: Identity,
     pub(super) directory: Option<DataDirectory>,
     pub(super) storage: Box<dyn LogStorage>,
-    /// Its log continues the newest snapshot.
-    pub(super) recovered: RecoveredGroup,
-    pub(super) snapshots: SnapshotStore,
+    pub(super) home: Home,
 }
 
-/// Reads the disk; takes as long as that takes.
-pub(super) fn open(builder: &mut HostBuilder, node: NodeId) -> Result<Opened, StartError> {
+/// Where a host keeps what is not in its log.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    pub(super) node: NodeId,
+    disk: Arc<dyn Disk>,
+    /// `None`: in memory.
+    path: Option<PathBuf>,
+}
+
+/// Reads the disk; takes as long as that takes. A host whose first start this is founds `first`, if that is to be its
+/// only group.
+pub(super) fn open(builder: &mut HostBuilder, node: NodeId, first: Option<GroupId>) -> Result<Opened, StartError> {
     let place = builder.log.take().expect("validated before");
     let founders: BTreeSet<NodeId> =
         if builder.join { BTreeSet::new() } else { builder.peers.keys().copied().collect() };
@@ -48,42 +57,82 @@ pub(super) fn open(builder: &mut HostBuilder, node: NodeId) -> Result<Opened, St
         return Err(StartError::OtherFounders { node, peers: founders.iter().map(|peer| peer.get()).collect() });
     }
     if !identity.has_log {
-        if !founders.is_empty() {
-            found(storage.as_mut(), &builder.peers, builder.founding_lease())?;
+        if let Some(first) = first
+            && !founders.is_empty()
+        {
+            found(storage.as_mut(), first, &builder.peers, builder.founding_lease())?;
         }
         identity.has_log = true;
         if let Some(directory) = &mut directory {
             directory.store(&identity)?;
         }
     }
-    let recovered = storage.recover(GROUP)?;
-    if !founders.is_empty() && recovered.log.last() == LogPosition::ZERO {
-        let path = directory.as_ref().map(|directory| directory.path().to_owned()).unwrap_or_default();
-        return Err(StartError::LogMissing { path, node });
+    let path = directory.as_ref().map(|directory| directory.path().to_owned());
+    if let Some(first) = first
+        && !founders.is_empty()
+        && storage.recover(first)?.log.last() == LogPosition::ZERO
+    {
+        return Err(StartError::LogMissing { path: path.unwrap_or_default(), node });
     }
-    let snapshots = match &directory {
-        Some(directory) => SnapshotStore::open(Arc::clone(&builder.disk), &directory.snapshots_path(GROUP), GROUP)?,
-        None => SnapshotStore::in_memory(GROUP),
-    };
-    let covered = snapshots.newest();
-    let recovered = match LogAtStart::of(&recovered.log, covered.as_ref().map(SnapshotFile::meta)) {
-        LogAtStart::Continues => recovered,
-        LogAtStart::LacksSnapshot { reset_to } => reset(storage.as_mut(), reset_to)?,
-        LogAtStart::BeginsAboveSnapshot => {
-            let path = directory.as_ref().map(|directory| directory.path().to_owned()).unwrap_or_default();
-            let snapshot = covered.map_or(LogIndex::ZERO, |file| file.meta().position.index);
-            return Err(StartError::SnapshotMissing { path, node, log_base: recovered.log.base().index, snapshot });
+    let home = Home { node, disk: Arc::clone(&builder.disk), path };
+    Ok(Opened { identity, directory, storage, home })
+}
+
+impl Home {
+    /// Whether there is nothing to read that could take a while.
+    pub(super) fn is_memory(&self) -> bool {
+        self.path.is_none()
+    }
+
+    /// The snapshots of a group.
+    pub(super) fn snapshots(&self, group: GroupId) -> Result<SnapshotStore, SnapshotError> {
+        match &self.path {
+            Some(path) => SnapshotStore::open(Arc::clone(&self.disk), &DataDirectory::snapshots_of(path, group), group),
+            None => Ok(SnapshotStore::in_memory(group)),
         }
-    };
-    Ok(Opened { identity, directory, storage, recovered, snapshots })
+    }
+
+    /// Removes what a group that was destroyed has left behind. What cannot be removed stays, and does no harm.
+    pub(super) fn remove_snapshots(&self, group: GroupId) {
+        let Some(path) = self.path.as_ref().map(|path| DataDirectory::snapshots_of(path, group)) else { return };
+        // Most groups never had any.
+        let Ok(names) = self.disk.list(&path) else { return };
+        for name in names {
+            let file = path.join(name);
+            if let Err(error) = self.disk.remove(&file) {
+                tracing::warn!(file = %file.display(), %error, "cannot remove a snapshot of a destroyed group");
+            }
+        }
+    }
+}
+
+/// Reads a group's log, and brings it behind the newest snapshot if a crash prevented that.
+pub(super) fn recover(
+    storage: &mut dyn LogStorage,
+    group: GroupId,
+    home: &Home,
+    snapshots: &SnapshotStore,
+) -> Result<RecoveredGroup, StartError> {
+    let recovered = storage.recover(group)?;
+    let covered = snapshots.newest();
+    match LogAtStart::of(&recovered.log, covered.as_ref().map(SnapshotFile::meta)) {
+        LogAtStart::Continues => Ok(recovered),
+        LogAtStart::LacksSnapshot { reset_to } => reset(storage, group, reset_to),
+        LogAtStart::BeginsAboveSnapshot => {
+            let path = home.path.clone().unwrap_or_default();
+            let snapshot = covered.map_or(LogIndex::ZERO, |file| file.meta().position.index);
+            let log_base = recovered.log.base().index;
+            Err(StartError::SnapshotMissing { path, node: home.node, log_base, snapshot })
+        }
+    }
 }
 
 /// Makes up for the reset of the log that a crash prevented when a snapshot was installed (Figure 13, rule 7).
-fn reset(storage: &mut dyn LogStorage, to: LogPosition) -> Result<RecoveredGroup, StartError> {
-    tracing::info!(%to, "the log is reset to the snapshot that was installed last");
-    storage.write(&[GroupWrite { group: GROUP, hard_state: None, log: Some(LogWrite::Reset { to }) }])?;
+fn reset(storage: &mut dyn LogStorage, group: GroupId, to: LogPosition) -> Result<RecoveredGroup, StartError> {
+    tracing::info!(%group, %to, "the log is reset to the snapshot that was installed last");
+    storage.write(&[GroupWrite { group, hard_state: None, log: Some(LogWrite::Reset { to }) }])?;
     storage.sync()?;
-    Ok(storage.recover(GROUP)?)
+    Ok(storage.recover(group)?)
 }
 
 /// What a state machine begins with.
@@ -94,20 +143,22 @@ pub(super) struct Loaded {
     pub(super) sessions: Sessions,
 }
 
-impl Opened {
-    /// Brings a state machine to where its snapshot is, unless it is there by itself. Returns what it has applied then.
-    pub(super) fn load_machine<S: StateMachine>(&self, machine: &mut S) -> Result<Loaded, StartError> {
-        let newest = self.snapshots.newest();
-        let of_itself = |machine: &S| machine.durable_through().unwrap_or(LogIndex::ZERO);
-        let covered = newest.as_ref().map_or(LogIndex::ZERO, |file| file.meta().position.index);
-        let sessions = match newest.as_ref().filter(|_| of_itself(machine) < covered) {
-            Some(file) => load(machine, &mut file.body())?,
-            None => Sessions::default(),
-        };
-        let applied = of_itself(machine).max(covered);
-        let covered = covered_by(&self.recovered.log, newest.as_ref().map(SnapshotFile::meta), applied)?;
-        Ok(Loaded { covered, sessions })
-    }
+/// Brings a state machine to where its snapshot is, unless it is there by itself. Returns what it has applied then.
+pub(super) fn load_machine<S: StateMachine>(
+    machine: &mut S,
+    log: &Log,
+    snapshots: &SnapshotStore,
+) -> Result<Loaded, StartError> {
+    let newest = snapshots.newest();
+    let of_itself = |machine: &S| machine.durable_through().unwrap_or(LogIndex::ZERO);
+    let covered = newest.as_ref().map_or(LogIndex::ZERO, |file| file.meta().position.index);
+    let sessions = match newest.as_ref().filter(|_| of_itself(machine) < covered) {
+        Some(file) => load(machine, &mut file.body())?,
+        None => Sessions::default(),
+    };
+    let applied = of_itself(machine).max(covered);
+    let covered = covered_by(log, newest.as_ref().map(SnapshotFile::meta), applied)?;
+    Ok(Loaded { covered, sessions })
 }
 
 /// What a machine covers that has applied everything through `applied`. One that is ahead of the log, or behind what the
@@ -180,26 +231,39 @@ fn new_identity(builder: &mut HostBuilder, node: NodeId, founders: &BTreeSet<Nod
     }
 }
 
-/// Writes the first configuration as the first entry of the log, the same on all founders.
-fn found(
+/// Writes the first configuration of a group as the first entry of its log, the same on all founders.
+pub(super) fn found(
     storage: &mut dyn LogStorage,
-    peers: &std::collections::BTreeMap<NodeId, String>,
+    group: GroupId,
+    founders: &BTreeMap<NodeId, String>,
     lease_reads: Option<LeaseReads>,
 ) -> Result<(), StartError> {
     // A crash in between may have left the entry: then nothing came after it, for nobody spoke to anybody yet.
-    if storage.recover(GROUP)?.log.last() != LogPosition::ZERO {
+    if storage.recover(group)?.log.last() != LogPosition::ZERO {
         return Ok(());
     }
-    let members = peers.iter().map(|(id, address)| (*id, address.clone()));
+    let members = founders.iter().map(|(id, address)| (*id, address.clone()));
     let first = Entry {
         position: LogPosition::new(Term::new(1), LogIndex::new(1)),
         payload: Payload::Configuration(Box::new(Configuration::of_voters(members).with_lease_reads(lease_reads))),
     };
     storage.write(&[GroupWrite {
-        group: GROUP,
+        group,
         hard_state: Some(HardState { term: Term::new(1), vote: None }),
         log: Some(LogWrite::Append(Entries::from(vec![first]))),
     }])?;
+    Ok(storage.sync()?)
+}
+
+/// Notes that there is a group, of whose log nothing is known yet: its leader will send it.
+pub(super) fn claim(storage: &mut dyn LogStorage, group: GroupId) -> Result<(), StartError> {
+    storage.write(&[GroupWrite { group, hard_state: Some(HardState::default()), log: None }])?;
+    Ok(storage.sync()?)
+}
+
+/// Ends a group for good, durably.
+pub(super) fn bury(storage: &mut dyn LogStorage, group: GroupId) -> Result<(), StartError> {
+    storage.write(&[GroupWrite::tombstone(group)])?;
     Ok(storage.sync()?)
 }
 

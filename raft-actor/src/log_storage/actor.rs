@@ -1,5 +1,6 @@
 //! The actor that owns a host's log.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,18 @@ pub(crate) struct LogClient {
     pub(crate) failed: Recipient<StorageFailed>,
 }
 
+/// The member is gone: what it still ordered is nobody's any more, and does not reach the log.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct ForgetLogClient(pub(crate) GroupId);
+
+/// Does something with the log itself, on its thread, behind all that was ordered before.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct WithLog(pub(crate) LogWork);
+
+type LogWork = Box<dyn FnOnce(&mut dyn LogStorage) + Send>;
+
 /// Stop in order: everything ordered before is written first.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -62,14 +75,14 @@ struct Flush;
 /// failed write or sync ends it; it is never restarted.
 pub(crate) struct LogStorageActor {
     storage: Box<dyn LogStorage>,
-    clients: Vec<LogClient>,
+    clients: BTreeMap<GroupId, LogClient>,
     clock: Clock,
     queue: Vec<GroupWrite>,
     /// The newest write of each group in `queue`.
-    newest: Vec<(GroupId, WriteSeq)>,
+    newest: BTreeMap<GroupId, WriteSeq>,
     flush_scheduled: bool,
     /// What is written, while its sync takes the time that the clock says it takes.
-    syncing: Option<Vec<(GroupId, WriteSeq)>>,
+    syncing: Option<BTreeMap<GroupId, WriteSeq>>,
     idle_timer: Option<SpawnHandle>,
     /// Whether something was written since the timer began.
     wrote_lately: bool,
@@ -80,9 +93,9 @@ impl LogStorageActor {
         Self {
             storage,
             clock,
-            clients: Vec::new(),
+            clients: BTreeMap::new(),
             queue: Vec::new(),
-            newest: Vec::new(),
+            newest: BTreeMap::new(),
             flush_scheduled: false,
             syncing: None,
             idle_timer: None,
@@ -114,18 +127,21 @@ impl LogStorageActor {
 
     /// Makes durable what was written, and says so.
     fn sync(&mut self) -> Result<(), LogError> {
-        let Some(mut newest) = self.syncing.take() else { return Ok(()) };
+        let Some(newest) = self.syncing.take() else { return Ok(()) };
         self.storage.sync()?;
-        for (group, seq) in newest.drain(..) {
-            if let Some(client) = self.clients.iter().find(|client| client.group == group) {
+        for (group, seq) in newest {
+            if let Some(client) = self.clients.get(&group) {
                 client.persisted.do_send(Persisted { seq });
             }
         }
-        // Kept for the next batch, unless that has begun already.
-        if self.newest.is_empty() {
-            self.newest = newest;
-        }
         Ok(())
+    }
+
+    /// Writes and syncs all that was ordered, now.
+    fn finish(&mut self, ctx: &mut Context<Self>) -> Result<(), LogError> {
+        self.sync()?;
+        self.flush(ctx)?;
+        self.sync()
     }
 
     fn go_on(&mut self, outcome: Result<(), LogError>, ctx: &mut Context<Self>) {
@@ -142,7 +158,7 @@ impl LogStorageActor {
     }
 
     fn tell_clients(&mut self, error: Option<Arc<LogError>>) {
-        for client in self.clients.drain(..) {
+        for client in std::mem::take(&mut self.clients).into_values() {
             client.failed.do_send(StorageFailed { error: error.clone() });
         }
     }
@@ -188,8 +204,29 @@ impl Handler<LogClient> for LogStorageActor {
     type Result = ();
 
     fn handle(&mut self, client: LogClient, _: &mut Context<Self>) {
-        self.clients.retain(|other| other.group != client.group);
-        self.clients.push(client);
+        self.clients.insert(client.group, client);
+    }
+}
+
+impl Handler<ForgetLogClient> for LogStorageActor {
+    type Result = ();
+
+    fn handle(&mut self, ForgetLogClient(group): ForgetLogClient, _: &mut Context<Self>) {
+        self.clients.remove(&group);
+    }
+}
+
+impl Handler<WithLog> for LogStorageActor {
+    type Result = ();
+
+    fn handle(&mut self, WithLog(work): WithLog, ctx: &mut Context<Self>) {
+        if let Err(error) = self.finish(ctx) {
+            // Whoever waits for the work learns from its being dropped that the log is gone.
+            return self.fail(error, ctx);
+        }
+        work(self.storage.as_mut());
+        self.wrote_lately = true;
+        self.schedule_idle(ctx);
     }
 }
 
@@ -198,11 +235,11 @@ impl Handler<Persist> for LogStorageActor {
 
     fn handle(&mut self, write: Persist, ctx: &mut Context<Self>) {
         let Persist { group, seq, hard_state, log } = write;
-        self.queue.push(GroupWrite { group, hard_state, log });
-        match self.newest.iter_mut().find(|(other, _)| *other == group) {
-            Some((_, newest)) => *newest = seq,
-            None => self.newest.push((group, seq)),
+        if !self.clients.contains_key(&group) {
+            return;
         }
+        self.queue.push(GroupWrite { group, hard_state, log });
+        self.newest.insert(group, seq);
         // Runs when the mailbox is empty: what is in it now goes into the same sync.
         if !self.flush_scheduled {
             self.flush_scheduled = true;
@@ -225,8 +262,7 @@ impl Handler<CloseLog> for LogStorageActor {
     type Result = ();
 
     fn handle(&mut self, _: CloseLog, ctx: &mut Context<Self>) {
-        let outcome = self.sync().and_then(|()| self.flush(ctx)).and_then(|()| self.sync());
-        if let Err(error) = outcome {
+        if let Err(error) = self.finish(ctx) {
             self.fail(error, ctx);
         }
         ctx.stop();
@@ -271,6 +307,23 @@ mod tests {
         }
     }
 
+    /// Somebody whose log it is.
+    struct Member;
+
+    impl Actor for Member {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Persisted> for Member {
+        type Result = ();
+        fn handle(&mut self, _: Persisted, _: &mut Context<Self>) {}
+    }
+
+    impl Handler<StorageFailed> for Member {
+        type Result = ();
+        fn handle(&mut self, _: StorageFailed, _: &mut Context<Self>) {}
+    }
+
     #[test]
     fn what_can_wait_does_not_come_between_writes() {
         let paused = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -282,6 +335,9 @@ mod tests {
                 clock.clone(),
             );
             let addr = log.start();
+            let client = Member.start();
+            let (persisted, failed) = (client.clone().recipient(), client.recipient());
+            addr.do_send(LogClient { group: 1.into(), persisted, failed });
             for seq in 1..=200 {
                 let hard_state = Some(HardState { term: Term::new(seq), vote: None });
                 addr.do_send(Persist { group: 1.into(), seq: WriteSeq::new(seq), hard_state, log: None });

@@ -47,6 +47,7 @@ pub fn check<L: LogStorage>(mut open: impl FnMut(usize) -> L) {
         a_hard_state_is_kept_and_the_last_one_counts,
         a_batch_takes_effect_in_order,
         groups_do_not_see_each_other,
+        a_group_that_was_destroyed_is_remembered_as_such,
         a_reader_works_while_the_owner_writes,
         idle_work_comes_to_an_end_and_changes_nothing,
         random_writes_agree_with_the_model,
@@ -273,6 +274,15 @@ fn groups_do_not_see_each_other<L: LogStorage>(subject: &mut Subject<'_, L>) {
     let reader = subject.log().reader();
     let none = reader.read(1.into(), LogIndex::new(1), LogIndex::new(9), u64::MAX).expect("a read succeeds");
     assert!(none.is_empty(), "a group without a log has no entries");
+}
+
+fn a_group_that_was_destroyed_is_remembered_as_such<L: LogStorage>(subject: &mut Subject<'_, L>) {
+    subject.change(LogWrite::Append(commands(1, 1..=5)));
+    let other = GroupWrite { group: 8.into(), hard_state: None, log: Some(LogWrite::Append(commands(1, 1..=2))) };
+    subject.write(&[GroupWrite::tombstone(GROUP.into()), other]);
+    subject.compare();
+    let mut is_destroyed = |group: u64| subject.log().recover(group.into()).expect("it can be read").is_destroyed();
+    assert!(is_destroyed(GROUP) && !is_destroyed(8) && !is_destroyed(9));
 }
 
 fn a_reader_works_while_the_owner_writes<L: LogStorage>(subject: &mut Subject<'_, L>) {

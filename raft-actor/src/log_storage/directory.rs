@@ -104,7 +104,12 @@ impl DataDirectory {
 
     /// Where the snapshots of a group are.
     pub fn snapshots_path(&self, group: GroupId) -> PathBuf {
-        self.path.join(SNAPSHOTS_DIRECTORY).join(group.to_string())
+        Self::snapshots_of(&self.path, group)
+    }
+
+    /// Where the snapshots of a group are in the data directory `path`.
+    pub(crate) fn snapshots_of(path: &Path, group: GroupId) -> PathBuf {
+        path.join(SNAPSHOTS_DIRECTORY).join(group.to_string())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use raft_consensus::{LogIndex, NodeId};
+use raft_consensus::{GroupId, LogIndex, NodeId};
 use serde::{Deserialize, Serialize};
 
 use super::LogError;
@@ -26,9 +26,10 @@ pub struct Identity {
     /// The directory each member had when it was first met; of those that have left, nothing is kept.
     #[serde(default)]
     pub peers: BTreeMap<NodeId, DirectoryId>,
-    /// Where the last committed configuration stands by which members that left were dropped from `peers`; only grows.
+    /// Where the last committed configuration of each group stands by which members that left were dropped from
+    /// `peers`; only grows. Not noted for a group as long as nobody has left.
     #[serde(default)]
-    pub configured: LogIndex,
+    pub configured: BTreeMap<GroupId, LogIndex>,
     /// Whether a log was begun: from then on one that is missing was lost. Never unset.
     #[serde(default)]
     pub has_log: bool,
@@ -44,7 +45,7 @@ impl Identity {
             directory,
             confirmed: false,
             peers: BTreeMap::new(),
-            configured: LogIndex::ZERO,
+            configured: BTreeMap::new(),
             has_log: false,
         }
     }

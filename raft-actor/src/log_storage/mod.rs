@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use raft_consensus::{Entries, GroupId, HardState, Log, LogIndex, LogWrite};
+use raft_consensus::{Entries, GroupId, HardState, Log, LogIndex, LogPosition, LogWrite, Term};
 
 mod actor;
 mod cache;
@@ -24,7 +24,9 @@ mod memory;
 pub mod sim_disk;
 mod wal;
 
-pub(crate) use actor::{CloseLog, LogClient, LogStorageActor, Persist, Persisted, StorageFailed};
+pub(crate) use actor::{
+    CloseLog, ForgetLogClient, LogClient, LogStorageActor, Persist, Persisted, StorageFailed, WithLog,
+};
 pub(crate) use cache::LogCache;
 pub use directory::DataDirectory;
 pub use error::LogError;
@@ -109,6 +111,18 @@ pub struct GroupWrite {
     pub log: Option<LogWrite>,
 }
 
+/// Where the log of a destroyed group stands: in the last of all terms, in which nobody can be elected, behind the last
+/// of all entries, which nothing can follow. So even a member that was started on it by mistake could do no harm.
+const TOMBSTONE: LogPosition = LogPosition::new(Term::new(u64::MAX), LogIndex::new(u64::MAX));
+
+impl GroupWrite {
+    /// Ends a group for good: what it had is gone, and that it was destroyed is remembered like anything else in the log.
+    pub fn tombstone(group: GroupId) -> Self {
+        let hard_state = HardState { term: TOMBSTONE.term, vote: None };
+        Self { group, hard_state: Some(hard_state), log: Some(LogWrite::Reset { to: TOMBSTONE }) }
+    }
+}
+
 /// What a log gave back when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecoveredGroup {
@@ -116,4 +130,11 @@ pub struct RecoveredGroup {
     pub hard_state: HardState,
     /// The shape of the log.
     pub log: Log,
+}
+
+impl RecoveredGroup {
+    /// Whether the group was destroyed on this host; see [`GroupWrite::tombstone`].
+    pub fn is_destroyed(&self) -> bool {
+        self.log.base() == TOMBSTONE
+    }
 }

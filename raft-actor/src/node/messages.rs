@@ -68,6 +68,8 @@ pub(crate) struct GroupStopped {
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub(crate) struct MembersChanged {
+    /// The group.
+    pub(crate) group: GroupId,
     /// The last configuration that is committed.
     pub(crate) committed: LogIndex,
     /// Who has left with it or with one before it that the host has not heard of. They may have come back since.

@@ -196,7 +196,7 @@ impl RaftNode {
     }
 
     fn follow_members(&mut self, now: Time) {
-        if let Some(changed) = self.peers.follow(&self.raft, now, &*self.context.outbound) {
+        if let Some(changed) = self.peers.follow(self.group, &self.raft, now, &*self.context.outbound) {
             self.streams.retain(|peer, _| !changed.left.contains(peer));
             self.streaming.forget(&changed.left);
             // Whoever is answered after this may rely on the status for who belongs to the cluster.

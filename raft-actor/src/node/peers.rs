@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use raft_consensus::{Configuration, LogIndex, LogPosition, NodeId, Raft, Time};
+use raft_consensus::{Configuration, GroupId, LogIndex, LogPosition, NodeId, Raft, Time};
 
 use super::MembersChanged;
 use crate::transport::Outbound;
@@ -32,7 +32,13 @@ impl Peers {
     }
 
     /// To be called after every step; costs next to nothing unless the configuration has changed. Says what has changed.
-    pub(super) fn follow(&mut self, raft: &Raft, now: Time, outbound: &dyn Outbound) -> Option<MembersChanged> {
+    pub(super) fn follow(
+        &mut self,
+        group: GroupId,
+        raft: &Raft,
+        now: Time,
+        outbound: &dyn Outbound,
+    ) -> Option<MembersChanged> {
         let (log, commit) = (raft.log(), raft.commit());
         let configured_at = log.configured_at();
         let as_of = Some((configured_at, commit >= configured_at.index));
@@ -51,7 +57,7 @@ impl Peers {
             }
         }
         self.arrive(raft.id(), log.configuration(), outbound);
-        Some(MembersChanged { committed: self.committed, left, members })
+        Some(MembersChanged { group, committed: self.committed, left, members })
     }
 
     /// Who is absent from a configuration that has been committed since the last time, and was not from the one
@@ -115,6 +121,8 @@ mod tests {
     use super::*;
     use crate::envelope::Envelope;
 
+    const GROUP: GroupId = GroupId::new(1);
+
     /// Writes down what it is told.
     #[derive(Default)]
     struct Told(RefCell<Vec<String>>);
@@ -167,13 +175,13 @@ mod tests {
         let told = Told::default();
         let mut peers = Peers::new([(NodeId::from(2), "flag".to_owned())].into(), LogIndex::ZERO);
         let first = of(&[(1, "a"), (2, "log"), (3, "c")]);
-        peers.follow(&node(std::slice::from_ref(&first), 1), Time::ZERO, &told);
+        peers.follow(GROUP, &node(std::slice::from_ref(&first), 1), Time::ZERO, &told);
         assert_eq!(told.take(), ["2 at flag", "3 at c"]);
         let joined = of(&[(1, "a"), (2, "log"), (3, "c"), (4, "d")]);
-        peers.follow(&node(&[first.clone(), joined.clone()], 1), Time::ZERO, &told);
+        peers.follow(GROUP, &node(&[first.clone(), joined.clone()], 1), Time::ZERO, &told);
         assert_eq!(told.take(), ["4 at d"], "nothing is said twice, and the flag holds");
         let moved = of(&[(1, "a"), (2, "new"), (3, "c"), (4, "d")]);
-        peers.follow(&node(&[first, joined, moved], 1), Time::ZERO, &told);
+        peers.follow(GROUP, &node(&[first, joined, moved], 1), Time::ZERO, &told);
         assert_eq!(told.take(), ["2 at new"]);
     }
 
@@ -186,13 +194,13 @@ mod tests {
         let told = Told::default();
         let mut peers = Peers::new(BTreeMap::new(), LogIndex::ZERO);
         let configurations = [of(&[(1, "a"), (2, "b"), (3, "c")]), of(&[(1, "a"), (2, "b")])];
-        peers.follow(&node(&configurations[..1], 1), Time::ZERO, &told);
+        peers.follow(GROUP, &node(&configurations[..1], 1), Time::ZERO, &told);
         assert_eq!(
-            left(peers.follow(&node(&configurations, 1), Time::ZERO, &told)),
+            left(peers.follow(GROUP, &node(&configurations, 1), Time::ZERO, &told)),
             [0_u64; 0],
             "it may be rolled back"
         );
-        let changed = peers.follow(&node(&configurations, 2), Time::ZERO, &told).expect("a change");
+        let changed = peers.follow(GROUP, &node(&configurations, 2), Time::ZERO, &told).expect("a change");
         assert_eq!((changed.committed, changed.members.len()), (LogIndex::new(2), 2));
         assert_eq!(left(Some(changed)), [3]);
         assert_eq!(told.take(), ["2 at b", "3 at c"]);
@@ -211,7 +219,7 @@ mod tests {
             let told = Told::default();
             let mut peers = Peers::new(BTreeMap::new(), LogIndex::ZERO);
             for count in steps {
-                peers.follow(&node(&configurations[..count], count as u64), Time::ZERO, &told);
+                peers.follow(GROUP, &node(&configurations[..count], count as u64), Time::ZERO, &told);
             }
             assert_eq!(told.take(), ["3 at c", "forget 3", "3 at c"]);
             assert_eq!(peers.earliest_deadline(), Time::NEVER);
@@ -225,8 +233,8 @@ mod tests {
         let with = of(&[(1, "a"), (3, "c")]);
         let configurations = [with.clone(), of(&[(1, "a")]), with];
         let mut peers = Peers::new(BTreeMap::new(), LogIndex::new(3));
-        peers.follow(&node(&configurations, 0), Time::ZERO, &told);
-        assert_eq!(left(peers.follow(&node(&configurations, 3), Time::ZERO, &told)), [0_u64; 0]);
+        peers.follow(GROUP, &node(&configurations, 0), Time::ZERO, &told);
+        assert_eq!(left(peers.follow(GROUP, &node(&configurations, 3), Time::ZERO, &told)), [0_u64; 0]);
         assert_eq!(told.take(), ["3 at c"]);
     }
 }

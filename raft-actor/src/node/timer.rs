@@ -4,10 +4,13 @@
 //! sleeps until the earliest; one that was moved later is noticed on waking.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use actix::prelude::*;
 use raft_consensus::Time;
@@ -20,6 +23,9 @@ use crate::clock::Clock;
 #[rtype(result = "()")]
 pub(crate) struct Wake;
 
+/// However little is to be done, the timer looks once in a while.
+const SLEEP_MAX: Duration = Duration::from_secs(3600);
+
 /// The timer of a host. Clones are the same timer.
 #[derive(Clone)]
 pub(crate) struct Timer {
@@ -28,33 +34,55 @@ pub(crate) struct Timer {
 
 struct Shared {
     clock: Clock,
-    alarms: RefCell<Vec<Sleeper>>,
+    sleepers: RefCell<Sleepers>,
     /// What the timer sleeps for at the moment.
     asleep_until: Cell<Time>,
     earlier: Notify,
 }
 
-/// Who sleeps, and until when.
-type Sleeper = (Rc<Cell<Time>>, Recipient<Wake>);
+/// Who sleeps. A host may have a thousand groups: nobody goes through all of them to find who is due.
+#[derive(Default)]
+struct Sleepers {
+    by_id: BTreeMap<u64, Sleeper>,
+    /// When to look at whom. One that was moved later since, or has gone, is noticed when its time comes.
+    queue: BinaryHeap<Reverse<(Time, u64)>>,
+    next_id: u64,
+}
+
+struct Sleeper {
+    times: Rc<Times>,
+    wake: Recipient<Wake>,
+}
+
+struct Times {
+    /// When to wake.
+    at: Cell<Time>,
+    /// The earliest time at which it stands in the queue.
+    queued: Cell<Time>,
+}
 
 /// A node's place in the timer. Dropping it gives up the place.
 pub(crate) struct Alarm {
-    at: Rc<Cell<Time>>,
+    id: u64,
+    times: Rc<Times>,
     shared: Rc<Shared>,
 }
 
 impl Timer {
     pub(crate) fn new(clock: Clock) -> Self {
         let shared =
-            Shared { clock, alarms: RefCell::default(), asleep_until: Cell::new(Time::ZERO), earlier: Notify::new() };
+            Shared { clock, sleepers: RefCell::default(), asleep_until: Cell::new(Time::ZERO), earlier: Notify::new() };
         Self { shared: Rc::new(shared) }
     }
 
     /// Adds somebody to be woken.
     pub(crate) fn alarm(&self, wake: Recipient<Wake>) -> Alarm {
-        let at = Rc::new(Cell::new(Time::NEVER));
-        self.shared.alarms.borrow_mut().push((Rc::clone(&at), wake));
-        Alarm { at, shared: Rc::clone(&self.shared) }
+        let times = Rc::new(Times { at: Cell::new(Time::NEVER), queued: Cell::new(Time::NEVER) });
+        let mut sleepers = self.shared.sleepers.borrow_mut();
+        let id = sleepers.next_id;
+        sleepers.next_id += 1;
+        sleepers.by_id.insert(id, Sleeper { times: Rc::clone(&times), wake });
+        Alarm { id, times, shared: Rc::clone(&self.shared) }
     }
 
     /// Wakes whoever is due, for ever.
@@ -77,17 +105,29 @@ impl Timer {
 
 impl Shared {
     fn earliest(&self) -> Time {
-        let hour = self.clock.now().after(std::time::Duration::from_secs(3600));
-        self.alarms.borrow().iter().map(|(at, _)| at.get()).fold(hour, Time::min)
+        let first = self.sleepers.borrow().queue.peek().map_or(Time::NEVER, |Reverse((at, _))| *at);
+        first.min(self.clock.now().after(SLEEP_MAX))
     }
 
     fn wake_due(&self) {
         let now = self.clock.now();
-        for (at, wake) in self.alarms.borrow().iter() {
-            if at.get() <= now {
+        let mut sleepers = self.sleepers.borrow_mut();
+        let Sleepers { by_id, queue, .. } = &mut *sleepers;
+        while let Some(Reverse((queued, id))) = queue.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            queue.pop();
+            let Some(Sleeper { times, wake }) = by_id.get(&id) else { continue };
+            if queued != times.queued.get() {
+                // It stands at an earlier time, too, or did.
+                continue;
+            }
+            times.queued.set(Time::NEVER);
+            if times.at.get() <= now {
                 // Once is enough: the woken sets its next time.
-                at.set(Time::NEVER);
+                times.at.set(Time::NEVER);
                 wake.do_send(Wake);
+            } else if times.at.get() < Time::NEVER {
+                times.queued.set(times.at.get());
+                queue.push(Reverse((times.at.get(), id)));
             }
         }
     }
@@ -96,7 +136,13 @@ impl Shared {
 impl Alarm {
     /// Wake me then, and not at the time said before.
     pub(crate) fn set(&self, at: Time) {
-        self.at.set(at);
+        self.times.at.set(at);
+        if at >= self.times.queued.get() {
+            // Noticed when that time has come: most alarms are moved later before they ring.
+            return;
+        }
+        self.times.queued.set(at);
+        self.shared.sleepers.borrow_mut().queue.push(Reverse((at, self.id)));
         if at < self.shared.asleep_until.get() {
             self.shared.asleep_until.set(at);
             self.shared.earlier.notify_one();
@@ -106,8 +152,8 @@ impl Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        if let Ok(mut alarms) = self.shared.alarms.try_borrow_mut() {
-            alarms.retain(|(at, _)| !Rc::ptr_eq(at, &self.at));
+        if let Ok(mut sleepers) = self.shared.sleepers.try_borrow_mut() {
+            sleepers.by_id.remove(&self.id);
         }
     }
 }
@@ -192,6 +238,20 @@ mod tests {
             drop(gone);
             until(&clock, 1000).await;
             assert!(never_woken.borrow().is_empty() && gone_woken.borrow().is_empty());
+        });
+    }
+
+    #[test]
+    fn who_is_moved_again_and_again_takes_no_more_room_and_is_woken_once() {
+        with_timer(|clock, timer| async move {
+            let (alarm, woken) = sleeper(&clock, &timer);
+            for ms in (100..1_000).chain((200..1_000).rev()) {
+                alarm.set(Time::from_millis(ms));
+            }
+            alarm.set(Time::from_millis(300));
+            assert_eq!(timer.shared.sleepers.borrow().queue.len(), 1);
+            until(&clock, 2_000).await;
+            assert!(matches!(woken.borrow()[..], [300..=302]), "{woken:?}");
         });
     }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::transport::DirectoryId;
 
 const CLUSTER: &str = "c";
+const GROUP: GroupId = GroupId::new(1);
 
 fn founders(count: u64) -> BTreeSet<NodeId> {
     (1..=count).map(NodeId::from).collect()
@@ -152,7 +153,7 @@ fn a_closed_gate_gives_its_directory_back() {
 
 fn members(committed: u64, left: &[u64], members: &[u64]) -> MembersChanged {
     let ids = |ids: &[u64]| ids.iter().map(|id| NodeId::from(*id)).collect();
-    MembersChanged { committed: LogIndex::new(committed), left: ids(left), members: ids(members) }
+    MembersChanged { group: GROUP, committed: LogIndex::new(committed), left: ids(left), members: ids(members) }
 }
 
 /// What the refusal of a wiped disk advises.
@@ -171,7 +172,7 @@ fn a_wiped_node_that_was_removed_and_added_again_is_let_in_and_then_pinned_to_it
     assert!(matches!(gate.admit(&hello(3, 33)), Err(Refusal::Wiped { .. })));
     drop(gate);
     let gate = gate_in(place.path());
-    assert_eq!(gate.configured(), LogIndex::new(7));
+    assert_eq!(gate.configured(GROUP), LogIndex::new(7));
     gate.follow(members(7, &[], &[1, 2, 3]));
     assert!(matches!(gate.admit(&hello(3, 33)), Err(Refusal::Wiped { .. })), "it is remembered over a restart");
 }
@@ -184,4 +185,17 @@ fn a_member_that_left_and_came_back_at_once_is_recorded_anew_when_it_introduces_
     gate.follow(members(7, &[3], &[1, 2, 3]));
     gate.admit(&hello(3, 34)).expect("with the disk that it was added with");
     assert!(matches!(gate.admit(&hello(3, 33)), Err(Refusal::Wiped { .. })));
+}
+
+#[test]
+fn who_leaves_one_group_and_stays_in_another_is_still_known() {
+    let gate = gate();
+    let other = |left: &[u64], of: &[u64]| MembersChanged { group: GroupId::new(2), ..members(3, left, of) };
+    gate.follow(members(1, &[], &[1, 2, 3]));
+    gate.follow(other(&[], &[1, 2, 3]));
+    gate.admit(&hello(3, 33)).expect("a member");
+    gate.follow(members(5, &[3], &[1, 2]));
+    assert!(matches!(gate.admit(&hello(3, 34)), Err(Refusal::Wiped { .. })), "its votes count in the other group");
+    gate.follow(other(&[3], &[1, 2]));
+    gate.admit(&hello(3, 34)).expect("now nobody counts what it says");
 }

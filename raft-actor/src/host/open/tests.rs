@@ -15,8 +15,24 @@ fn builder(path: &Path, peers: u64) -> HostBuilder {
         .peers((1..=peers).map(|id| (id, "somewhere")))
 }
 
-fn open_again(path: &Path) -> Opened {
-    open(&mut builder(path, 3), NodeId::from(1)).expect("opens")
+/// A host with its one group.
+struct Whole {
+    identity: Identity,
+    storage: Box<dyn LogStorage>,
+    recovered: RecoveredGroup,
+    snapshots: SnapshotStore,
+    _directory: Option<DataDirectory>,
+}
+
+fn open_whole(mut builder: HostBuilder, node: u64) -> Result<Whole, StartError> {
+    let Opened { identity, directory, mut storage, home } = open(&mut builder, NodeId::from(node), Some(GROUP))?;
+    let snapshots = home.snapshots(GROUP)?;
+    let recovered = recover(storage.as_mut(), GROUP, &home, &snapshots)?;
+    Ok(Whole { identity, storage, recovered, snapshots, _directory: directory })
+}
+
+fn open_again(path: &Path) -> Whole {
+    open_whole(builder(path, 3), 1).expect("opens")
 }
 
 /// The directory as it is after the identity was stored, before there is a log.
@@ -27,7 +43,7 @@ fn identity_only(path: &Path) -> Identity {
     identity
 }
 
-fn is_founded_once(opened: &Opened) -> bool {
+fn is_founded_once(opened: &Whole) -> bool {
     let log = &opened.recovered.log;
     let voters: Vec<u64> = log.configuration().voters.iter().map(|id| id.get()).collect();
     log.last() == LogPosition::new(Term::new(1), LogIndex::new(1)) && voters == [1, 2, 3] && opened.identity.has_log
@@ -72,15 +88,15 @@ fn a_log_that_is_gone_later_is_not_founded_anew() {
     let place = tempfile::tempdir().expect("a directory");
     drop(open_again(place.path()));
     std::fs::remove_dir_all(place.path().join("wal")).expect("removes");
-    assert!(open(&mut builder(place.path(), 3), NodeId::from(1)).is_err());
+    assert!(open_whole(builder(place.path(), 3), 1).is_err());
 }
 
 #[test]
 fn a_directory_of_another_node_or_cluster_is_refused() {
     let place = tempfile::tempdir().expect("a directory");
     drop(open_again(place.path()));
-    assert!(open(&mut builder(place.path(), 3), NodeId::from(2)).is_err());
-    assert!(open(&mut builder(place.path(), 3).cluster("another"), NodeId::from(1)).is_err());
+    assert!(open_whole(builder(place.path(), 3), 2).is_err());
+    assert!(open_whole(builder(place.path(), 3).cluster("another"), 1).is_err());
     assert!(is_founded_once(&open_again(place.path())));
 }
 
@@ -88,9 +104,9 @@ fn a_directory_of_another_node_or_cluster_is_refused() {
 fn who_joins_has_an_empty_log_and_stays_a_joiner() {
     let place = tempfile::tempdir().expect("a directory");
     for _ in 0..2 {
-        let opened = open(&mut builder(place.path(), 3).join(), NodeId::from(1)).expect("opens");
+        let opened = open_whole(builder(place.path(), 3).join(), 1).expect("opens");
         assert_eq!(opened.recovered.log.last(), LogPosition::ZERO);
     }
-    let error = open(&mut builder(place.path(), 3), NodeId::from(1)).err();
+    let error = open_whole(builder(place.path(), 3), 1).err();
     assert!(matches!(error, Some(StartError::LogMissing { .. })), "it founds nothing later either");
 }

@@ -65,10 +65,10 @@ fn a_log_that_begins_above_the_snapshot_is_refused() {
     for file in place.path().join("snapshots/1").read_dir().expect("it is there") {
         std::fs::remove_file(file.expect("readable").path()).expect("removes");
     }
-    let error = open(&mut builder(place.path(), 3), NodeId::from(1)).err();
+    let error = open_whole(builder(place.path(), 3), 1).err();
     assert!(matches!(error, Some(StartError::SnapshotMissing { .. })), "{error:?}");
     keep(place.path(), at(2, 8));
-    let error = open(&mut builder(place.path(), 3), NodeId::from(1)).err();
+    let error = open_whole(builder(place.path(), 3), 1).err();
     assert!(matches!(error, Some(StartError::SnapshotMissing { .. })), "{error:?}");
 }
 
