@@ -36,14 +36,24 @@ struct Hosts {
     network: LocalNetwork,
     thread: NodeThread,
     place: tempfile::TempDir,
+    is_durable: bool,
     hosts: BTreeMap<u64, RaftHost>,
 }
 
 impl Hosts {
     async fn start() -> Self {
+        Self::begin(true).await
+    }
+
+    async fn in_memory() -> Self {
+        Self::begin(false).await
+    }
+
+    async fn begin(is_durable: bool) -> Self {
         let thread = NodeThread::spawn("raft-hosts").expect("a thread");
         let place = tempfile::tempdir().expect("a directory");
-        let mut hosts = Self { network: LocalNetwork::default(), thread, place, hosts: BTreeMap::new() };
+        let network = LocalNetwork::default();
+        let mut hosts = Self { network, thread, place, is_durable, hosts: BTreeMap::new() };
         for id in 1..=3 {
             hosts.restart(id).await;
         }
@@ -56,13 +66,16 @@ impl Hosts {
         }
         let builder = RaftHost::builder()
             .node(id)
-            .data_dir(self.place.path().join(id.to_string()))
-            .log_segment_bytes(256 << 10)
             .transport(self.network.transport(id))
             .peers((1..=3).map(|peer| (peer, format!("local:{peer}"))))
             .settings(Settings { election_timeout_ms_min: 300, heartbeat_ms: 50, ..Settings::default() })
             .placement(Placement::on_thread(&self.thread));
         let builder = if id > 3 { builder.join() } else { builder };
+        let builder = if self.is_durable {
+            builder.data_dir(self.place.path().join(id.to_string())).log_segment_bytes(256 << 10)
+        } else {
+            builder.in_memory()
+        };
         self.hosts.insert(id, builder.start_host().await.expect("starts"));
     }
 
@@ -207,4 +220,113 @@ async fn a_host_runs_as_long_as_somebody_has_a_handle_of_it_or_of_a_group() {
     assert_eq!(counters[0].write(5).await.expect("a majority is there"), 5);
     drop(counters);
     stopped.await;
+}
+
+/// Waits until the group rests on all of these.
+async fn at_rest<S: StateMachine>(members: &[RaftHandle<S>]) {
+    for member in members {
+        member.watch().wait_for(|status| status.rests).await.expect("it runs");
+    }
+}
+
+/// Where the group's leader is.
+async fn leader_of<S: StateMachine>(members: &[RaftHandle<S>]) -> u64 {
+    let mut watch = members[0].watch();
+    let status = watch.wait_for(|status| status.leader_id.is_some()).await.expect("it runs");
+    status.leader_id.expect("it was waited for").get()
+}
+
+#[actix_rt::test]
+async fn a_thousand_groups_elect_rest_and_serve() {
+    let hosts = Hosts::in_memory().await;
+    let mut groups = Vec::new();
+    for group in 1..=1000 {
+        groups.push(hosts.create::<Counter>(group).await);
+    }
+    for round in 1..=2 {
+        for (group, members) in (1_u64..).zip(&groups) {
+            let member = &members[usize::try_from(group % 3).expect("small")];
+            assert_eq!(member.write(group).await.expect("a majority is there"), group * round);
+        }
+        for members in &groups {
+            at_rest(members).await;
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn groups_at_rest_whose_leaders_host_is_lost_elect_and_serve_again() {
+    let hosts = Hosts::in_memory().await;
+    let mut groups = Vec::new();
+    for group in 1..=30 {
+        groups.push(hosts.create::<Counter>(group).await);
+    }
+    for members in &groups {
+        members[0].write(1).await.expect("a majority is there");
+        at_rest(members).await;
+    }
+    let lost = leader_of(&groups[0]).await;
+    hosts.network.isolate(lost);
+    for members in &groups {
+        let other = members.iter().find(|member| member.status().node_id.get() != lost).expect("there are three");
+        let elected = |status: &raft_actor::Status| status.leader_id.is_some_and(|leader| leader.get() != lost);
+        // Nobody asks for anything: they find out by themselves.
+        other.watch().wait_for(elected).await.expect("it runs");
+        assert_eq!(other.write(1).await.expect("two of three are there"), 2);
+    }
+}
+
+#[actix_rt::test]
+async fn a_group_at_rest_whose_leader_has_stopped_on_a_host_that_lives_elects_another() {
+    let hosts = Hosts::in_memory().await;
+    let counters = hosts.create::<Counter>(7).await;
+    let words = hosts.create::<Word>(9).await;
+    counters[0].write(5).await.expect("a majority is there");
+    words[0].write("there".to_owned()).await.expect("a majority is there");
+    at_rest(&counters).await;
+    let leader = leader_of(&counters).await;
+    let (lost, rest): (Vec<_>, Vec<_>) =
+        counters.into_iter().partition(|member| member.status().node_id.get() == leader);
+    drop(lost); // at once, without a word to the others
+    for member in &rest {
+        let elected = |status: &raft_actor::Status| status.leader_id.is_some_and(|id| id.get() != leader);
+        member.watch().wait_for(elected).await.expect("it runs");
+    }
+    assert_eq!(rest[0].read(()).await.expect("two of three are there"), 5);
+    at_rest(&words).await;
+}
+
+/// Takes its time.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Slow(u64);
+
+impl StateMachine for Slow {
+    type Command = u64;
+    type Response = u64;
+    type Query = ();
+    type Answer = u64;
+
+    fn apply(&mut self, _: &mut ApplyContext<'_>, ms: u64) -> u64 {
+        std::thread::sleep(std::time::Duration::from_millis(ms));
+        self.0 += 1;
+        self.0
+    }
+
+    fn query(&self, (): ()) -> u64 {
+        self.0
+    }
+}
+
+#[actix_rt::test]
+async fn a_machine_that_takes_long_costs_no_group_its_leader() {
+    let hosts = Hosts::in_memory().await;
+    let (slow, counters) = (hosts.create::<Slow>(7).await, hosts.create::<Counter>(9).await);
+    slow[0].write(0).await.expect("a majority is there");
+    counters[0].write(1).await.expect("a majority is there");
+    let terms = |members: &[RaftHandle<Counter>]| members.iter().map(|raft| raft.status().term).collect::<Vec<_>>();
+    let before = terms(&counters);
+    // Several election timeouts, on the thread that all machines of a host share.
+    assert_eq!(slow[0].write(1500).await.expect("a majority is there"), 2);
+    assert_eq!(counters[0].write(1).await.expect("a majority is there"), 2);
+    assert_eq!(terms(&counters), before, "nobody had to be elected");
 }

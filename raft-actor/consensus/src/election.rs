@@ -90,6 +90,16 @@ impl ElectionTimer {
         self.deadline = now.after(self.timeout);
     }
 
+    /// Waits a whole timeout from `now`, of which a minimum one has passed: nobody was heard for so long.
+    pub(crate) fn restart_late(&mut self, now: Time) {
+        self.deadline = now.after(self.timeout.saturating_sub(self.min));
+    }
+
+    /// Waits a whole timeout from when `rest` has passed.
+    pub(crate) fn postpone(&mut self, now: Time, rest: Duration) {
+        self.deadline = now.after(rest.saturating_add(self.timeout));
+    }
+
     /// Lets the timer expire at once.
     pub(crate) fn expire(&mut self, now: Time) {
         self.deadline = now;

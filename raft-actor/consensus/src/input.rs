@@ -67,6 +67,12 @@ pub enum Input {
     /// A [`ReplicationOrder`](crate::ReplicationOrder) or a [`SnapshotOrder`](crate::SnapshotOrder) could not be
     /// carried out, or the connection broke.
     Unreachable(NodeId),
+    /// Nothing was heard of this host for a minimum election timeout, or it has said that it does not run this group
+    /// any more. Said again as long as that is so. A member that [rests](crate::Raft::rests) relies on it: if its leader
+    /// was there, it campaigns unless it hears from it again.
+    HostSilent(NodeId),
+    /// Somebody here wants something of the group: a member that rests watches its leader again.
+    Stirred,
     /// Every peer has confirmed this directory: from now on this member votes and campaigns.
     SuffrageGranted,
 }

@@ -46,6 +46,8 @@ pub(crate) struct Facts {
     is_voter: bool,
     /// To whom a leader hands over its office, if it does.
     hands_over_to: Option<NodeId>,
+    /// Whether it does without heartbeats.
+    rests: bool,
 }
 
 impl Facts {
@@ -72,6 +74,7 @@ impl Facts {
             configuration: log.configured_at(),
             is_voter: log.configuration().is_voter(shared.id),
             hands_over_to: raft.hands_over_to(),
+            rests: raft.rests(),
         }
     }
 }
@@ -124,6 +127,8 @@ fn check_state(now: &Facts) -> Result<(), String> {
         ensure!(now.hard_state.vote == Some(now.id), now);
         ensure!(now.hard_state_durable == now.hard_state, now);
         ensure!(now.last.term == now.hard_state.term, now);
+        // Who rests has nothing to tell anybody.
+        ensure!(!now.rests || now.commit.index == now.last.index, now);
         // Whom the cluster has removed leads no longer than that needs to be committed (dissertation 4.2.2).
         ensure!(now.is_voter || now.configuration.index > now.commit.index, now);
     }

@@ -78,6 +78,11 @@ pub struct AppendEntries {
     pub commit: LogIndex,
     /// Number of this sending; the reply echoes it.
     pub round: Round,
+    /// Only in a heartbeat: nothing happens in the group. A receiver whose log is durable and committed through `prev`
+    /// rests: it does without further heartbeats until it is [told](crate::Input::HostSilent) that the leader's host
+    /// has fallen silent.
+    #[serde(default)]
+    pub rest: bool,
 }
 
 /// The leader's snapshot has arrived (Figure 13, §7).

@@ -71,7 +71,8 @@ pub fn message(own: Term, message: &Message) -> String {
         }
         Message::RequestVoteReply(m) => format!(" {}", if m.granted { "granted" } else { "denied" }),
         Message::AppendEntries(m) => {
-            format!(" prev={} {} commit={} {}", m.prev, positions(&m.entries), m.commit, m.round)
+            let rest = if m.rest { " rest" } else { "" };
+            format!(" prev={} {} commit={} {}{rest}", m.prev, positions(&m.entries), m.commit, m.round)
         }
         Message::AppendEntriesReply(m) => match m.outcome {
             AppendOutcome::Matched { durable } => format!(" matched={durable} {}", m.round),

@@ -119,6 +119,9 @@ impl Raft {
     /// Takes in one input. An error is a violation by our own node.
     fn take(&mut self, input: Input, effects: &mut Effects) -> Result<(), String> {
         let shared = &mut self.shared;
+        if stirs(&input) {
+            self.role.stir(shared);
+        }
         match input {
             Input::Deadline => {
                 shared.expire_transfer(effects);
@@ -187,6 +190,14 @@ impl Raft {
                 // Left over from an office that has ended.
                 RoleState::Follower(_) | RoleState::Candidate(_) => {}
             },
+            Input::HostSilent(host) => match &mut self.role {
+                RoleState::Follower(follower) => follower.host_silent(host, shared),
+                RoleState::Leader(leader) => leader.host_silent(host, shared),
+                // It never rests.
+                RoleState::Candidate(_) => {}
+            },
+            // That it happened is all there is to it.
+            Input::Stirred => {}
             Input::SuffrageGranted => {
                 if !shared.suffrage {
                     shared.suffrage = true;
@@ -419,6 +430,16 @@ impl Raft {
         transfer.filter(|_| matches!(self.role, RoleState::Leader(_))).map(|transfer| transfer.target)
     }
 
+    /// Whether this member does without heartbeats because nothing happens in the group, as a leader or a follower; see
+    /// [`Settings::rest_after_ms`](crate::Settings::rest_after_ms).
+    pub fn rests(&self) -> bool {
+        match &self.role {
+            RoleState::Follower(follower) => follower.rests(),
+            RoleState::Candidate(_) => false,
+            RoleState::Leader(leader) => leader.rests(),
+        }
+    }
+
     /// Highest index known to be committed.
     pub fn commit(&self) -> LogIndex {
         self.shared.commit()
@@ -471,6 +492,7 @@ impl Raft {
             role: self.role(),
             term: self.term(),
             leader: self.leader(),
+            rests: self.rests(),
             commit: self.commit(),
             applied: self.applied(),
             last: self.log().last(),
@@ -480,6 +502,36 @@ impl Raft {
             configuration: self.log().configuration().clone(),
             peers,
         }
+    }
+}
+
+/// Whether an input ends the rest of a group. What a leader says is judged by its followers, and what they answer by it.
+fn stirs(input: &Input) -> bool {
+    match input {
+        Input::Received { message, .. } => match message {
+            Message::AppendEntries(_) | Message::InstallSnapshot(_) | Message::AppendEntriesReply(_) => false,
+            Message::PreVote(_)
+            | Message::PreVoteReply(_)
+            | Message::RequestVote(_)
+            | Message::RequestVoteReply(_)
+            | Message::TimeoutNow(_) => true,
+        },
+        Input::Propose { .. }
+        | Input::Read { .. }
+        | Input::ReadByLease { .. }
+        | Input::ChangeMembership { .. }
+        | Input::TransferLeadership { .. }
+        | Input::Unreachable(_)
+        | Input::Stirred => true,
+        Input::Deadline
+        | Input::Persisted(_)
+        | Input::Applied(_)
+        | Input::TakeSnapshot
+        | Input::SnapshotTaken(_)
+        | Input::SnapshotFailed
+        | Input::SnapshotInstalled(_)
+        | Input::HostSilent(_)
+        | Input::SuffrageGranted => false,
     }
 }
 

@@ -17,6 +17,13 @@ pub struct Settings {
     pub election_priority: u8,
     /// A leader speaks at least this often. Well below the election timeout; at least 1.
     pub heartbeat_ms: u64,
+    /// A group in which nothing has happened for this many milliseconds, and whose members are all level, rests: its
+    /// leader sends no heartbeats. 0: never. Only for hosts that tell each other that they are alive
+    /// ([`Input::HostSilent`](crate::Input::HostSilent)).
+    pub rest_after_ms: u64,
+    /// A resting leader speaks at least this often, and a follower rests no longer than twice this without hearing it,
+    /// whatever is said of hosts.
+    pub rest_ms_max: u64,
     /// Most bytes of entries in one AppendEntries; a single larger entry travels alone.
     pub append_batch_bytes_max: u64,
     /// Most AppendEntries with entries on their way to one follower at a time. At least 1.
@@ -51,6 +58,8 @@ impl Settings {
         election_timeout_ms_min: 1000,
         election_priority: ELECTION_PRIORITY_MAX,
         heartbeat_ms: 100,
+        rest_after_ms: 0,
+        rest_ms_max: 30_000,
         append_batch_bytes_max: 1 << 20,
         inflight_appends_max: 8,
         inflight_bytes_max: 8 << 20,
@@ -76,6 +85,16 @@ impl Settings {
     /// The time between heartbeats.
     pub fn heartbeat(&self) -> Duration {
         Duration::from_millis(self.heartbeat_ms.max(1))
+    }
+
+    /// After which time without any activity a group rests, if ever.
+    pub fn rest_after(&self) -> Option<Duration> {
+        (self.rest_after_ms > 0).then(|| Duration::from_millis(self.rest_after_ms))
+    }
+
+    /// The time between two signs of life of a resting leader.
+    pub fn rest_max(&self) -> Duration {
+        Duration::from_millis(self.rest_ms_max.max(self.heartbeat_ms).max(1))
     }
 
     /// How old an unconfirmed write may get before the storage counts as stuck.

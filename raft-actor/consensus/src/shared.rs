@@ -152,6 +152,12 @@ impl Shared {
         self.election_timer.restart(self.now);
     }
 
+    /// The leader is silent, and so is its host. When it was last heard by this member itself still counts: a lease may
+    /// rest on that.
+    pub(crate) fn lose_leader(&mut self) {
+        self.election_timer.restart_late(self.now);
+    }
+
     /// Whether the leader was heard within the minimum election timeout (dissertation 4.2.3), or one may have a lease.
     pub(crate) fn heard_leader_lately(&self) -> bool {
         let is_recent = |heard| self.now.since(heard) < self.settings.election_timeout_min();

@@ -28,6 +28,8 @@ pub struct Status {
     pub term: Term,
     /// The leader of that term, if known.
     pub leader: Option<NodeId>,
+    /// Whether it does without heartbeats.
+    pub rests: bool,
     /// Highest index known to be committed.
     pub commit: LogIndex,
     /// Highest index the state machine has applied.

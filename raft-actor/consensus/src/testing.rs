@@ -159,7 +159,7 @@ impl Cluster {
                     Effect::Replicate(order) => {
                         let entries = member.log.range(order.prev.index.next(), order.through.index);
                         let ReplicationOrder { term, prev, commit, round, .. } = order;
-                        let message = AppendEntries { term, prev, entries, commit, round };
+                        let message = AppendEntries { term, prev, entries, commit, round, rest: false };
                         self.messages.push_back((n, order.peer, Message::AppendEntries(message)));
                     }
                     Effect::Apply { through } => {

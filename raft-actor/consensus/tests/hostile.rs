@@ -97,7 +97,14 @@ impl Liar {
             3 => Message::RequestVoteReply(RequestVoteReply { term, granted }),
             4 | 5 => {
                 let entries = self.entries(lone, last).into();
-                Message::AppendEntries(AppendEntries { term, prev: last, entries, commit: self.index(lone), round })
+                Message::AppendEntries(AppendEntries {
+                    term,
+                    prev: last,
+                    entries,
+                    commit: self.index(lone),
+                    round,
+                    rest: false,
+                })
             }
             _ => {
                 let outcome = match self.rng.random_range(0..3) {
@@ -173,7 +180,14 @@ fn a_leader_that_rewrites_what_it_sent_in_its_own_term_is_ignored() {
             })
             .collect();
         let (commit, round) = (LogIndex::ZERO, Round::new(1));
-        Message::AppendEntries(AppendEntries { term: Term::new(3), prev, entries: entries.into(), commit, round })
+        Message::AppendEntries(AppendEntries {
+            term: Term::new(3),
+            prev,
+            entries: entries.into(),
+            commit,
+            round,
+            rest: false,
+        })
     };
     let mut lone = Lone::of(3);
     lone.member.disk.held = true;

@@ -9,8 +9,10 @@ use raft_consensus::{Entry, GroupId, Message, NodeId};
 use serde::{Deserialize, Serialize};
 
 pub mod codec;
+mod pulse;
 mod snapshot;
 
+pub use pulse::Pulse;
 pub use snapshot::{SnapshotChunk, SnapshotOutcome, SnapshotReply};
 
 /// A message on its way from one host to another.
@@ -44,6 +46,7 @@ impl Envelope {
             Body::Forward(message) => message.requests.len() * size_of::<Bytes>(),
             Body::ForwardReply(message) => message.outcomes.len() * size_of::<Bytes>(),
             Body::SnapshotChunk(_) | Body::SnapshotReply(_) => 0,
+            Body::Pulse(pulse) => pulse.stopped.len() * size_of::<GroupId>(),
         }
     }
 }
@@ -61,6 +64,8 @@ pub enum Body {
     SnapshotChunk(SnapshotChunk),
     /// How much of a snapshot has arrived.
     SnapshotReply(SnapshotReply),
+    /// A host is alive, with all its groups; the envelope's group means nothing.
+    Pulse(Pulse),
 }
 
 /// Requests of clients that a follower passes on. They are never passed on again.

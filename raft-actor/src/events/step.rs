@@ -81,6 +81,8 @@ fn of_input(raft: &Raft, input: &Input) -> Option<EventKind> {
         | Input::Persisted(_)
         | Input::Applied(_)
         | Input::TakeSnapshot
+        | Input::HostSilent(_)
+        | Input::Stirred
         | Input::SuffrageGranted => None,
     }
 }

@@ -25,6 +25,9 @@ pub struct Status {
     pub term: Term,
     /// The leader of that term, if known.
     pub leader_id: Option<NodeId>,
+    /// Whether it does without heartbeats, because nothing happens in the group; see
+    /// [`GroupOptions::rest_after`](crate::GroupOptions::rest_after).
+    pub rests: bool,
     /// Highest index known to be committed.
     pub commit_index: LogIndex,
     /// Highest index that its state machine has applied.
@@ -88,6 +91,7 @@ impl Status {
             role: core.role,
             term: core.term,
             leader_id: core.leader,
+            rests: core.rests,
             commit_index: core.commit,
             last_applied: core.applied,
             last_log_index: core.last.index,

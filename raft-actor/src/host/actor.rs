@@ -14,11 +14,12 @@ use tokio::sync::watch;
 use super::NodeThread;
 use super::group::End;
 use super::inbound::HostInbound;
+use super::life_signs::LifeSigns;
 use super::presence::Presence;
 use crate::clock::Clock;
 use crate::handle::{HostControl, StopReason};
 use crate::log_storage::{CloseLog, ForgetLogClient, LogReader, LogStorageActor};
-use crate::node::{GroupStopped, MembersChanged, RaftNode, StopNode, Timer};
+use crate::node::{Alarm, GroupStopped, MembersChanged, RaftNode, StopNode, Timer};
 use crate::observer::Observer;
 use crate::state_machine::snapshots::SnapshotStore;
 use crate::transport::Outbound;
@@ -80,6 +81,9 @@ pub(super) struct HostActor {
     pub(super) outbound: Option<Rc<dyn Outbound>>,
     pub(super) storage: Addr<LogStorageActor>,
     pub(super) groups: BTreeMap<GroupId, Member>,
+    /// What is said to other hosts, and heard of them, on behalf of groups that rest.
+    pub(super) life_signs: LifeSigns,
+    pub(super) alarm: Option<Alarm>,
     /// It takes in no groups any more, and ends with the last of those it has.
     pub(super) is_ending: bool,
     /// The threads of log and state machine, where they have their own.
@@ -126,6 +130,8 @@ impl Handler<GroupStopped> for HostActor {
         // Whoever is told that it has stopped may open it again at once, with the same directory.
         member.snapshots.close();
         self.ground.presence.stopped(group);
+        self.life_signs.group_stopped(group, self.ground.clock.now());
+        self.keep_pulse();
         let log_is_lost = matches!(reason, StopReason::Log(_) | StopReason::Lost { part: LOG });
         match member.stopped {
             Some(stopped) => {
@@ -148,6 +154,7 @@ impl Handler<MembersChanged> for HostActor {
 
     fn handle(&mut self, changed: MembersChanged, _: &mut Context<Self>) {
         self.inbound.gate.follow(changed);
+        self.follow_hosts();
     }
 }
 

@@ -157,6 +157,12 @@ impl Gate {
         state.identity.configured.remove(&group);
     }
 
+    /// The other hosts that are members of any group of this one.
+    pub(crate) fn others(&self) -> BTreeSet<NodeId> {
+        let own = self.hello.node;
+        self.state().members.values().flatten().copied().filter(|node| *node != own).collect()
+    }
+
     /// Whether a host is a member of another group than this one.
     pub(crate) fn is_member_besides(&self, group: GroupId, node: NodeId) -> bool {
         self.state().is_member_besides(group, node)

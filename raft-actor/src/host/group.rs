@@ -42,6 +42,7 @@ pub struct GroupOptions {
     pub(super) snapshots: SnapshotSettings,
     pub(super) queue_limits: QueueLimits,
     pub(super) session_lifetime: Option<Duration>,
+    pub(super) rest_after: Option<Duration>,
 }
 
 impl GroupOptions {
@@ -104,6 +105,13 @@ impl GroupOptions {
         self
     }
 
+    /// After how long without any activity the group rests: its leader sends no heartbeats any more, as long as the hosts
+    /// of its members are heard. Zero: never. The same on all members. Default: two minimum election timeouts.
+    pub fn rest_after(mut self, time: Duration) -> Self {
+        self.rest_after = Some(time);
+        self
+    }
+
     pub(super) fn lifetime(&self) -> Duration {
         self.session_lifetime.unwrap_or(DEFAULT_LIFETIME)
     }
@@ -141,6 +149,7 @@ impl HostActor {
         let NewGroup { group, machine, loaded, recovered, snapshots, settings, seed, .. } = new;
         let ground = &self.ground;
         let clock = ground.clock.clone();
+        self.life_signs.serve(&settings, clock.now());
         let pace = SnapshotPace::of(&settings, ground.snapshot_message_bytes_max);
         let raft = Raft::new(Start {
             id: ground.node,
@@ -232,6 +241,8 @@ impl HostActor {
             host,
         };
         self.groups.insert(group, Member { node, snapshots, stopped: told });
+        self.follow_hosts();
+        self.keep_pulse();
         RaftHandle::new(HandleParts {
             gateway: Gateway::new(Arc::clone(&queue)).start(),
             queue,

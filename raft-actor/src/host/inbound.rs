@@ -1,14 +1,16 @@
 //! What arrives at a host, on its way to the group it is for.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use actix::Addr;
+use actix::{Addr, Recipient};
 use raft_consensus::{GroupId, NodeId, Time};
 
 use super::gate::Gate;
+use super::pulse::PulseReceived;
 use crate::clock::Clock;
-use crate::envelope::{Envelope, ForwardError};
+use crate::envelope::{Body, Envelope, ForwardError};
 use crate::node::{Asked, PeerUnreachable, RaftNode, Received, SuffrageGranted};
 use crate::registry::Registry;
 use crate::transport::{ClientRequest, Credit, Hello, Inbound, Refusal};
@@ -49,13 +51,39 @@ pub(crate) struct HostInbound {
     refusing: Complaints,
     /// Of not being let in.
     refused: Complaints,
+    /// When groups were last told that a host cannot be reached.
+    told: Mutex<BTreeMap<NodeId, Time>>,
+    /// Who listens for other hosts; there is nobody yet while the host is put together.
+    pulses: Mutex<Option<Recipient<PulseReceived>>>,
     clock: Clock,
 }
+
+/// Where a host has many groups, each of them finds out by itself that another host cannot be reached. All are told each
+/// time, but not a thousand times at once.
+const TELL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl HostInbound {
     pub(super) fn new(gate: Gate, clock: Clock) -> Self {
         let (refusing, refused) = (Complaints::default(), Complaints::default());
-        Self { gate, groups: Registry::default(), refusing, refused, clock }
+        let (told, pulses) = (Mutex::default(), Mutex::default());
+        Self { gate, groups: Registry::default(), refusing, refused, told, pulses, clock }
+    }
+
+    /// Who listens for other hosts.
+    pub(super) fn pulses_to(&self, host: Recipient<PulseReceived>) {
+        *self.pulses.lock().unwrap_or_else(PoisonError::into_inner) = Some(host);
+    }
+
+    /// Whether it is time to tell groups, of which there are so many, that `peer` cannot be reached.
+    fn may_tell(&self, groups: usize, peer: NodeId) -> bool {
+        let now = self.clock.now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = told.insert(peer, now);
+        let may = groups <= 1 || last.is_none_or(|last| now.since(last) >= TELL_INTERVAL);
+        if let Some(last) = last.filter(|_| !may) {
+            told.insert(peer, last);
+        }
+        may
     }
 
     fn grant_suffrage(&self) {
@@ -86,6 +114,12 @@ impl Inbound for HostInbound {
     }
 
     fn deliver(&self, envelope: Envelope, credit: Credit) {
+        if let Body::Pulse(pulse) = envelope.body {
+            if let Some(host) = &*self.pulses.lock().unwrap_or_else(PoisonError::into_inner) {
+                host.do_send(PulseReceived { from: envelope.from, pulse });
+            }
+            return;
+        }
         match self.groups.get(&envelope.group) {
             Some(node) => node.do_send(Received { envelope, credit }),
             None => tracing::debug!(group = %envelope.group, from = %envelope.from, "message for an unknown group"),
@@ -93,8 +127,9 @@ impl Inbound for HostInbound {
     }
 
     fn unreachable(&self, peer: NodeId) {
-        for group in self.groups.values() {
-            group.do_send(PeerUnreachable(peer));
+        let groups = self.groups.values();
+        if self.may_tell(groups.len(), peer) {
+            groups.iter().for_each(|group| group.do_send(PeerUnreachable(peer)));
         }
     }
 

@@ -239,6 +239,8 @@ impl RaftHost {
         let Shared { home, defaults, hold, opened, .. } = &*self.shared;
         let mut settings = options.settings.clone().unwrap_or_else(|| defaults.settings.clone());
         options.snapshots.apply_to(&mut settings);
+        let rest_after = options.rest_after.unwrap_or(2 * settings.election_timeout_min());
+        settings.rest_after_ms = u64::try_from(rest_after.as_millis()).unwrap_or(u64::MAX);
         check(&settings, &options.queue_limits, defaults.message_bytes_max)?;
         let at_home = home.clone();
         let snapshots = self.off_thread(move || at_home.snapshots(group)).await?.map_err(StartError::from)?;

@@ -13,6 +13,7 @@ use super::builder::HostBuilder;
 use super::gate::Gate;
 use super::group::{Life, NewGroup};
 use super::inbound::HostInbound;
+use super::life_signs::LifeSigns;
 use super::open::{GROUP, Opened, load_machine, open, recover};
 use super::presence::{Place, Presence};
 use super::raft_host::{Defaults, RaftHost};
@@ -43,6 +44,8 @@ struct Kit {
     own_thread: Option<NodeThread>,
     clock: Clock,
     observer: Option<Arc<dyn Observer>>,
+    /// Tells this run of the host from all others.
+    seed: u64,
 }
 
 impl HostBuilder {
@@ -141,8 +144,9 @@ impl HostBuilder {
 }
 
 impl Kit {
-    fn new(opened: Opened, builder: HostBuilder, first: Option<GroupId>, own_thread: Option<NodeThread>) -> Self {
+    fn new(opened: Opened, mut builder: HostBuilder, first: Option<GroupId>, own_thread: Option<NodeThread>) -> Self {
         Self {
+            seed: builder.draw_seed(),
             opened,
             node: builder.node.expect("validated before"),
             cluster: builder.cluster,
@@ -164,7 +168,8 @@ fn assemble<P, R>(
     prepared: P,
     finish: impl FnOnce(&mut HostActor, &Addr<HostActor>, P) -> R,
 ) -> Result<R, StartError> {
-    let Kit { opened, node, cluster, transport, peers, join, first, placement, own_thread, clock, observer } = kit;
+    let Kit { opened, node, cluster, transport, peers, join, first, placement, own_thread, clock, observer, seed } =
+        kit;
     let Opened { identity, directory, mut storage, home } = opened;
     let hello = Hello {
         node,
@@ -245,6 +250,8 @@ fn assemble<P, R>(
             outbound: Some(outbound),
             storage,
             groups: BTreeMap::new(),
+            life_signs: LifeSigns::new(seed),
+            alarm: None,
             is_ending: false,
             arbiters,
             log_has_a_thread: !log_is_inline,
@@ -253,6 +260,8 @@ fn assemble<P, R>(
             stopped,
             reason: None,
         };
+        host.alarm = Some(host.ground.timer.alarm(ctx.address().recipient()));
+        host.inbound.pulses_to(ctx.address().recipient());
         result = Some(finish(&mut host, &ctx.address(), prepared));
         host
     });

@@ -31,6 +31,8 @@ impl RaftNode {
                 ForwardKind::Write | ForwardKind::Read | ForwardKind::LeaseRead,
                 Role::Follower | Role::Candidate | Role::Learner,
             ) => {
+                // The client knows no better: that its leader is gone may not have been noticed here.
+                self.stir(ctx);
                 request.refuse(ForwardError::NotLeader { leader: self.raft.leader() });
             }
             // For whoever operates the cluster; clients only use it.

@@ -59,6 +59,7 @@ impl RaftNode {
 
     /// Brings a request to where it can be served now.
     fn dispatch(&mut self, mut request: Request, ctx: &mut Context<Self>) {
+        self.stir(ctx);
         match (self.raft.role(), self.raft.leader()) {
             (Role::Leader, _) if request.kind() == ForwardKind::Write && self.raft.hands_over_to().is_some() => {
                 // Held until it is known who leads (dissertation 3.10), for a minimum election timeout at most.

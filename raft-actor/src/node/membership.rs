@@ -109,6 +109,7 @@ fn not_in_time(wanted: &Membership, latest: &Configuration) -> MembershipError {
 impl RaftNode {
     /// Brings a change to where it can be begun now.
     fn dispatch_change(&mut self, change: Change, ctx: &mut Context<Self>) {
+        self.stir(ctx);
         match (self.raft.role(), self.raft.leader()) {
             (Role::Leader, _) => self.begin_change(change, ctx),
             (Role::Follower | Role::Candidate | Role::Learner, leader) if change.asker.is_remote() => {

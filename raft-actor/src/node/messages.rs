@@ -44,6 +44,11 @@ pub(crate) struct SnapshotReceived {
 #[rtype(result = "()")]
 pub(crate) struct PeerUnreachable(pub(crate) NodeId);
 
+/// Nothing is heard of this host any more, or it does not run the group any more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub(crate) struct HostSilent(pub(crate) NodeId);
+
 /// All founders have confirmed this host's directory: it may vote and campaign.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]

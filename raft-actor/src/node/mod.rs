@@ -47,7 +47,9 @@ use log_time::LogTime;
 use membership::Changes;
 use messages::SendOut;
 pub(crate) use messages::SnapshotReceived;
-pub(crate) use messages::{Asked, GroupStopped, MembersChanged, PeerUnreachable, Received, StopNode, SuffrageGranted};
+pub(crate) use messages::{
+    Asked, GroupStopped, HostSilent, MembersChanged, PeerUnreachable, Received, StopNode, SuffrageGranted,
+};
 pub(crate) use peers::Peers;
 use requests::Requests;
 use seen::SeenForwards;
@@ -193,6 +195,13 @@ impl RaftNode {
         }
         self.effects = effects;
         self.look_at_changes();
+    }
+
+    /// Somebody here wants something of the group: a follower that rests sees to it that somebody leads.
+    pub(super) fn stir(&mut self, ctx: &mut Context<Self>) {
+        if self.raft.rests() {
+            self.step(Input::Stirred, ctx);
+        }
     }
 
     fn follow_members(&mut self, now: Time) {
@@ -406,6 +415,8 @@ impl Handler<Received> for RaftNode {
             Body::Forward(forward) => self.forwarded_to_us(from, forward, ctx),
             Body::ForwardReply(reply) => self.forward_answered(from, reply),
             Body::SnapshotReply(reply) => self.snapshot_answered(from, reply),
+            // For the host, which does not pass it on.
+            Body::Pulse(_) => {}
             Body::SnapshotChunk(chunk) => {
                 // The credit comes back when it is written.
                 self.snapshot_chunk(from, chunk, credit, ctx);
@@ -468,6 +479,18 @@ impl Handler<PeerUnreachable> for RaftNode {
         self.step(Input::Unreachable(peer), ctx);
         self.peer_unreachable(peer);
         self.settle(ctx);
+    }
+}
+
+impl Handler<HostSilent> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, HostSilent(host): HostSilent, ctx: &mut Context<Self>) {
+        // Said again and again while it is so: to those who do not rest it is no news.
+        if self.raft.rests() {
+            self.step(Input::HostSilent(host), ctx);
+            self.settle(ctx);
+        }
     }
 }
 

@@ -81,6 +81,7 @@ impl Transfers {
 impl RaftNode {
     /// Brings a wish to where it can be fulfilled now.
     fn dispatch_transfer(&mut self, wish: Wish, ctx: &mut Context<Self>) {
+        self.stir(ctx);
         match (self.raft.role(), self.raft.leader()) {
             (Role::Leader, _) => {
                 let (id, to) = (ProposalId(self.requests.next_id()), wish.to);

@@ -42,23 +42,24 @@ struct Notes {
 /// If nobody was ever answered.
 pub(super) async fn run_on(
     thread: &NodeThread,
-    raft: RaftHandle<Tally>,
+    rafts: Vec<RaftHandle<Tally>>,
     options: RaftBench,
     clients: usize,
 ) -> Result<LoadResult, BenchError> {
     let (done, result) = oneshot::channel();
     thread.run(move || {
-        spawn_local(async move { done.send(run(&raft, &options, clients).await) });
+        spawn_local(async move { done.send(run(&rafts, &options, clients).await) });
     });
     result.await.map_err(|_| io::Error::other("the nodes' thread ended while it was measured"))?
 }
 
-/// Runs `clients` clients against a node, after a warm-up. Within a `LocalSet`.
+/// Runs `clients` clients, after a warm-up: each against one of the nodes, which may be of several groups. Within a
+/// `LocalSet`.
 ///
 /// # Errors
 /// If nobody was ever answered.
 pub(super) async fn run(
-    raft: &RaftHandle<Tally>,
+    rafts: &[RaftHandle<Tally>],
     options: &RaftBench,
     clients: usize,
 ) -> Result<LoadResult, BenchError> {
@@ -71,7 +72,7 @@ pub(super) async fn run(
     let mut tasks = JoinSet::new();
     for client in 0..clients {
         let client = Client {
-            raft: raft.clone(),
+            raft: rafts[client % rafts.len()].clone(),
             data: data.clone(),
             reads: options.reads,
             // Spread out, so that they do not all read at the same time.

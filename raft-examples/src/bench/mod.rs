@@ -6,11 +6,12 @@
 
 use std::io;
 
-use raft_actor::{Role, StartError, StopReason};
+use raft_actor::{GroupError, Role, StartError, StopReason};
 
 mod cluster;
 mod disk;
 mod failover;
+mod groups;
 mod load;
 mod machine;
 pub mod options;
@@ -51,6 +52,9 @@ pub enum BenchError {
         /// How long that was waited for.
         seconds: u64,
     },
+    /// A group cannot be created.
+    #[error("cannot create a group: {0}")]
+    Group(#[from] GroupError),
     /// A cluster that does not survive the loss of a node.
     #[error("{nodes} nodes do not survive the loss of one; a failover needs --nodes 3 or more")]
     TooFewNodes {
@@ -83,6 +87,9 @@ pub async fn run(options: RaftBench) -> Result<(), BenchError> {
         report.failover(&row);
         return Ok(());
     }
+    if let Some(groups) = options.groups {
+        return groups::run(&options, groups, &mut report).await;
+    }
     for clients in &options.clients {
         let mut runs = Vec::new();
         for run in 1..=options.repeat {
@@ -100,8 +107,8 @@ async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError>
     let cluster = Cluster::start(options, CALM).await?;
     let leader = cluster.leader().await?;
     let result = match cluster.clients_thread() {
-        Some(thread) => load::run_on(thread, cluster.handle(leader).clone(), options.clone(), clients).await?,
-        None => load::run(cluster.handle(leader), options, clients).await?,
+        Some(thread) => load::run_on(thread, vec![cluster.handle(leader).clone()], options.clone(), clients).await?,
+        None => load::run(&[cluster.handle(leader).clone()], options, clients).await?,
     };
     let peak_rss_bytes = process::peak_rss_bytes();
     if cluster.handle(leader).status().role != Role::Leader {

@@ -39,6 +39,10 @@ pub struct RaftBench {
     /// Runs per row; the row is the one with the median throughput
     #[arg(long, default_value_t = 1, value_name = "RUNS", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
+    /// So many groups on the same nodes, each client writing to one of them: first what they cost while nothing happens,
+    /// then throughput
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub groups: Option<u64>,
     /// Instead of throughput: stop the leader this many times without warning, and measure the time from there to
     /// the next write that another node accepts
     #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -65,6 +69,7 @@ Examples:
   raft-bench --store wal --transport tcp --repeat 3      # durable, over loopback TCP
   raft-bench --store wal --failover 20                   # how long until somebody else serves
   raft-bench --clients 1 --threads one                   # the round trip without waking a thread
+  raft-bench --groups 1000 --clients 1000                # a thousand groups, idle and under load
   raft-bench --clients 256 --reads 90 --json | jq .ops_per_s";
 
 /// Where the nodes keep their logs.

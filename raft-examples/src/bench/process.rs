@@ -8,6 +8,12 @@ pub(super) fn peak_rss_bytes() -> u64 {
     peak_in(&status).unwrap_or(0)
 }
 
+/// The memory that is resident now, in bytes; zero where there is no `/proc`.
+pub(super) fn resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    kib_in(&status, "VmRSS:").unwrap_or(0)
+}
+
 /// Forgets the peak so far, where the system allows it; otherwise peaks only ever grow from row to row.
 pub(super) fn reset_peak_rss() {
     // 5 resets VmHWM, see proc(5).
@@ -15,7 +21,12 @@ pub(super) fn reset_peak_rss() {
 }
 
 fn peak_in(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    kib_in(status, "VmHWM:")
+}
+
+/// What stands behind a name, in bytes.
+fn kib_in(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

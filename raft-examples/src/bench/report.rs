@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 
 use serde::Serialize;
 
+use super::groups::IdleRow;
 use super::row::{FailoverRow, Row};
 
 /// Where results go: each at once, for a row takes long.
@@ -61,6 +62,23 @@ impl Report {
         if row.synced_append_us.is_some_and(|us| us < 10.0) {
             eprintln!("raft-bench: a sync in under 10 us: this is no disk; name a directory on one with --data-dir");
         }
+    }
+
+    pub(super) fn idle(&self, row: &IdleRow) {
+        clear_progress();
+        if self.json {
+            return print_json(row);
+        }
+        println!(
+            "{} groups on {} nodes ({:?}, {:?}) created in {:.2} s; idle: {:.2} % of a processor, {:.1} KiB for a group on a node",
+            row.groups,
+            row.nodes,
+            row.store,
+            row.transport,
+            row.created_s,
+            row.idle_cpu_percent,
+            row.bytes_per_group_and_node as f64 / 1024.0,
+        );
     }
 
     pub(super) fn failover(&self, row: &FailoverRow) {

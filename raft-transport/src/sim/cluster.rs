@@ -342,8 +342,13 @@ fn draw_compaction(chance: &mut Chance) -> Settings {
         log_tail_entries: *chance.pick(&[0, 4, 20]),
         // Without bytes for it, the log does not wait for a member that may come back.
         log_tail_bytes_max: *chance.pick(&[0, Settings::default().log_tail_bytes_max]),
-        ..Settings::default()
+        ..draw_rest(chance)
     }
+}
+
+/// In half of the runs a group rests as soon as nothing happens for a moment.
+fn draw_rest(chance: &mut Chance) -> Settings {
+    Settings { rest_after_ms: *chance.pick(&[0, 0, 20, 100]), rest_ms_max: 20_000, ..Settings::default() }
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -237,7 +237,7 @@ fn term_of(body: &Body) -> String {
     match body {
         Body::Raft(message) => format!("@{}", message.term()),
         Body::SnapshotChunk(chunk) => format!("@{}", chunk.term),
-        Body::Forward(_) | Body::ForwardReply(_) | Body::SnapshotReply(_) => String::new(),
+        Body::Forward(_) | Body::ForwardReply(_) | Body::SnapshotReply(_) | Body::Pulse(_) => String::new(),
     }
 }
 
@@ -253,6 +253,7 @@ fn body_line(body: &Body) -> String {
             let to = from + chunk.bytes.len() as u64;
             format!("SnapshotChunk {} {from}..{to}/{} round={}", id.position, id.size_bytes, chunk.round.get())
         }
+        Body::Pulse(pulse) => format!("Pulse stops={}", pulse.stops),
         Body::SnapshotReply(reply) => {
             let SnapshotReply { id, round, received, outcome } = reply;
             format!("SnapshotReply {} {received}/{} {outcome:?} round={}", id.position, id.size_bytes, round.get())

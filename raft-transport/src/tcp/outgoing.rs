@@ -49,7 +49,9 @@ impl Outgoing {
 /// Which connection a message takes. Only pieces of snapshots are bulky; the answers to them are not.
 fn lane_of(body: &Body) -> Lane {
     match body {
-        Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) | Body::SnapshotReply(_) => Lane::Raft,
+        Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) | Body::SnapshotReply(_) | Body::Pulse(_) => {
+            Lane::Raft
+        }
         Body::SnapshotChunk(_) => Lane::Bulk,
     }
 }

@@ -26,7 +26,8 @@ fn append(to: &Node, term: u64, index: u64) -> Envelope {
         Entries::from(vec![Entry { position: at(1), payload: command }])
     };
     let (commit, round) = (LogIndex::new(u64::MAX), Round::new(u64::MAX));
-    let message = Message::AppendEntries(AppendEntries { term: Term::new(term), prev, entries, commit, round });
+    let message =
+        Message::AppendEntries(AppendEntries { term: Term::new(term), prev, entries, commit, round, rest: false });
     Envelope { body: Body::Raft(message), ..self::message(node(9), to.id, 0) }
 }
 

@@ -330,6 +330,7 @@ pub(crate) fn mark(envelope: &Envelope) -> u64 {
         Body::ForwardReply(reply) => reply.id,
         Body::SnapshotChunk(chunk) => chunk.offset,
         Body::SnapshotReply(reply) => reply.received,
+        Body::Pulse(pulse) => pulse.run,
     }
 }
 

@@ -37,7 +37,7 @@ fn leave_behind(sim: &mut Script) -> Result<usize, raft_transport::sim::Violatio
 fn chunk_bytes(sent: &Envelope) -> usize {
     match &sent.body {
         Body::SnapshotChunk(chunk) => chunk.bytes.len(),
-        Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) | Body::SnapshotReply(_) => 0,
+        Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) | Body::SnapshotReply(_) | Body::Pulse(_) => 0,
     }
 }
 

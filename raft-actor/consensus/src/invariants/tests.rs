@@ -23,6 +23,7 @@ fn facts() -> Facts {
         configuration: at(1, 1),
         is_voter: true,
         hands_over_to: None,
+        rests: false,
     }
 }
 

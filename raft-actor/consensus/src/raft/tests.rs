@@ -3,6 +3,7 @@
 mod chaos;
 mod office;
 mod remote_input;
+mod rest;
 
 use std::time::Duration;
 
@@ -204,6 +205,7 @@ fn a_last_term_from_a_hostile_peer_does_not_wedge_anybody() {
             entries: Entries::new(),
             commit: LogIndex::new(u64::MAX),
             round: Round::new(u64::MAX),
+            rest: false,
         }),
     ];
     for message in hostile {

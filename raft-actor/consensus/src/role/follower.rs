@@ -14,6 +14,8 @@ use crate::{
 pub(crate) struct Follower {
     /// Whom it follows; nobody until it hears from a leader.
     leader: Option<NodeId>,
+    /// Whether it does without heartbeats; see [`AppendEntries::rest`].
+    rests: bool,
 }
 
 /// What a follower can become.
@@ -44,6 +46,27 @@ impl Follower {
     fn hear(&mut self, leader: NodeId, shared: &mut Shared) {
         shared.hear_leader(leader);
         self.leader = Some(leader);
+        self.rests = false;
+    }
+
+    pub(crate) fn rests(&self) -> bool {
+        self.rests
+    }
+
+    /// Something happens in the group: watches the leader again. So far its host was good for it, so it counts as
+    /// heard until now, and whoever asks for a vote meanwhile asks in vain. If it is gone, that only costs a timeout.
+    pub(crate) fn stir(&mut self, shared: &mut Shared) {
+        if let Some(leader) = self.leader.filter(|_| self.rests) {
+            self.hear(leader, shared);
+        }
+    }
+
+    /// Nobody is good for the leader any more.
+    pub(crate) fn host_silent(&mut self, host: NodeId, shared: &mut Shared) {
+        if self.rests && self.leader == Some(host) {
+            self.rests = false;
+            shared.lose_leader();
+        }
     }
 
     /// The election timeout has passed without a sign of a leader (§5.2).
@@ -82,7 +105,7 @@ impl Handle<AppendEntries> for Follower {
     type Next = Next;
 
     fn handle(&mut self, shared: &mut Shared, from: NodeId, message: AppendEntries, effects: &mut Effects) -> Next {
-        let AppendEntries { term: _, prev, entries, commit: leader_commit, round } = message;
+        let AppendEntries { term: _, prev, entries, commit: leader_commit, round, rest } = message;
         if shared.leader_of_term().is_some_and(|leader| leader != from) {
             shared.ignore(Ignored::SecondLeader);
             return Next::Stay;
@@ -113,6 +136,11 @@ impl Handle<AppendEntries> for Follower {
                     // It asks for a sign of life, not for the disk: tell what is durable already. What is committed
                     // here is in this leader's log (Leader Completeness, §5.4), even if it was another's snapshot.
                     let durable = shared.verified().max(shared.commit()).min(shared.outbox.durable());
+                    // The leader knows by the match that we rest. Where groups never rest nobody watches hosts.
+                    if rest && durable >= prev.index && shared.settings.rest_after().is_some() {
+                        self.rests = true;
+                        shared.election_timer.postpone(shared.now, 2 * shared.settings.rest_max());
+                    }
                     shared.reply_append(from, round, AppendOutcome::Matched { durable }, effects);
                 } else {
                     shared.outbox.acknowledge(from, round, verified, effects);

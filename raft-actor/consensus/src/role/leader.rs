@@ -15,8 +15,11 @@ use crate::{
 
 mod lease;
 mod membership;
+mod rest;
 mod snapshot;
 mod transfer;
+
+use rest::Rest;
 
 /// A leader.
 #[derive(Debug, Clone)]
@@ -36,6 +39,9 @@ pub(crate) struct Leader {
     reads: ReadIndex,
     /// Whether it has told anybody to campaign: that may lead to an election at any time of its office.
     has_called_election: bool,
+    rest: Rest,
+    /// When it last stirred from a rest, if ever.
+    stirred_at: Option<Time>,
     /// Its own durable index when entries were last counted.
     counted_durable: LogIndex,
     /// Whether a peer's match has moved since entries were last counted.
@@ -84,6 +90,8 @@ impl Leader {
             quorum_check_at: shared.now.after(shared.settings.election_timeout_min()),
             reads: ReadIndex::default(),
             has_called_election: false,
+            rest: Rest::Busy { since: shared.now },
+            stirred_at: None,
             counted_durable: LogIndex::ZERO,
             has_match_moved: false,
         }
@@ -127,6 +135,7 @@ impl Leader {
         if shared.now >= self.heartbeat_at {
             self.send_heartbeats(shared, effects);
             self.tell_target(shared, effects);
+            self.rest_if_all_do(shared);
         }
         Next::Stay
     }
@@ -269,12 +278,13 @@ impl Leader {
     fn send_heartbeats(&mut self, shared: &mut Shared, effects: &mut Effects) {
         self.heartbeat_at = shared.now.after(shared.settings.heartbeat());
         self.reads.asked(self.rounds.last().next());
+        let rest = self.calls_to_rest(shared);
         for Peer { id, progress } in &mut self.peers {
             // At or below what is known to match, so that it never fails the log check: it may
             // overtake entries that are under way.
             let matched = progress.matched();
             let prev = shared.log().term_at(matched).map_or(LogPosition::ZERO, |term| LogPosition::new(term, matched));
-            send_empty(&mut self.rounds, shared, *id, prev, matched, effects);
+            send_empty(&mut self.rounds, shared, *id, (prev, matched), rest, effects);
         }
     }
 
@@ -289,7 +299,7 @@ impl Leader {
         {
             let prev = LogPosition::new(term, sent_through);
             progress.asked(self.rounds.last().next(), now);
-            send_empty(&mut self.rounds, shared, peer, prev, sent_through, effects);
+            send_empty(&mut self.rounds, shared, peer, (prev, sent_through), false, effects);
         }
     }
 }
@@ -299,8 +309,8 @@ fn send_empty(
     rounds: &mut Rounds,
     shared: &mut Shared,
     to: NodeId,
-    prev: LogPosition,
-    commit_max: LogIndex,
+    (prev, commit_max): (LogPosition, LogIndex),
+    rest: bool,
     effects: &mut Effects,
 ) {
     let message = AppendEntries {
@@ -309,6 +319,7 @@ fn send_empty(
         entries: Entries::new(),
         commit: shared.commit().min(commit_max),
         round: rounds.issue(shared.now),
+        rest,
     };
     shared.send(to, Message::AppendEntries(message), effects);
 }
@@ -360,6 +371,7 @@ impl Handle<AppendEntriesReply> for Leader {
             AppendOutcome::Conflict { .. } | AppendOutcome::Stale => shared.ignore(Ignored::Malformed),
         }
         self.ask_if_overdue(shared, from, effects);
+        self.rest_if_all_do(shared);
         Next::Stay
     }
 }
@@ -368,7 +380,7 @@ impl Handle<PreVote> for Leader {
     type Next = Next;
 
     fn handle(&mut self, shared: &mut Shared, from: NodeId, message: PreVote, effects: &mut Effects) -> Next {
-        answer_pre_vote(shared, from, &message, self.is_in_contact(shared), effects);
+        answer_pre_vote(shared, from, &message, self.is_alive(shared), effects);
         Next::Stay
     }
 }

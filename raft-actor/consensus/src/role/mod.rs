@@ -109,7 +109,17 @@ impl RoleState {
     pub(crate) fn leader_alive(&self, shared: &Shared) -> bool {
         match self {
             Self::Follower(_) | Self::Candidate(_) => shared.heard_leader_lately(),
-            Self::Leader(leader) => leader.is_in_contact(shared),
+            Self::Leader(leader) => leader.is_alive(shared),
+        }
+    }
+
+    /// Something happens in the group: whoever rests does so no longer.
+    pub(crate) fn stir(&mut self, shared: &mut Shared) {
+        match self {
+            Self::Follower(follower) => follower.stir(shared),
+            // It never rests.
+            Self::Candidate(_) => {}
+            Self::Leader(leader) => leader.stir(shared),
         }
     }
 }

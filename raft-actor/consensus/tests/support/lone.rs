@@ -181,6 +181,7 @@ pub fn append(in_term: u64, prev: LogPosition, entries: Vec<Entry>, commit: u64)
         entries: entries.into(),
         commit: LogIndex::new(commit),
         round: Round::new(1),
+        rest: false,
     })
 }
 

@@ -196,6 +196,7 @@ impl Member {
             entries,
             commit: order.commit,
             round: order.round,
+            rest: false,
         });
         Some(Ok((order.peer, message)))
     }

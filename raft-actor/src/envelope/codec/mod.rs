@@ -24,7 +24,7 @@ use raft_consensus::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Body, Envelope, Forward, ForwardKind, ForwardReply, SnapshotReply};
+use super::{Body, Envelope, Forward, ForwardKind, ForwardReply, Pulse, SnapshotReply};
 
 mod entries;
 mod forward;
@@ -61,10 +61,11 @@ enum Kind {
     ForwardReply = 33,
     SnapshotChunk = 48,
     SnapshotReply = 49,
+    Pulse = 64,
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::PreVote,
         Self::PreVoteReply,
         Self::RequestVote,
@@ -76,6 +77,7 @@ impl Kind {
         Self::ForwardReply,
         Self::SnapshotChunk,
         Self::SnapshotReply,
+        Self::Pulse,
     ];
 
     const fn byte(self) -> u8 {
@@ -151,6 +153,8 @@ struct AppendEntriesHeader {
     commit: LogIndex,
     round: Round,
     count: u32,
+    #[serde(default)]
+    rest: bool,
 }
 
 /// [`Forward`] without its requests, which are the payload.
@@ -195,6 +199,7 @@ pub fn encode(envelope: &Envelope, frame_bytes_max: u32, out: &mut Vec<u8>) -> R
             Ok(frame.finish()?)
         }
         Body::SnapshotReply(message) => writer.write(Kind::SnapshotReply, message),
+        Body::Pulse(message) => writer.write(Kind::Pulse, message),
     }
 }
 
@@ -216,9 +221,9 @@ impl<'a> Writer<'a> {
     }
 
     fn write_append_entries(self, message: &AppendEntries) -> Result<(), EncodeError> {
-        let AppendEntries { term, prev, ref entries, commit, round } = *message;
+        let AppendEntries { term, prev, ref entries, commit, round, rest } = *message;
         let count = items(entries.len())?;
-        let mut frame = self.begin(Kind::AppendEntries, AppendEntriesHeader { term, prev, commit, round, count });
+        let mut frame = self.begin(Kind::AppendEntries, AppendEntriesHeader { term, prev, commit, round, count, rest });
         entries::write(prev, entries, &mut frame)?;
         Ok(frame.finish()?)
     }
@@ -265,6 +270,7 @@ pub fn decode(bytes: &[u8]) -> Result<Envelope, DecodeError> {
         Kind::ForwardReply => read(&frame, |m| read_forward_reply(m, frame.payload)),
         Kind::SnapshotChunk => read(&frame, |m| Ok(Body::SnapshotChunk(snapshot::join(m, frame.payload)?))),
         Kind::SnapshotReply => read(&frame, |m: SnapshotReply| Ok(Body::SnapshotReply(snapshot::sound(m)?))),
+        Kind::Pulse => read(&frame, |m: Pulse| Ok(Body::Pulse(m))),
     }
 }
 
@@ -277,9 +283,9 @@ fn read<M: DeserializeOwned>(
 }
 
 fn read_append_entries(header: AppendEntriesHeader, payload: &[u8]) -> Result<Body, DecodeError> {
-    let AppendEntriesHeader { term, prev, commit, round, count } = header;
+    let AppendEntriesHeader { term, prev, commit, round, count, rest } = header;
     let entries = entries::read(prev, count, Region::copy_of(payload, count)?)?;
-    Ok(Body::Raft(Message::AppendEntries(AppendEntries { term, prev, entries, commit, round })))
+    Ok(Body::Raft(Message::AppendEntries(AppendEntries { term, prev, entries, commit, round, rest })))
 }
 
 fn read_forward(header: ForwardHeader, payload: &[u8]) -> Result<Body, DecodeError> {

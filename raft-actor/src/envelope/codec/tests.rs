@@ -37,6 +37,7 @@ fn append_entries(prev: LogPosition, entries: Vec<Entry>) -> Envelope {
         entries: Entries::from(entries),
         commit: LogIndex::new(7),
         round: Round::new(4),
+        rest: false,
     })))
 }
 
@@ -72,7 +73,14 @@ fn forged<H: Serialize>(kind: u8, header: &H, payload: &[u8]) -> Vec<u8> {
 }
 
 fn forged_append(prev: LogPosition, count: u32, payload: &[u8]) -> Result<Envelope, DecodeError> {
-    let body = AppendEntriesHeader { term: Term::new(9), prev, commit: LogIndex::ZERO, round: Round::ZERO, count };
+    let body = AppendEntriesHeader {
+        term: Term::new(9),
+        prev,
+        commit: LogIndex::ZERO,
+        round: Round::ZERO,
+        count,
+        rest: false,
+    };
     let header = Header { from: NodeId::from(1), to: NodeId::from(2), group: GroupId::from(3), body };
     decode(super::tests::body(&forged(Kind::AppendEntries.byte(), &header, payload)))
 }
@@ -306,7 +314,8 @@ fn append() -> impl Strategy<Value = Message> {
             let mut entries = Entries::from(entries);
             entries.append(Entries::from(second));
             let (term, commit, round) = (Term::new(term), LogIndex::new(commit), Round::new(round));
-            Message::AppendEntries(AppendEntries { term, prev, entries, commit, round })
+            let rest = round.get() % 2 == 0;
+            Message::AppendEntries(AppendEntries { term, prev, entries, commit, round, rest })
         },
     )
 }

@@ -160,7 +160,9 @@ impl World {
         match envelope.body {
             Body::SnapshotChunk(chunk) => self.reception.arrived(envelope.from, chunk, Credit::none()),
             Body::SnapshotReply(reply) => self.sending.as_ref().expect("one is under way").answered(reply),
-            Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) => panic!("nobody here says that"),
+            Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) | Body::Pulse(_) => {
+                panic!("nobody here says that")
+            }
         }
     }
 
@@ -250,14 +252,14 @@ fn cut_after(bytes: u64) -> impl FnMut(&mut Vec<Envelope>) -> Option<Vec<Envelop
 fn chunk_bytes(envelope: &Envelope) -> u64 {
     match &envelope.body {
         Body::SnapshotChunk(chunk) => chunk.bytes.len() as u64,
-        Body::SnapshotReply(_) | Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) => 0,
+        Body::SnapshotReply(_) | Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) | Body::Pulse(_) => 0,
     }
 }
 
 fn outcome(envelope: &Envelope) -> Option<SnapshotOutcome> {
     match &envelope.body {
         Body::SnapshotReply(reply) => Some(reply.outcome),
-        Body::SnapshotChunk(_) | Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) => None,
+        Body::SnapshotChunk(_) | Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) | Body::Pulse(_) => None,
     }
 }
 

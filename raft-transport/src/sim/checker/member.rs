@@ -190,6 +190,8 @@ impl Cause {
             Input::Received { .. }
             | Input::ChangeMembership { .. }
             | Input::SuffrageGranted
+            | Input::HostSilent(_)
+            | Input::Stirred
             | Input::TakeSnapshot
             | Input::SnapshotTaken(_)
             | Input::SnapshotFailed => Self::Other,

@@ -96,7 +96,7 @@ impl Knowledge {
     }
 
     fn check_append(&self, members: &BTreeMap<NodeId, Member>, from: NodeId, append: &AppendEntries) -> Verdict {
-        let AppendEntries { term, prev, entries, commit, round: _ } = append;
+        let AppendEntries { term, prev, entries, commit, round: _, rest } = append;
         let is_leader = self.elections.leads(from, *term);
         ensure!(
             "leaders_replicate",
@@ -106,6 +106,8 @@ impl Knowledge {
         );
         let is_committed = *commit <= self.commits.last().index;
         ensure!("commit_is_durable", from, is_committed, "n{from} announces commit {commit}, nobody has seen that");
+        let is_level = !rest || (entries.is_empty() && *commit == prev.index);
+        ensure!("only_the_level_rest", from, is_level, "n{from} calls to rest behind {prev}, committed is {commit}");
         let is_known = prev.index == LogIndex::ZERO || self.written.get(*prev).is_some();
         ensure!("log_matching", from, is_known, "n{from} sends entries behind {prev}, which nobody wrote");
         let mut last = *prev;

@@ -175,6 +175,8 @@ impl Checker {
             Body::SnapshotChunk(chunk) => self.known.check_chunk(envelope.from, envelope.to, chunk, disks),
             // Between disks; what comes of it is seen when it is installed.
             Body::SnapshotReply(_) => Ok(()),
+            // Says nothing of any group's state.
+            Body::Pulse(_) => Ok(()),
         }
     }
 

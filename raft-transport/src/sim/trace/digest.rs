@@ -53,6 +53,7 @@ pub(super) fn take_body(hash: &mut StableHasher, body: &Body) {
             take_position(hash, chunk.id.position);
             hash.write(&chunk.bytes);
         }
+        Body::Pulse(pulse) => numbers(hash, [pulse.run, pulse.stops]),
         Body::SnapshotReply(reply) => {
             numbers(hash, [reply.round.get(), u64::from(reply.id.checksum), reply.received, reply.outcome as u64]);
             take_position(hash, reply.id.position);
@@ -74,7 +75,7 @@ fn take_message(hash: &mut StableHasher, message: &Message) {
             take_position(hash, m.prev);
             // What they carry was hashed when it was written.
             take_position(hash, m.entries.last_position().unwrap_or(LogPosition::ZERO));
-            numbers(hash, [m.commit.get(), m.round.get()]);
+            numbers(hash, [m.commit.get(), m.round.get(), u64::from(m.rest)]);
         }
         Message::AppendEntriesReply(m) => {
             hash.write_u64(m.round.get());

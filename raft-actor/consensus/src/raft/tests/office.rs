@@ -16,6 +16,7 @@ fn heartbeat(term: u64, round: u64) -> Message {
         entries: Entries::new(),
         commit: LogIndex::ZERO,
         round: Round::new(round),
+        rest: false,
     })
 }
 

@@ -22,6 +22,7 @@ fn append(term: u64, prev: LogPosition, terms: &[u64], commit: u64, round: u64) 
         entries: entries(prev.index.get().saturating_add(1).min(u64::MAX - 9), terms),
         commit: LogIndex::new(commit),
         round: Round::new(round),
+        rest: false,
     })
 }
 
@@ -55,6 +56,7 @@ fn entries_with_gaps_or_falling_terms_are_dropped() {
         entries: entries(5, &[3]),
         commit: LogIndex::ZERO,
         round: Round::new(2),
+        rest: false,
     };
     is_dropped(follower(), 1, Message::AppendEntries(gap), Ignored::Malformed);
 }

@@ -143,7 +143,7 @@ impl Leader {
             return;
         }
         for peer in std::mem::take(&mut self.leaving) {
-            send_empty(&mut self.rounds, shared, peer, configured_at, configured_at.index, effects);
+            send_empty(&mut self.rounds, shared, peer, (configured_at, configured_at.index), false, effects);
         }
     }
 }

@@ -73,7 +73,7 @@ fn a_changed_byte_of_a_piece_never_panics_and_never_leads_out_of_the_file() {
     decoded_of_mutants(&frame, |body| match body {
         Body::SnapshotChunk(chunk) => assert!(chunk.end().is_some_and(|end| end <= chunk.id.size_bytes)),
         // The kind itself was changed to one of which the header knows enough.
-        Body::SnapshotReply(_) | Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) => {}
+        Body::SnapshotReply(_) | Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) | Body::Pulse(_) => {}
     });
 }
 
@@ -82,7 +82,7 @@ fn a_changed_byte_of_an_answer_never_panics_and_never_counts_more_than_there_is(
     let frame = encoded(&envelope(Body::SnapshotReply(reply(30, 10))));
     decoded_of_mutants(&frame, |body| match body {
         Body::SnapshotReply(reply) => assert!(reply.received <= reply.id.size_bytes),
-        Body::SnapshotChunk(_) | Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) => {}
+        Body::SnapshotChunk(_) | Body::Raft(_) | Body::Forward(_) | Body::ForwardReply(_) | Body::Pulse(_) => {}
     });
 }
 

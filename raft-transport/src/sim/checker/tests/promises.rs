@@ -35,7 +35,7 @@ fn matched(of: u64, durable: u64) -> Message {
 
 fn append(of: u64, prev: LogPosition, entries: Entries, commit: u64) -> Message {
     let (commit, round) = (LogIndex::new(commit), Round::new(1));
-    Message::AppendEntries(AppendEntries { term: term(of), prev, entries, commit, round })
+    Message::AppendEntries(AppendEntries { term: term(of), prev, entries, commit, round, rest: false })
 }
 
 #[test]

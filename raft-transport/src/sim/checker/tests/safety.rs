@@ -153,6 +153,7 @@ fn a_follower_that_is_the_first_to_commit_is_refused() {
         entries: Entries::from(vec![command(3, 2, "a")]),
         commit: LogIndex::new(3),
         round: Round::new(99),
+        rest: false,
     };
     let input = Input::Received { from: node(1), message: Message::AppendEntries(append) };
     refused(world.step(2, input), "leaders_commit_first");
