@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use counter::Counter;
 use raft_actor::transport::LocalNetwork;
 use raft_actor::{
-    ApplyContext, GroupError, GroupId, GroupOptions, Membership, NodeThread, Placement, RaftHandle, RaftHost, Settings,
-    StateMachine,
+    ApplyContext, GroupError, GroupId, GroupOptions, LeaseChange, LeaseReads, Membership, NodeThread, Placement,
+    RaftHandle, RaftHost, Settings, StateMachine,
 };
 use serde::{Deserialize, Serialize};
 
@@ -200,6 +200,35 @@ async fn who_leaves_one_group_goes_on_in_another_and_joins_a_third() {
     hosts.host(3).destroy_group(7).await.expect("it is no member any more");
     assert_eq!(joined.write(1).await.expect("a majority is there"), 6);
     assert_eq!(words[2].write("still here".to_owned()).await.expect("a majority is there"), "");
+}
+
+/// To switch on what is on adds nothing to the log.
+#[actix_rt::test]
+async fn a_group_has_lease_reads_from_the_beginning_if_its_options_say_so() {
+    let hosts = Hosts::in_memory().await;
+    let lease_reads = LeaseReads { election_timeout_ms_min: 300, drift_percent_max: 10 };
+    for (group, drift_percent) in [(7, Some(10)), (9, None)] {
+        let options = GroupOptions::default().lease_reads(drift_percent);
+        let mut members = Vec::new();
+        for id in 1..=3 {
+            let member = hosts.host(id).create_group(group, Counter::default(), options.clone()).await;
+            members.push(member.expect("a new group"));
+        }
+        assert_eq!(members[0].write(5).await.expect("a majority is there"), 5);
+        assert_eq!(members[1].read_lease(()).await.expect("a majority is there"), 5);
+        let wanted = Membership::of_voters([1, 2, 3]).lease_reads(LeaseChange::On(lease_reads));
+        let configured = members[2].change_membership(wanted).await.expect("a majority is there");
+        assert_eq!(configured.index.get() == 1, drift_percent.is_some(), "{group}: {configured}");
+    }
+}
+
+#[actix_rt::test]
+async fn lease_reads_that_nobody_could_keep_begin_no_group() {
+    let hosts = Hosts::in_memory().await;
+    let options = GroupOptions::default().lease_reads(50);
+    let error = hosts.host(1).create_group(7, Counter::default(), options).await.map(|_| ()).expect_err("too much");
+    assert!(matches!(error, GroupError::Start(_)), "{error}");
+    assert_eq!(ids(&hosts.host(1).groups()), [], "nothing is left of it");
 }
 
 #[actix_rt::test]

@@ -90,9 +90,10 @@ impl ElectionTimer {
         self.deadline = now.after(self.timeout);
     }
 
-    /// Waits a whole timeout from `now`, of which a minimum one has passed: nobody was heard for so long.
-    pub(crate) fn restart_late(&mut self, now: Time) {
-        self.deadline = now.after(self.timeout.saturating_sub(self.min));
+    /// Waits a whole timeout from when a leader was `heard`; if that was longer ago than a minimum one, as if it had been
+    /// just that long ago.
+    pub(crate) fn restart_late(&mut self, now: Time, heard: Time) {
+        self.deadline = heard.after(self.timeout).max(now.after(self.timeout.saturating_sub(self.min)));
     }
 
     /// Waits a whole timeout from when `rest` has passed.

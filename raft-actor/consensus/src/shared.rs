@@ -152,10 +152,11 @@ impl Shared {
         self.election_timer.restart(self.now);
     }
 
-    /// The leader is silent, and so is its host. When it was last heard by this member itself still counts: a lease may
-    /// rest on that.
+    /// The leader is silent, and so is its host. When this member itself has heard it last still counts: its word not to
+    /// help anybody else, on which a lease may rest, holds as long as ever (dissertation 6.4.1), and so long it does not
+    /// campaign either.
     pub(crate) fn lose_leader(&mut self) {
-        self.election_timer.restart_late(self.now);
+        self.election_timer.restart_late(self.now, self.leader_heard.unwrap_or(Time::ZERO));
     }
 
     /// Whether the leader was heard within the minimum election timeout (dissertation 4.2.3), or one may have a lease.

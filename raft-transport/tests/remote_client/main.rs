@@ -4,6 +4,7 @@
 //! threads of the client.
 
 mod fake;
+mod groups;
 mod hosts;
 mod lost_and_refused;
 mod machine;

@@ -54,7 +54,8 @@ impl Follower {
     }
 
     /// Something happens in the group: watches the leader again. So far its host was good for it, so it counts as
-    /// heard until now, and whoever asks for a vote meanwhile asks in vain. If it is gone, that only costs a timeout.
+    /// heard until now, and whoever asks for a vote meanwhile asks in vain: as with heartbeats, nobody disturbs a leader
+    /// that lives (dissertation 4.2.3). If it is gone, that only costs a timeout.
     pub(crate) fn stir(&mut self, shared: &mut Shared) {
         if let Some(leader) = self.leader.filter(|_| self.rests) {
             self.hear(leader, shared);

@@ -9,14 +9,24 @@ const REST_MAX: Duration = Duration::from_secs(10);
 
 /// Three members that may rest after 50 ms, at rest under server 1.
 fn at_rest() -> Cluster {
+    at_rest_with(None, 0)
+}
+
+/// The same with lease reads, and another chance.
+fn at_rest_with(lease_reads: Option<LeaseReads>, seed: u64) -> Cluster {
     let mut cluster = Cluster::of(3);
     for (n, member) in &mut cluster.members {
         let start = start(n.get(), 1..=3, &[]);
         let rest_ms_max = u64::try_from(REST_MAX.as_millis()).expect("small");
         let settings = Settings { rest_after_ms: 50, rest_ms_max, ..start.settings };
-        member.raft = Raft::new(Start { settings, ..start });
+        let log = Log::new(LogPosition::ZERO, configuration(1..=3).with_lease_reads(lease_reads));
+        member.raft = Raft::new(Start { settings, log, seed: start.seed + seed, ..start });
     }
-    cluster.time_out(1);
+    // Whoever starts keeps a word that it may have given before.
+    cluster.run_for(lease_reads.map_or(Duration::ZERO, |lease_reads| lease_reads.promise() / 2));
+    while cluster.leaders() != [id(1)] {
+        cluster.time_out(1);
+    }
     cluster.propose(1, 3);
     cluster.run_for(Duration::from_millis(90));
     assert!(cluster.members.values().all(|member| member.raft.rests()), "all rest");
@@ -173,4 +183,64 @@ fn one_that_decides_alone_rests_too() {
     assert!(cluster.raft(1).rests());
     cluster.propose(1, 1);
     assert_eq!(cluster.applied(1), LogIndex::new(2));
+}
+
+fn reads_by_lease(cluster: &mut Cluster) -> bool {
+    let before = cluster.members[&id(1)].answers.len();
+    cluster.input(id(1), Input::ReadByLease { id: ReadId(7) });
+    let is_ready = |answer: &Effect| matches!(answer, Effect::ReadReady { .. });
+    cluster.members[&id(1)].answers[before..].iter().any(is_ready)
+}
+
+/// A leader that rests hears nothing of its quorum, whatever is said of hosts (dissertation 6.4.1).
+#[test]
+fn a_lease_runs_out_at_rest_and_the_next_read_wakes_the_group() {
+    let lease_reads = LeaseReads { election_timeout_ms_min: 150, drift_percent_max: 10 };
+    let mut cluster = at_rest_with(Some(lease_reads), 0);
+    cluster.run_for(lease_reads.promise());
+    assert!(cluster.raft(1).rests());
+    assert!(!reads_by_lease(&mut cluster), "it may have been replaced while it rested");
+    cluster.run_for(Duration::from_millis(20));
+    assert!(!cluster.raft(1).rests());
+    assert!(reads_by_lease(&mut cluster), "it has asked a quorum");
+    let answered = cluster.members[&id(1)].answers.iter().filter(|answer| matches!(answer, Effect::ReadReady { .. }));
+    assert_eq!(answered.count(), 2, "and the first read is answered as well");
+}
+
+/// The configuration binds members for longer than their own timeouts.
+#[test]
+fn nobody_else_is_elected_while_a_leader_that_rested_may_answer_by_its_lease() {
+    let lease_reads = LeaseReads { election_timeout_ms_min: 150, drift_percent_max: 0 };
+    for seed in 0..50 {
+        let mut cluster = at_rest_with(Some(lease_reads), seed);
+        cluster.cut.extend([(id(1), id(2)), (id(1), id(3))]);
+        let mut has_answered = false;
+        for _ in 0..500 {
+            silent(&mut cluster, 2, 1);
+            silent(&mut cluster, 3, 1);
+            let is_replaced = cluster.leaders().iter().any(|leader| *leader != id(1));
+            let is_answered = cluster.leaders().contains(&id(1)) && reads_by_lease(&mut cluster);
+            assert!(!(is_replaced && is_answered), "{seed}");
+            has_answered |= is_answered;
+            cluster.run_for(Duration::from_millis(1));
+        }
+        assert!(has_answered && cluster.leaders().iter().any(|leader| *leader != id(1)), "{seed}: nothing was tried");
+    }
+}
+
+/// Its host may be started anew in no time, and then nobody was silent for long.
+#[test]
+fn who_has_just_heard_the_leader_waits_as_long_as_ever_before_it_campaigns() {
+    for seed in 0..50 {
+        let mut cluster = at_rest_with(None, seed);
+        cluster.input(id(1), Input::Stirred);
+        cluster.run_for(Duration::from_millis(1));
+        assert!(!cluster.raft(2).rests(), "it has heard that something happens");
+        while !cluster.raft(2).rests() {
+            cluster.run_for(Duration::from_millis(1));
+        }
+        let heard = cluster.now;
+        silent(&mut cluster, 2, 1);
+        assert!(cluster.raft(2).next_deadline() >= heard.after(Duration::from_millis(99)), "{seed}");
+    }
 }

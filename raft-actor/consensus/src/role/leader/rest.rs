@@ -9,6 +9,11 @@
 //! - whatever happens in the group ends them as well: a request, a message of anybody who does not rest;
 //! - the leader speaks every [`rest_ms_max`](crate::Settings::rest_ms_max), and followers rest twice as long at most.
 //!
+//! Leases (dissertation 6.4.1) do not know of any of this. A leader's lease counts from heartbeats that were echoed, so at
+//! rest it runs out; the next read wakes the group and is confirmed by a quorum. A follower's word counts from what it
+//! heard itself. What ends its rest can only make it wait longer: when it stirs it acts as if it had heard the leader
+//! just then, and the silence of a host makes it forget nothing. So no vote is given earlier than without rests.
+//!
 //! A leader rests when all others do. It calls them to with a heartbeat
 //! ([`AppendEntries::rest`](crate::AppendEntries::rest)), and knows by the match in the reply who follows the call.
 
@@ -51,7 +56,7 @@ impl Leader {
     }
 
     /// Whether this leader is in office, as far as who asks for a pre-vote or a vote is concerned: in contact with its
-    /// quorum, or about to ask it after a rest. Not good enough to serve anything.
+    /// quorum, or about to ask it after a rest. Not good enough to serve anything: a lease counts echoes only.
     pub(crate) fn is_alive(&self, shared: &Shared) -> bool {
         let timeout = shared.settings.election_timeout_min();
         self.is_in_contact(shared) || self.stirred_at.is_some_and(|stirred| shared.now.since(stirred) < timeout)
