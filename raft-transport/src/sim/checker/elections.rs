@@ -94,7 +94,7 @@ impl Knowledge {
         }
         match cause {
             // It enters the term with this request, so it has not voted in it.
-            Cause::VoteAsked { candidate, term, last }
+            Cause::VoteAsked { candidate, term, last, is_handed_over: _ }
                 if before.term < term && after.term == term && last >= before.last =>
             {
                 let is_given = after.vote == Some(candidate);
@@ -126,6 +126,7 @@ impl Knowledge {
             }
             Cause::VoteAsked { .. }
             | Cause::PreVoteAsked { .. }
+            | Cause::Heard { .. }
             | Cause::Deadline
             | Cause::Proposal { .. }
             | Cause::Read(_)

@@ -1,14 +1,65 @@
-//! What must hold of a read that a leader answers without asking anybody (dissertation 6.4.1).
+//! What must hold where leaders answer reads without asking anybody (dissertation 6.4.1).
+//!
+//! Words are kept and counted upon by true time here, which no server knows: the worst that clocks within the bound may
+//! make of both has to be good enough. So whoever counts on more than there is, is found out long before two leaders
+//! meet.
 
-use raft_actor::consensus::NodeId;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use raft_actor::consensus::{LeaseReads, LogPosition, NodeId, Term, Time};
 
 use super::Knowledge;
-use super::member::Facts;
+use super::disks::{Disks, holds};
+use super::member::{Cause, Facts, Run};
 use super::verdict::{Verdict, ensure};
 
+/// When each member last gave its word to help to elect nobody else, and in which term.
+pub(super) type Words = BTreeMap<NodeId, (Term, Time)>;
+
+/// How long a word is kept at least, if the member's clock is as fast as it may be; and hence how long a lease may last
+/// at most.
+fn kept(lease_reads: LeaseReads) -> Duration {
+    let off = lease_reads.promise() * u32::from(lease_reads.drift_percent_max) / 100;
+    lease_reads.promise().saturating_sub(off)
+}
+
 impl Knowledge {
-    /// A lease excludes every other leader: nobody of a later term can have committed anything.
-    pub(super) fn check_served_by_lease(&mut self, id: NodeId, after: &Facts) -> Verdict {
+    fn lease_reads(&self, run: &Run) -> Option<(LogPosition, LeaseReads)> {
+        let configured_at = run.log.configurations().last().copied()?;
+        Some((configured_at, self.written.configuration(Some(configured_at)).lease_reads?))
+    }
+
+    /// A member has heard from the leader of `term`, or has started and may have heard from one just before.
+    pub(super) fn gives_word(&mut self, id: NodeId, term: Term) {
+        self.words.insert(id, (term, self.now));
+    }
+
+    /// Who has given its word keeps it: it helps to elect nobody, unless the leader itself wants that.
+    pub(super) fn check_word(&self, id: NodeId, run: &Run, before: &Facts, after: &Facts, cause: Cause) -> Verdict {
+        let has_voted = after.vote.is_some() && (after.vote != before.vote || after.term != before.term);
+        let is_wanted = matches!(cause, Cause::VoteAsked { is_handed_over: true, .. });
+        if !has_voted || is_wanted || self.told.contains(before.term, id) {
+            return Ok(());
+        }
+        let (Some((_, lease_reads)), Some((_, given_at))) = (self.lease_reads(run), self.words.get(&id)) else {
+            return Ok(());
+        };
+        let since = self.now.since(*given_at);
+        ensure!(
+            "words_are_kept",
+            id,
+            since >= kept(lease_reads),
+            "n{id} votes for {:?} in term {}, {since:?} after it heard a leader that may have a lease",
+            after.vote,
+            after.term
+        );
+        Ok(())
+    }
+
+    /// A lease excludes every other leader: nobody of a later term can have committed anything. It rests upon the words
+    /// of a majority that knows of leases, and the leader has told nobody to campaign.
+    pub(super) fn check_served_by_lease(&mut self, id: NodeId, run: &Run, after: &Facts, disks: &dyn Disks) -> Verdict {
         let latest = self.elections.latest();
         let is_latest = latest.is_some_and(|(term, _)| term <= after.term);
         ensure!(
@@ -18,6 +69,32 @@ impl Knowledge {
             "n{id}@{} answers a read by its lease; since then {latest:?} was elected",
             after.term
         );
+        let has_told = self.told.anybody_in(after.term);
+        ensure!(
+            "who_hands_over_has_no_lease",
+            id,
+            !has_told,
+            "n{id}@{} answers a read by its lease and has told another one to campaign",
+            after.term
+        );
+        let lease = self.lease_reads(run);
+        ensure!("leases_rest_upon_words", id, lease.is_some(), "n{id} answers by a lease that nobody allows");
+        let Some((configured_at, lease_reads)) = lease else { return Ok(()) };
+        let keeps = |voter: NodeId| {
+            let word = self.words.get(&voter).filter(|(term, _)| *term == after.term);
+            let is_kept = word.is_some_and(|(_, given_at)| self.now.since(*given_at) <= kept(lease_reads));
+            voter == id || (is_kept && holds(disks, voter, configured_at))
+        };
+        for set in self.written.configuration(Some(configured_at)).voter_sets() {
+            let bound: Vec<NodeId> = set.iter().copied().filter(|voter| keeps(*voter)).collect();
+            ensure!(
+                "leases_rest_upon_words",
+                id,
+                bound.len() * 2 > set.len(),
+                "n{id}@{} answers a read by its lease; of {set:?} only {bound:?} are bound by their words",
+                after.term
+            );
+        }
         self.situations.read_by_lease += 1;
         Ok(())
     }

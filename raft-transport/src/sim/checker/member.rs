@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use raft_actor::consensus::{
-    AppendOutcome, HardState, Input, LogIndex, LogPosition, Message, NodeId, ProposalId, Raft, ReadId, Role, Term,
-    Time, WriteSeq,
+    AppendOutcome, HardState, Input, LogIndex, LogPosition, Message, NodeId, ProposalId, Raft, ReadId, RequestVote,
+    Role, Term, Time, WriteSeq,
 };
 
 use super::shape::LogShape;
@@ -156,6 +156,11 @@ pub(super) enum Cause {
         candidate: NodeId,
         term: Term,
         last: LogPosition,
+        is_handed_over: bool,
+    },
+    /// Whoever leads `term` was heard, unless that term has passed.
+    Heard {
+        term: Term,
     },
     PreVoteAsked {
         term: Term,
@@ -182,8 +187,10 @@ impl Cause {
                 AppendOutcome::Stale => Self::Other,
             },
             Input::Received { from: candidate, message: Message::RequestVote(request) } => {
-                Self::VoteAsked { candidate: *candidate, term: request.term, last: request.last }
+                let RequestVote { term, last, leadership_transfer: is_handed_over } = *request;
+                Self::VoteAsked { candidate: *candidate, term, last, is_handed_over }
             }
+            Input::Received { from: _, message: Message::AppendEntries(request) } => Self::Heard { term: request.term },
             Input::Received { from: _, message: Message::PreVote(request) } => {
                 Self::PreVoteAsked { term: request.term, last: request.last }
             }

@@ -84,6 +84,7 @@ struct Knowledge {
     wiped: BTreeMap<NodeId, Image>,
     situations: Watch,
     told: transfer::Told,
+    words: leases::Words,
 }
 
 impl Checker {
@@ -92,7 +93,7 @@ impl Checker {
         Self::default()
     }
 
-    /// The time is this, by nobody's clock. Only [`Situations`] depend on it.
+    /// The time is this, by nobody's clock. Only leases and [`Situations`] depend on it.
     pub fn at(&mut self, now: Time) {
         self.known.now = now;
     }

@@ -34,6 +34,7 @@ impl Knowledge {
         self.check_snapshot(id, &before, &after, is_installed, disks)?;
         check_durable(id, run, &before, &after, disks)?;
         self.check_vote(id, run, &before, &after)?;
+        self.check_word(id, run, &before, &after, cause)?;
         Self::check_vote_is_given(id, &before, &after, cause, owes, raft, effects)?;
         self.check_cause(id, run, &before, &after, cause)?;
         if after.leads() {
@@ -100,7 +101,10 @@ impl Knowledge {
                     read.0
                 );
                 // Answered in the step that took it in: nobody was asked.
-                if run.cause == Cause::ReadByLease(*read) { self.check_served_by_lease(id, after) } else { Ok(()) }
+                if run.cause == Cause::ReadByLease(*read) {
+                    self.check_served_by_lease(id, run, after, disks)?;
+                }
+                Ok(())
             }
             Effect::ReadRefused { id: read, .. } => {
                 let is_open = run.reads.remove(read).is_some();
@@ -151,6 +155,12 @@ impl Knowledge {
                 Ok(())
             }
             Cause::Installed(position) => self.check_installed(id, run, position),
+            Cause::Heard { term } => {
+                if after.term == term {
+                    self.gives_word(id, term);
+                }
+                Ok(())
+            }
             Cause::Deadline
             | Cause::Persisted(_)
             | Cause::VoteAsked { .. }

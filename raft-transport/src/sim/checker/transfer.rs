@@ -13,6 +13,16 @@ use super::verdict::{Verdict, ensure};
 #[derive(Debug, Default)]
 pub(super) struct Told(BTreeSet<(Term, NodeId)>);
 
+impl Told {
+    pub(super) fn contains(&self, term: Term, member: NodeId) -> bool {
+        self.0.contains(&(term, member))
+    }
+
+    pub(super) fn anybody_in(&self, term: Term) -> bool {
+        self.0.iter().any(|(told_in, _)| *told_in == term)
+    }
+}
+
 impl Knowledge {
     /// A member answers a transfer that it was asked for.
     pub(super) fn check_transfer_answer(
@@ -96,7 +106,7 @@ impl Knowledge {
     /// Nobody disturbs a living leader but at its own word.
     pub(super) fn check_disturbs(&self, candidate: NodeId, request: &RequestVote) -> Verdict {
         let before = Term::new(request.term.get().saturating_sub(1));
-        let may = !request.leadership_transfer || self.told.0.contains(&(before, candidate));
+        let may = !request.leadership_transfer || self.told.contains(before, candidate);
         ensure!("nobody_disturbs_a_leader", candidate, may, "n{candidate} asks {request:?}, and was never told to");
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use raft_actor::consensus::{LogIndex, LogPosition, NodeId, Term};
 
+mod leases;
 mod promises;
 mod rules;
 mod safety;

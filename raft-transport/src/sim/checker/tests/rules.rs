@@ -37,7 +37,7 @@ impl World {
     }
 
     /// A step of `n` that only has these effects.
-    fn idle_step(&mut self, n: u64, effects: &[Effect]) -> Verdict {
+    pub(super) fn idle_step(&mut self, n: u64, effects: &[Effect]) -> Verdict {
         let raft = self.servers[&node(n)].raft.as_ref().expect("it runs");
         self.checker.after(node(n), raft, effects, &self.disks)
     }
