@@ -7,15 +7,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use raft_actor::consensus::{LeaseReads, LogPosition, NodeId, Term, Time};
+use raft_actor::consensus::{LeaseReads, LogPosition, NodeId, Time};
 
 use super::Knowledge;
 use super::disks::{Disks, holds};
 use super::member::{Cause, Facts, Run};
 use super::verdict::{Verdict, ensure};
 
-/// When each member last gave its word to help to elect nobody else, and in which term.
-pub(super) type Words = BTreeMap<NodeId, (Term, Time)>;
+/// When each member last gave its word to help to elect nobody. Whose leader it heard does not matter.
+pub(super) type Words = BTreeMap<NodeId, Time>;
 
 /// How long a word is kept at least, if the member's clock is as fast as it may be; and hence how long a lease may last
 /// at most.
@@ -30,9 +30,9 @@ impl Knowledge {
         Some((configured_at, self.written.configuration(Some(configured_at)).lease_reads?))
     }
 
-    /// A member has heard from the leader of `term`, or has started and may have heard from one just before.
-    pub(super) fn gives_word(&mut self, id: NodeId, term: Term) {
-        self.words.insert(id, (term, self.now));
+    /// A member has heard from a leader, or has started and may have heard from one just before.
+    pub(super) fn gives_word(&mut self, id: NodeId) {
+        self.words.insert(id, self.now);
     }
 
     /// Who has given its word keeps it: it helps to elect nobody, unless the leader itself wants that.
@@ -42,7 +42,7 @@ impl Knowledge {
         if !has_voted || is_wanted || self.told.contains(before.term, id) {
             return Ok(());
         }
-        let (Some((_, lease_reads)), Some((_, given_at))) = (self.lease_reads(run), self.words.get(&id)) else {
+        let (Some((_, lease_reads)), Some(given_at)) = (self.lease_reads(run), self.words.get(&id)) else {
             return Ok(());
         };
         let since = self.now.since(*given_at);
@@ -81,8 +81,8 @@ impl Knowledge {
         ensure!("leases_rest_upon_words", id, lease.is_some(), "n{id} answers by a lease that nobody allows");
         let Some((configured_at, lease_reads)) = lease else { return Ok(()) };
         let keeps = |voter: NodeId| {
-            let word = self.words.get(&voter).filter(|(term, _)| *term == after.term);
-            let is_kept = word.is_some_and(|(_, given_at)| self.now.since(*given_at) <= kept(lease_reads));
+            let word = self.words.get(&voter);
+            let is_kept = word.is_some_and(|given_at| self.now.since(*given_at) <= kept(lease_reads));
             voter == id || (is_kept && holds(disks, voter, configured_at))
         };
         for set in self.written.configuration(Some(configured_at)).voter_sets() {

@@ -157,7 +157,7 @@ impl Knowledge {
             Cause::Installed(position) => self.check_installed(id, run, position),
             Cause::Heard { term } => {
                 if after.term == term {
-                    self.gives_word(id, term);
+                    self.gives_word(id);
                 }
                 Ok(())
             }

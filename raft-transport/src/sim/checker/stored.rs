@@ -1,6 +1,6 @@
 //! What must hold of a disk from one look at it to the next.
 
-use raft_actor::consensus::{HardState, LogIndex, LogPosition, NodeId, Raft, Term};
+use raft_actor::consensus::{HardState, LogIndex, LogPosition, NodeId, Raft};
 
 use super::Knowledge;
 use super::disks::Durable;
@@ -121,7 +121,7 @@ impl Knowledge {
         let is_committed = facts.commit <= self.commits.last().index;
         ensure!("committed_is_immutable", id, is_committed, "n{id} starts with {} committed", facts.commit);
         self.limits = raft.settings().clone();
-        self.gives_word(id, Term::ZERO);
+        self.gives_word(id);
         let mut run = Run::new(raft, log.clone());
         run.recheck_at = next_recheck(0, facts.last.index);
         member.run = Some(run);
