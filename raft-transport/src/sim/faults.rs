@@ -324,6 +324,8 @@ pub(super) struct Noise {
     pub(super) loss: u32,
     pub(super) repetition: u32,
     pub(super) lateness: u32,
+    /// The same for what is said in elections, which is so little that chance hardly meets it.
+    pub(super) lateness_in_elections: u32,
     pub(super) late_us_max: u64,
     pub(super) delay_us: RangeInclusive<u64>,
 }
@@ -333,7 +335,7 @@ pub(super) const DELAY_US: RangeInclusive<u64> = 60..=300;
 
 impl Default for Noise {
     fn default() -> Self {
-        Self { loss: 0, repetition: 0, lateness: 0, late_us_max: 0, delay_us: DELAY_US }
+        Self { loss: 0, repetition: 0, lateness: 0, lateness_in_elections: 0, late_us_max: 0, delay_us: DELAY_US }
     }
 }
 

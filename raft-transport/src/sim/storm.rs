@@ -92,6 +92,7 @@ impl<S: StateMachine> Sim<S> {
             }
             FaultKind::Delay => {
                 self.noise.lateness = 1_000 + (how % 50_000) as u32;
+                self.noise.lateness_in_elections = 100_000 + (how / 50_000 % 400_000) as u32;
                 self.noise.late_us_max = 10_000 + more % 2_000_000;
                 Some(Repair::Noise)
             }
@@ -125,6 +126,10 @@ impl<S: StateMachine> Sim<S> {
             }
             FaultKind::LeadershipTransfer => {
                 let any = NodeId::from(more % self.nodes.len() as u64 + 1);
+                if self.setup.members_change && more & 2 == 2 {
+                    // It is under way when the leader stops to append anything.
+                    self.change_by_chance(victim, how >> 8);
+                }
                 let to = (!how.is_multiple_of(4)).then(|| NodeId::from(how / 4 % self.nodes.len() as u64 + 1));
                 self.transfer_leadership(if more.is_multiple_of(2) { victim } else { any }, to);
                 None

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft_actor::consensus::NodeId;
-use raft_actor::envelope::Envelope;
+use raft_actor::consensus::{Message, NodeId};
+use raft_actor::envelope::{Body, Envelope};
 use raft_actor::log_storage::sim_disk::SimDisk;
 use raft_actor::transport::{Credit, Hello, Refusal};
 use raft_actor::{Settings, StateMachine};
@@ -393,15 +393,17 @@ impl<S: StateMachine> Sim<S> {
         }
         if self.chance.happens(self.noise.repetition) {
             self.tally.count(FaultKind::Repetition);
-            let delay = self.delay();
+            let delay = self.delay(is_about_an_election(&envelope));
             self.plan(delay, Event::Deliver { envelope: envelope.clone(), number });
         }
-        let delay = self.delay();
+        let delay = self.delay(is_about_an_election(&envelope));
         self.plan(delay, Event::Deliver { envelope, number });
     }
 
-    fn delay(&mut self) -> u64 {
-        if self.chance.happens(self.noise.lateness) {
+    fn delay(&mut self, is_about_an_election: bool) -> u64 {
+        let noise = &self.noise;
+        let lateness = if is_about_an_election { noise.lateness_in_elections } else { noise.lateness };
+        if self.chance.happens(lateness) {
             self.tally.count(FaultKind::Delay);
             return self.chance.between(1_000..=self.noise.late_us_max.max(1_000));
         }
@@ -422,7 +424,7 @@ impl<S: StateMachine> Sim<S> {
     fn connect(&mut self, link: Link) {
         let Some(station) = self.network.station(link.0) else { return };
         if self.network.begin_connecting(link) {
-            let delay = self.delay();
+            let delay = self.delay(false);
             self.plan(delay, Event::Hello { link, run: station.run });
         }
     }
@@ -436,7 +438,7 @@ impl<S: StateMachine> Sim<S> {
             }
             Some(_) | None => Err(Refusal::Busy),
         };
-        let delay = self.delay();
+        let delay = self.delay(false);
         self.plan(delay, Event::Admitted { link, run, verdict });
     }
 
@@ -464,4 +466,16 @@ impl<S: StateMachine> Sim<S> {
 /// Where a node is in the list.
 pub(super) fn place(id: NodeId) -> usize {
     usize::try_from(id.get()).expect("there are few nodes") - 1
+}
+
+fn is_about_an_election(envelope: &Envelope) -> bool {
+    let Body::Raft(message) = &envelope.body else { return false };
+    match message {
+        Message::PreVote(_)
+        | Message::PreVoteReply(_)
+        | Message::RequestVote(_)
+        | Message::RequestVoteReply(_)
+        | Message::TimeoutNow(_) => true,
+        Message::AppendEntries(_) | Message::AppendEntriesReply(_) | Message::InstallSnapshot(_) => false,
+    }
 }
