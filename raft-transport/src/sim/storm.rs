@@ -132,7 +132,10 @@ impl<S: StateMachine> Sim<S> {
                 }
                 let to = (!how.is_multiple_of(4)).then(|| NodeId::from(how / 4 % self.nodes.len() as u64 + 1));
                 self.transfer_leadership(if more.is_multiple_of(2) { victim } else { any }, to);
-                None
+                // Whoever is to campaign may not hear so, and the leader stays.
+                let (from, to) = (self.leader()?, to.filter(|_| more & 4 == 4)?);
+                self.network.cut((from, to));
+                Some(Repair::Links(vec![(from, to)]))
             }
             FaultKind::CleanShutdown => {
                 self.shut_down(victim);
