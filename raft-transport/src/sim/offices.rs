@@ -48,7 +48,7 @@ impl<S: StateMachine> Sim<S> {
         Ok(())
     }
 
-    /// Who leads in which term, if all who can are in that term and nobody campaigns.
+    /// Who leads in which term, if all who can are in that term, nobody campaigns and nobody is about to go.
     fn office(&self) -> Option<(Term, NodeId)> {
         let sound = self.sound();
         let leader = self.leader()?;
@@ -56,6 +56,7 @@ impl<S: StateMachine> Sim<S> {
         let term = seen.iter().find(|seen| seen.node == leader)?.term;
         let follows = |role: Role| matches!(role, Role::Follower | Role::Learner);
         let is_whole = seen.len() == sound.len();
+        let is_whole = is_whole && self.nodes.iter().all(|node| !node.is_leaving);
         let is_calm = seen.iter().all(|seen| seen.term == term && (seen.node == leader || follows(seen.role)));
         (is_whole && is_calm).then_some((term, leader))
     }

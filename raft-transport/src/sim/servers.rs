@@ -111,9 +111,11 @@ impl<S: StateMachine> Sim<S> {
 
     /// The process is asked to stop, as by SIGTERM; whoever watches over it starts it again. Returns whether one runs.
     pub fn shut_down(&mut self, node: impl Into<NodeId>) -> bool {
-        let Some(handle) = self.handle(node.into()) else { return false };
+        let id = node.into();
+        let Some(handle) = self.handle(id) else { return false };
         // It goes on whether or not anybody waits for it.
         drop(handle.shutdown());
+        self.node_mut(id).is_leaving = true;
         true
     }
 
@@ -174,6 +176,7 @@ impl<S: StateMachine> Sim<S> {
         let node = &mut self.nodes[place(id)];
         let process = node.process.take();
         drop(process);
+        node.is_leaving = false;
         node.clock.forget_sleepers();
         node.pauses = 0;
     }

@@ -112,6 +112,8 @@ pub(super) struct Node<S: StateMachine> {
     pub(super) is_wiped: bool,
     /// Something was done to its disk that may make it stop.
     pub(super) disk_may_fail: bool,
+    /// It was told to shut down and has not.
+    pub(super) is_leaving: bool,
     /// A bit was flipped on it: it may refuse to be opened.
     pub(super) disk_is_damaged: bool,
     /// Why it last ended by itself.
@@ -199,6 +201,7 @@ impl<S: StateMachine> Sim<S> {
             is_lost: false,
             is_wiped: false,
             disk_may_fail: false,
+            is_leaving: false,
             disk_is_damaged: false,
             last_words: None,
             leaps_again_us: 0,

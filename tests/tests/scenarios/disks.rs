@@ -53,6 +53,21 @@ fn the_recovery_waits_for_a_sync_that_stalled_when_the_faults_ended() {
     });
 }
 
+/// A server that shuts down when everything is mended is not gone yet (seed 533): when it goes it disturbs the peace
+/// between the others, and nobody may be blamed for that.
+#[test]
+fn the_recovery_waits_for_a_server_that_shuts_down_when_the_faults_end() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        sim.slow_disk(2, ms(150));
+        begin_write(sim, 1, "which 2 is busy with");
+        sim.run_for(ms(20))?;
+        sim.shut_down(2);
+        sim.quiet_clients();
+        sim.recover(Duration::from_secs(30))
+    });
+}
+
 /// The disk is full in the middle of a record (etcd #2819): nothing of it counts, and nothing before it is lost.
 #[test]
 fn a_disk_that_is_full_in_the_middle_of_a_record_loses_that_record_only() {
