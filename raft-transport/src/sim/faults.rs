@@ -326,6 +326,8 @@ pub(super) struct Noise {
     pub(super) lateness: u32,
     /// The same for what is said in elections, which is so little that chance hardly meets it.
     pub(super) lateness_in_elections: u32,
+    /// What is said in elections waits until it is about something else.
+    pub(super) holding: u32,
     pub(super) late_us_max: u64,
     pub(super) delay_us: RangeInclusive<u64>,
 }
@@ -335,7 +337,15 @@ pub(super) const DELAY_US: RangeInclusive<u64> = 60..=300;
 
 impl Default for Noise {
     fn default() -> Self {
-        Self { loss: 0, repetition: 0, lateness: 0, lateness_in_elections: 0, late_us_max: 0, delay_us: DELAY_US }
+        Self {
+            loss: 0,
+            repetition: 0,
+            lateness: 0,
+            lateness_in_elections: 0,
+            holding: 0,
+            late_us_max: 0,
+            delay_us: DELAY_US,
+        }
     }
 }
 

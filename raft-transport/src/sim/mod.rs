@@ -16,6 +16,7 @@ mod cluster;
 mod disks;
 mod faults;
 mod hash;
+mod held;
 mod judge;
 mod machine;
 mod members;

@@ -93,6 +93,7 @@ impl<S: StateMachine> Sim<S> {
             FaultKind::Delay => {
                 self.noise.lateness = 1_000 + (how % 50_000) as u32;
                 self.noise.lateness_in_elections = 100_000 + (how / 50_000 % 400_000) as u32;
+                self.noise.holding = (how / 20_000_000_000 % 400_000) as u32;
                 self.noise.late_us_max = 10_000 + more % 2_000_000;
                 Some(Repair::Noise)
             }
@@ -351,6 +352,7 @@ impl<S: StateMachine> Sim<S> {
         }
         self.network.mend_all();
         self.noise = Default::default();
+        self.drop_held();
         self.hurries = 0;
         self.crowd = None;
         for id in self.ids() {

@@ -15,6 +15,7 @@ use super::checker::Violation;
 use super::clients::Clients;
 use super::clocks::ClockBound;
 use super::faults::{Fault, FaultKind, Noise, Tally};
+use super::held::Held;
 use super::judge::Judge;
 use super::members::Changes;
 use super::messages::Interception;
@@ -48,6 +49,7 @@ pub struct Sim<S: StateMachine> {
     pub(super) clients: Clients<S>,
     pub(super) workload: Box<dyn Workload<S>>,
     pub(super) noise: Noise,
+    pub(super) held: Held,
     pub(super) tally: Tally,
     /// Events that happened.
     pub(super) events: u64,
@@ -159,6 +161,7 @@ impl<S: StateMachine> Sim<S> {
             clients: Clients::new(),
             workload,
             noise: Noise::default(),
+            held: Held::default(),
             tally: Tally::default(),
             events: 0,
             repairs: BTreeMap::new(),
@@ -399,11 +402,13 @@ impl<S: StateMachine> Sim<S> {
             let delay = self.delay(is_about_an_election(&envelope));
             self.plan(delay, Event::Deliver { envelope: envelope.clone(), number });
         }
+        self.release_held(&envelope);
+        let Some(envelope) = self.hold_back(envelope, number) else { return };
         let delay = self.delay(is_about_an_election(&envelope));
         self.plan(delay, Event::Deliver { envelope, number });
     }
 
-    fn delay(&mut self, is_about_an_election: bool) -> u64 {
+    pub(super) fn delay(&mut self, is_about_an_election: bool) -> u64 {
         let noise = &self.noise;
         let lateness = if is_about_an_election { noise.lateness_in_elections } else { noise.lateness };
         if self.chance.happens(lateness) {
