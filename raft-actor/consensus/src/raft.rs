@@ -440,6 +440,14 @@ impl Raft {
         }
     }
 
+    /// Whether this leader will have no vote any more when the joint configuration is left in which it leads. It can
+    /// leave it by itself and step down (dissertation 4.2.2), or have its office transferred to one that stays.
+    pub fn is_on_its_way_out(&self) -> bool {
+        let configuration = self.log().configuration();
+        let leads = matches!(self.role, RoleState::Leader(_));
+        leads && configuration.is_joint() && !configuration.voters.contains(&self.id())
+    }
+
     /// Highest index known to be committed.
     pub fn commit(&self) -> LogIndex {
         self.shared.commit()

@@ -99,6 +99,7 @@ stories! {
     lease_reads_are_switched_on_and_off,
     one_member_has_nobody_to_hand_over_to,
     ongaros_single_server_bug,
+    overlapping_changes,
     pre_vote_with_a_lagging_node,
     read_index_over_a_change_of_leader,
     the_leaders_slow_disk_does_not_delay_a_commit,

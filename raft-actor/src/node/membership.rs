@@ -43,6 +43,8 @@ pub(super) struct Changes {
     forwarded: BTreeMap<u64, (NodeId, Change)>,
     /// By the position of the first configuration.
     begun: Vec<(LogPosition, Change)>,
+    /// The configuration on account of which this leader has handed over, or tried to.
+    handed_over_for: LogPosition,
 }
 
 impl Changes {
@@ -179,6 +181,20 @@ impl RaftNode {
             self.publish_status_now();
         }
         over.into_iter().for_each(|(change, outcome)| change.answer(outcome));
+    }
+
+    /// A leader that is to be removed makes room while it still belongs to the cluster (dissertation 3.10): so nobody
+    /// has to notice its absence first, and it hears what became of what it was asked for. If that fails it finishes
+    /// the change by itself.
+    pub(super) fn hand_over_on_the_way_out(&mut self, ctx: &mut Context<Self>) {
+        if !self.raft.is_on_its_way_out() {
+            return;
+        }
+        let at = self.raft.log().configured_at();
+        if std::mem::replace(&mut self.changes.handed_over_for, at) != at {
+            let id = ProposalId(self.requests.next_id());
+            self.step(Input::TransferLeadership { id, to: None }, ctx);
+        }
     }
 
     fn forward_change(&mut self, leader: NodeId, change: Change) {

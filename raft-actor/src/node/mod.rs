@@ -195,6 +195,7 @@ impl RaftNode {
         }
         self.effects = effects;
         self.look_at_changes();
+        self.hand_over_on_the_way_out(ctx);
     }
 
     /// Somebody here wants something of the group: a follower that rests sees to it that somebody leads.

@@ -201,12 +201,23 @@ pub(crate) struct Cluster {
     ports: Ports,
     /// Of those that joined.
     more_ports: Vec<Ports>,
+    /// Of the founders, on their command lines.
+    options: Vec<String>,
 }
 
 impl Cluster {
     /// Starts `size` nodes and waits until they have a leader.
     pub(crate) fn start(size: usize) -> Self {
         let mut cluster = Self::spawn(size);
+        cluster.has_leader();
+        cluster
+    }
+
+    /// The same with more options on the command lines of the founders.
+    pub(crate) fn start_with(size: usize, options: &[&str]) -> Self {
+        let mut cluster = Self::planned(size);
+        cluster.options = options.iter().map(ToString::to_string).collect();
+        cluster.spawn_all(Process::start);
         cluster.has_leader();
         cluster
     }
@@ -251,7 +262,7 @@ impl Cluster {
         let ports = Ports::reserve();
         let clients = (0..size).map(|at| Client::new(&format!("http://{}", ports.http(at)))).collect();
         let (nodes, more_ports) = (Vec::new(), Vec::new());
-        Self { dir, nodes, clients, mesh: None, size, ports, more_ports }
+        Self { dir, nodes, clients, mesh: None, size, ports, more_ports, options: Vec::new() }
     }
 
     fn spawn_all(&mut self, start: fn(Vec<String>, &Path) -> Process) {
@@ -280,6 +291,7 @@ impl Cluster {
             };
             args.extend(["--peer".to_owned(), format!("{}={address}", peer + 1)]);
         }
+        args.extend(self.options.iter().cloned());
         args
     }
 

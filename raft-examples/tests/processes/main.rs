@@ -11,6 +11,7 @@ mod directories;
 mod examples;
 mod http_surface;
 mod majority;
+mod membership;
 mod nemesis;
 mod oracle;
 mod raftctl;
