@@ -8,18 +8,48 @@ quietly run 200ms
 # The first is joint and cannot be committed: whatever else n1 is asked for has to wait. Also to go back.
 partition n1 | n2 n3
 change n1 n1
+    n1@1 writes w3 append [2@1]
+    n1@1 change 1 appended at 2@1
+    n1@1 -x n2 AppendEntries prev=1@1 [2@1] commit=1 r7
+    n1@1 -x n3 AppendEntries prev=1@1 [2@1] commit=1 r8
 change n1 n1,n2
+    n1@1 change 2 refused, another change of the membership is under way
 change n1 n1,n2,n3
+    n1@1 change 3 refused, another change of the membership is under way
 configurations
+    n1@1 counts the voters n1 | n1 n2 n3
+    n2@1 counts the voters n1 n2 n3
+    n3@1 counts the voters n1 n2 n3
+    n4@0 counts the voters nobody
 
 # The others elect a leader and change the membership their own way. What n1 has is overwritten, and counts no more.
 quietly run 3000ms
 show
+    n1@1 candidate, commit 1, applied 1, log 1 1:voters n1|n1,n2,n3
+    n2@2 follower of n3, commit 2, applied 2, log 1 2
+    n3@2 leader, commit 2, applied 2, log 1 2
+    n4@0 learner, commit 0, applied 0, log empty
 change n2 n2,n3
+    n2@2 change 4 refused, leader n3
 change n3 n2,n3
+    n3@2 writes w5 append [3@2]
+    n3@2 change 5 appended at 3@2
+    n3@2 -> n2 AppendEntries prev=2@2 [3@2] commit=2 r29
 quietly settle
 configurations
+    n1@1 counts the voters n1 | n1 n2 n3
+    n2@2 counts the voters n2 n3
+    n3@2 counts the voters n2 n3
+    n4@0 counts the voters nobody
 heal
 quietly run 500ms
 configurations
+    n1@1 counts the voters n1 | n1 n2 n3
+    n2@2 counts the voters n2 n3
+    n3@2 counts the voters n2 n3
+    n4@0 counts the voters nobody
 show
+    n1@1 candidate, commit 1, applied 1, log 1 1:voters n1|n1,n2,n3
+    n2@2 follower of n3, commit 4, applied 4, log 1 2 2:voters n2,n3|n1,n2,n3 2:voters n2,n3
+    n3@2 leader, commit 4, applied 4, log 1 2 2:voters n2,n3|n1,n2,n3 2:voters n2,n3
+    n4@0 learner, commit 0, applied 0, log empty

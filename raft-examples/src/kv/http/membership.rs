@@ -1,10 +1,12 @@
 //! `POST /raft/membership`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use raft_actor::{Membership, NodeId, RaftHandle};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::json;
 
 use super::Problem;
@@ -23,8 +25,34 @@ struct Wanted {
     #[serde(default)]
     learners: Vec<NodeId>,
     /// Where those are that are new or have moved.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique")]
     peers: BTreeMap<String, String>,
+}
+
+/// A map none of whose keys is given twice: by itself serde takes the last, and a typing error would move a member.
+fn unique<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    struct Unique;
+
+    impl<'de> Visitor<'de> for Unique {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an address for each of some node numbers")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some((id, address)) = entries.next_entry::<String, String>()? {
+                if map.contains_key(&id) {
+                    return Err(A::Error::custom(format_args!("node {id} has two addresses in \"peers\"")));
+                }
+                map.insert(id, address);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(Unique)
 }
 
 /// `POST /raft/membership`: 200 when the cluster consists of these members, whichever node is asked.
@@ -81,6 +109,13 @@ mod tests {
 
     fn checked(json: serde_json::Value) -> Result<Membership, String> {
         check(serde_json::from_value(json).expect("the right fields"))
+    }
+
+    #[test]
+    fn a_duplicate_key_in_peers_is_refused() {
+        let body = r#"{ "voters": [1, 2], "peers": { "2": "a:7102", "2": "b:7102" } }"#;
+        let refused = serde_json::from_str::<Wanted>(body).expect_err("one of them is wrong");
+        assert!(refused.to_string().starts_with("node 2 has two addresses in \"peers\""), "{refused}");
     }
 
     #[test]
