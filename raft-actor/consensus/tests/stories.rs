@@ -67,6 +67,7 @@ stories! {
     a_late_duplicate_does_not_truncate_what_is_committed,
     a_late_timeout_now_disturbs_nobody,
     a_leader_answers_by_its_lease,
+    a_leader_on_its_way_out_hands_over,
     a_leader_purges_what_is_on_its_way,
     a_leader_removes_itself,
     a_lease_is_given_up_for_a_transfer,
