@@ -41,6 +41,8 @@ pub(super) struct Changes {
     asking: Option<Change>,
     /// By the id of the Forward: to whom, and what.
     forwarded: BTreeMap<u64, (NodeId, Change)>,
+    /// Forwarded to a leader that has been replaced since. Whether it began them is in the log of the next one.
+    in_doubt: Vec<Change>,
     /// By the position of the first configuration.
     begun: Vec<(LogPosition, Change)>,
     /// The configuration on account of which this leader has handed over, or tried to.
@@ -49,14 +51,14 @@ pub(super) struct Changes {
 
 impl Changes {
     fn len(&self) -> usize {
-        self.parked.len() + self.forwarded.len() + self.begun.len()
+        self.parked.len() + self.forwarded.len() + self.in_doubt.len() + self.begun.len()
     }
 
     /// When the first of those who asked gives up.
     pub(super) fn earliest_deadline(&self) -> Time {
         let forwarded = self.forwarded.values().map(|(_, change)| change);
         let begun = self.begun.iter().map(|(_, change)| change);
-        let all = self.parked.iter().chain(forwarded).chain(begun);
+        let all = self.parked.iter().chain(&self.in_doubt).chain(forwarded).chain(begun);
         all.map(|change| change.deadline).min().unwrap_or(Time::NEVER)
     }
 
@@ -71,7 +73,8 @@ impl Changes {
         }
         let forwarded = self.forwarded.extract_if(.., |_, (_, change)| is_due(change)).map(|(_, (_, change))| change);
         let begun = self.begun.extract_if(.., |(_, change)| is_due(change)).map(|(_, change)| change);
-        for change in forwarded.chain(begun) {
+        let in_doubt = self.in_doubt.extract_if(.., |change| is_due(change));
+        for change in forwarded.chain(in_doubt).chain(begun) {
             let outcome = Err(not_in_time(&change.wanted, latest));
             change.answer(outcome);
         }
@@ -79,10 +82,8 @@ impl Changes {
 
     /// The known leader is another one now: the answers of others will not come.
     pub(super) fn lose_forwarded(&mut self, leader: NodeId) {
-        for (_, (_, change)) in self.forwarded.extract_if(.., |_, (to, _)| *to != leader) {
-            // Not asked for again: if it has happened and been undone since, it would happen twice.
-            change.answer(Err(MembershipError::Unknown {}));
-        }
+        let lost = self.forwarded.extract_if(.., |_, (to, _)| *to != leader);
+        self.in_doubt.extend(lost.map(|(_, (_, change))| change));
     }
 
     /// The node stops: everybody is answered.
@@ -93,6 +94,7 @@ impl Changes {
         self.parked.drain(..).for_each(|change| fail(change, false));
         self.asking.take().into_iter().for_each(|change| fail(change, true));
         std::mem::take(&mut self.forwarded).into_values().for_each(|(_, change)| fail(change, true));
+        self.in_doubt.drain(..).for_each(|change| fail(change, true));
         self.begun.drain(..).for_each(|(_, change)| fail(change, true));
     }
 }
@@ -159,6 +161,7 @@ impl RaftNode {
 
     /// To be called after every step: answers those whose change has come to its end.
     pub(super) fn look_at_changes(&mut self) {
+        self.look_at_what_is_in_doubt();
         if self.changes.begun.is_empty() {
             return;
         }
@@ -181,6 +184,24 @@ impl RaftNode {
             self.publish_status_now();
         }
         over.into_iter().for_each(|(change, outcome)| change.answer(outcome));
+    }
+
+    /// As soon as the log of the next leader is known through an entry of its own: what its predecessor had begun is in
+    /// there, or will never be.
+    fn look_at_what_is_in_doubt(&mut self) {
+        let (log, commit) = (self.raft.log(), self.raft.commit());
+        if self.changes.in_doubt.is_empty() || log.term_at(commit) != Some(self.raft.term()) {
+            return;
+        }
+        let (configured_at, configuration) = (log.configured_at(), log.configuration());
+        for change in std::mem::take(&mut self.changes.in_doubt) {
+            if configuration.leads_to(&change.wanted) {
+                self.changes.begun.push((configured_at, change));
+            } else {
+                // Not asked for again: if it has happened and been undone since, it would happen twice.
+                change.answer(Err(MembershipError::Unknown {}));
+            }
+        }
     }
 
     /// A leader that is to be removed makes room while it still belongs to the cluster (dissertation 3.10): so nobody
