@@ -300,8 +300,10 @@ impl Raft {
             return Err(Ignored::Malformed);
         }
         // Requests are taken from anybody: it may be we whose configuration lags (dissertation 4.1).
-        // Replies come only from those who were asked.
-        if is_reply && !shared.log().configuration().is_member(from) {
+        // Replies come only from those who were asked: members, and whoever is on its way out, whose term does not count.
+        let was_asked = shared.log().configuration().is_member(from)
+            || (message.term() == shared.term() && self.role.takes_leave_of(from));
+        if is_reply && !was_asked {
             return Err(Ignored::UnknownSender);
         }
         match message {

@@ -13,12 +13,14 @@ use crate::{
     ReplicationOrder, RequestVote, RequestVoteReply, Round, Time, TimeoutNow, commit,
 };
 
+mod farewell;
 mod lease;
 mod membership;
 mod rest;
 mod snapshot;
 mod transfer;
 
+use farewell::Leaving;
 use rest::Rest;
 
 /// A leader.
@@ -28,8 +30,8 @@ pub(crate) struct Leader {
     noop: LogIndex,
     /// Everybody else in the configuration, by ascending id.
     peers: Vec<Peer>,
-    /// Who was removed by the latest configuration, until that is committed.
-    leaving: Vec<NodeId>,
+    /// Who was removed and may not know it yet.
+    leaving: Vec<Leaving>,
     /// Whether the latest configuration waits for future voters to catch up.
     has_wish: bool,
     rounds: Rounds,
@@ -77,13 +79,14 @@ impl Leader {
     pub(crate) fn elected(shared: &mut Shared, effects: &mut Effects) -> Self {
         let last = shared.log().last().index;
         let peers = membership::peers(shared, Vec::new(), last, Round::ZERO);
+        let leaving = farewell::inherited(shared, last);
         shared.hear_leader(shared.id);
         let position = LogPosition::new(shared.term(), last.next());
         shared.append(Entries::from_iter([Entry { position, payload: Payload::Noop }]), effects);
         Self {
             noop: position.index,
             peers,
-            leaving: Vec::new(),
+            leaving,
             has_wish: shared.log().configuration().wish.is_some(),
             rounds: Rounds::new(&shared.settings, shared.now),
             heartbeat_at: shared.now.after(shared.settings.heartbeat()),
@@ -110,8 +113,12 @@ impl Leader {
         self.peers.binary_search_by_key(&id, |peer| peer.id).ok().map(|at| &self.peers[at].progress)
     }
 
-    fn progress_mut(&mut self, id: NodeId) -> Option<&mut Progress> {
-        self.peers.binary_search_by_key(&id, |peer| peer.id).ok().map(|at| &mut self.peers[at].progress)
+    /// What is known of anybody to whom this leader speaks: a peer, or somebody who was removed.
+    fn addressee_mut(&mut self, id: NodeId) -> Option<&mut Progress> {
+        match self.peers.binary_search_by_key(&id, |peer| peer.id) {
+            Ok(at) => Some(&mut self.peers[at].progress),
+            Err(_) => self.leaving_progress_mut(id),
+        }
     }
 
     /// When something falls due.
@@ -134,6 +141,7 @@ impl Leader {
         }
         if shared.now >= self.heartbeat_at {
             self.send_heartbeats(shared, effects);
+            self.send_farewells(shared, effects);
             self.tell_target(shared, effects);
             self.rest_if_all_do(shared);
         }
@@ -188,7 +196,7 @@ impl Leader {
 
     pub(crate) fn unreachable(&mut self, peer: NodeId) {
         let last_round = self.rounds.last();
-        if let Some(progress) = self.progress_mut(peer) {
+        if let Some(progress) = self.addressee_mut(peer) {
             progress.unreachable(last_round);
         }
     }
@@ -202,7 +210,7 @@ impl Leader {
     pub(crate) fn finish(&mut self, shared: &mut Shared, effects: &mut Effects) -> Next {
         self.advance_commit(shared);
         self.answer_reads(shared, effects);
-        self.say_goodbye(shared, effects);
+        self.tell_committed(shared, effects);
         let next = self.continue_change(shared, effects);
         self.replicate(shared, effects);
         if matches!(next, Next::Stay) {
@@ -261,6 +269,7 @@ impl Leader {
             self.send_snapshot_if_wanted(shared, *id, progress, effects);
         }
         self.peers = peers;
+        self.replicate_to_leaving(shared, effects);
     }
 
     fn order(&mut self, shared: &Shared, peer: NodeId, batch: &Batch) -> ReplicationOrder {
@@ -337,7 +346,7 @@ impl Handle<AppendEntriesReply> for Leader {
         let AppendEntriesReply { term: _, round, outcome } = message;
         let (now, last_round, last) = (shared.now, self.rounds.last(), shared.log().last().index);
         let sent_at = self.rounds.sent_at(round);
-        let Some(progress) = self.progress_mut(from) else {
+        let Some(progress) = self.addressee_mut(from) else {
             shared.ignore(Ignored::UnknownSender);
             return Next::Stay;
         };
@@ -360,6 +369,7 @@ impl Handle<AppendEntriesReply> for Leader {
                 progress.heard(round, sent_at, now);
                 let has_moved = progress.acknowledged(durable, round, last_round, shared.log(), now);
                 self.has_match_moved |= has_moved;
+                self.let_go(from, durable, round);
             }
             AppendOutcome::Conflict { refused, hint } if hint.index < refused => {
                 progress.heard(round, sent_at, now);

@@ -105,6 +105,14 @@ impl RoleState {
         }
     }
 
+    /// Whether this is a leader that still takes leave of somebody whom it has removed.
+    pub(crate) fn takes_leave_of(&self, id: NodeId) -> bool {
+        match self {
+            Self::Leader(leader) => leader.takes_leave_of(id),
+            Self::Follower(_) | Self::Candidate(_) => false,
+        }
+    }
+
     /// Whether a leader is known to be alive: one heard lately, or this one in contact with its quorum.
     pub(crate) fn leader_alive(&self, shared: &Shared) -> bool {
         match self {

@@ -8,16 +8,12 @@
 //! 3. A leader that is not in that one replicates and commits it without
 //!    counting itself, and then steps down (dissertation 4.2.2).
 //!
-//! Who is not in the latest configuration of the leader's log is not replicated
-//! to any more, as in dissertation 4.2.3. It is sent that configuration, and once
-//! more when that is committed, so that it knows and can say so
-//! ([`Leader::part`], [`Leader::say_goodbye`]). But nothing relies on it: these
-//! messages may be lost, and then pre-vote and the deafness of those who hear a
-//! leader keep it harmless; whoever removed it may switch it off.
+//! Who is not in the latest configuration of the leader's log counts for nothing from then on (dissertation 4.2.3);
+//! how it gets to know that stands in `farewell`.
 
 use std::collections::BTreeMap;
 
-use super::{Leader, Next, Peer, send_empty};
+use super::{Leader, Next, Peer};
 use crate::progress::Progress;
 use crate::shared::Shared;
 use crate::{
@@ -115,36 +111,10 @@ impl Leader {
         let payload = Payload::Configuration(Box::new(configuration));
         shared.append(Entries::from_iter([Entry { position, payload }]), effects);
         let mut known = std::mem::take(&mut self.peers);
-        self.part(shared, &mut known, effects);
+        self.part(shared, &mut known);
         self.peers = peers(shared, known, before, self.rounds.last());
         self.has_wish = shared.log().configuration().wish.is_some();
         position
-    }
-
-    /// Takes leave of those who are not in the latest configuration: sends it to them, if it can be sent now.
-    fn part(&mut self, shared: &Shared, known: &mut Vec<Peer>, effects: &mut Effects) {
-        let configuration = shared.log().configuration();
-        for mut peer in known.extract_if(.., |peer| !configuration.is_member(peer.id)) {
-            if let Some(batch) = peer.progress.next_batch(shared.log(), &shared.settings, shared.now) {
-                let order = self.order(shared, peer.id, &batch);
-                effects.push(Effect::Replicate(order));
-            }
-            self.leaving.push(peer.id);
-        }
-    }
-
-    /// Lets those who have left know that this is committed: from then on they do not campaign (dissertation 4.2.2).
-    pub(super) fn say_goodbye(&mut self, shared: &mut Shared, effects: &mut Effects) {
-        if self.leaving.is_empty() {
-            return;
-        }
-        let configured_at = shared.log().configured_at();
-        if shared.commit() < configured_at.index {
-            return;
-        }
-        for peer in std::mem::take(&mut self.leaving) {
-            send_empty(&mut self.rounds, shared, peer, (configured_at, configured_at.index), false, effects);
-        }
     }
 }
 
