@@ -141,7 +141,6 @@ impl Leader {
         }
         if shared.now >= self.heartbeat_at {
             self.send_heartbeats(shared, effects);
-            self.send_farewells(shared, effects);
             self.tell_target(shared, effects);
             self.rest_if_all_do(shared);
         }
@@ -295,6 +294,7 @@ impl Leader {
             let prev = shared.log().term_at(matched).map_or(LogPosition::ZERO, |term| LogPosition::new(term, matched));
             send_empty(&mut self.rounds, shared, *id, (prev, matched), rest, effects);
         }
+        self.send_farewells(shared, effects);
     }
 
     /// Asks a peer that answers whether what is under way to it for so long has arrived.

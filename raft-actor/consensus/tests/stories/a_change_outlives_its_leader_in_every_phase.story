@@ -69,5 +69,5 @@ configurations
 show
     n1@4 leader, commit 12, applied 12, log 1 1:voters n1,n2,n3 +n4 => n2,n3,n4 2 2:voters n2,n3,n4|n1,n2,n3 2:voters n2,n3,n4 2:voters n2,n3,n4 +n1 => n1,n3,n4 2:voters n1,n3,n4|n2,n3,n4 3 3:voters n1,n3,n4 3:voters n1,n4|n1,n3,n4 3:voters n1,n4 4
     n2@4 follower, commit 0, applied 0, log 1 1:voters n1,n2,n3 +n4 => n2,n3,n4 2 2:voters n2,n3,n4|n1,n2,n3 2:voters n2,n3,n4 2:voters n2,n3,n4 +n1 => n1,n3,n4 2:voters n1,n3,n4|n2,n3,n4
-    n3@4 learner, commit 0, applied 0, log 1 1:voters n1,n2,n3 +n4 => n2,n3,n4 2 2:voters n2,n3,n4|n1,n2,n3 2:voters n2,n3,n4 2:voters n2,n3,n4 +n1 => n1,n3,n4 2:voters n1,n3,n4|n2,n3,n4 3 3:voters n1,n3,n4 3:voters n1,n4|n1,n3,n4 3:voters n1,n4
+    n3@4 learner of n1, commit 11, applied 11, log 1 1:voters n1,n2,n3 +n4 => n2,n3,n4 2 2:voters n2,n3,n4|n1,n2,n3 2:voters n2,n3,n4 2:voters n2,n3,n4 +n1 => n1,n3,n4 2:voters n1,n3,n4|n2,n3,n4 3 3:voters n1,n3,n4 3:voters n1,n4|n1,n3,n4 3:voters n1,n4
     n4@4 follower of n1, commit 12, applied 12, log 1 1:voters n1,n2,n3 +n4 => n2,n3,n4 2 2:voters n2,n3,n4|n1,n2,n3 2:voters n2,n3,n4 2:voters n2,n3,n4 +n1 => n1,n3,n4 2:voters n1,n3,n4|n2,n3,n4 3 3:voters n1,n3,n4 3:voters n1,n4|n1,n3,n4 3:voters n1,n4 4

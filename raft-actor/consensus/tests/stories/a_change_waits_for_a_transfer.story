@@ -26,16 +26,16 @@ run 100ms
     n1@1 -> n3 AppendEntries prev=2@1 [] commit=2 r41
     n1@1 -> n4 AppendEntries prev=2@1 [] commit=2 r42
     n1@1 writes w4 append [3@1]
-    n1@1 -> n4 AppendEntries prev=2@1 [3@1] commit=2 r43
-    n1@1 -x n2 AppendEntries prev=2@1 [3@1] commit=2 r44
-    n1@1 -> n3 AppendEntries prev=2@1 [3@1] commit=2 r45
+    n1@1 -x n2 AppendEntries prev=2@1 [3@1] commit=2 r43
+    n1@1 -> n3 AppendEntries prev=2@1 [3@1] commit=2 r44
+    n1@1 -> n4 AppendEntries prev=2@1 [3@1] commit=2 r45
     n3@1 -> n1 AppendEntriesReply matched=2 r41
     n4@1 -> n1 AppendEntriesReply matched=2 r42
+    n3@1 writes w4 append [3@1]
+    n3@1 -> n1 AppendEntriesReply matched=3 r44
     n4@1 writes w4 append [3@1]
     n4@1 follower => learner of n1
-    n4@1 -> n1 AppendEntriesReply matched=3 r43
-    n3@1 writes w4 append [3@1]
-    n3@1 -> n1 AppendEntriesReply matched=3 r45
+    n4@1 -> n1 AppendEntriesReply matched=3 r45
     n1@1 -> n4 AppendEntries prev=3@1 [] commit=3 r46
     n1@1 commits 2 => 3
     n1 applies 3@1 voters n1,n2,n3
@@ -64,5 +64,5 @@ quietly settle
 show
     n1@2 follower of n2, commit 5, applied 5, log 1 1:voters n1,n2,n3|n1,n2,n3,n4 1:voters n1,n2,n3 1:voters n1,n2|n1,n2,n3 2 2:voters n1,n2
     n2@2 leader, commit 6, applied 6, log 1 1:voters n1,n2,n3|n1,n2,n3,n4 1:voters n1,n2,n3 1:voters n1,n2|n1,n2,n3 2 2:voters n1,n2
-    n3@2 follower of n2, commit 3, applied 3, log 1 1:voters n1,n2,n3|n1,n2,n3,n4 1:voters n1,n2,n3 1:voters n1,n2|n1,n2,n3 2
+    n3@2 learner of n2, commit 6, applied 6, log 1 1:voters n1,n2,n3|n1,n2,n3,n4 1:voters n1,n2,n3 1:voters n1,n2|n1,n2,n3 2 2:voters n1,n2
     n4@1 learner of n1, commit 3, applied 3, log 1 1:voters n1,n2,n3|n1,n2,n3,n4 1:voters n1,n2,n3

@@ -15,14 +15,14 @@ quietly run 3000ms
 configurations
     n1@2 counts the voters n4 n5 n6
     n2@2 counts the voters n4 n5 n6
-    n3@2 counts the voters n4 n5 n6 | n1 n2 n3 n4 n5 n6
+    n3@2 counts the voters n4 n5 n6
     n4@2 counts the voters n4 n5 n6
     n5@2 counts the voters n4 n5 n6
     n6@2 counts the voters n4 n5 n6
 show
     n1@2 learner of n4, commit 7, applied 7, log 1 1:voters n1,n2,n3 +n4 +n5 +n6 => n1,n2,n3,n4,n5,n6 1:voters n1,n2,n3,n4,n5,n6|n1,n2,n3 1:voters n1,n2,n3,n4,n5,n6 1:voters n4,n5,n6|n1,n2,n3,n4,n5,n6 2 2:voters n4,n5,n6
     n2@2 learner of n4, commit 7, applied 7, log 1 1:voters n1,n2,n3 +n4 +n5 +n6 => n1,n2,n3,n4,n5,n6 1:voters n1,n2,n3,n4,n5,n6|n1,n2,n3 1:voters n1,n2,n3,n4,n5,n6 1:voters n4,n5,n6|n1,n2,n3,n4,n5,n6 2 2:voters n4,n5,n6
-    n3@2 follower, commit 4, applied 4, log 1 1:voters n1,n2,n3 +n4 +n5 +n6 => n1,n2,n3,n4,n5,n6 1:voters n1,n2,n3,n4,n5,n6|n1,n2,n3 1:voters n1,n2,n3,n4,n5,n6 1:voters n4,n5,n6|n1,n2,n3,n4,n5,n6
+    n3@2 learner of n4, commit 7, applied 7, log 1 1:voters n1,n2,n3 +n4 +n5 +n6 => n1,n2,n3,n4,n5,n6 1:voters n1,n2,n3,n4,n5,n6|n1,n2,n3 1:voters n1,n2,n3,n4,n5,n6 1:voters n4,n5,n6|n1,n2,n3,n4,n5,n6 2 2:voters n4,n5,n6
     n4@2 leader, commit 7, applied 7, log 1 1:voters n1,n2,n3 +n4 +n5 +n6 => n1,n2,n3,n4,n5,n6 1:voters n1,n2,n3,n4,n5,n6|n1,n2,n3 1:voters n1,n2,n3,n4,n5,n6 1:voters n4,n5,n6|n1,n2,n3,n4,n5,n6 2 2:voters n4,n5,n6
     n5@2 follower of n4, commit 7, applied 7, log 1 1:voters n1,n2,n3 +n4 +n5 +n6 => n1,n2,n3,n4,n5,n6 1:voters n1,n2,n3,n4,n5,n6|n1,n2,n3 1:voters n1,n2,n3,n4,n5,n6 1:voters n4,n5,n6|n1,n2,n3,n4,n5,n6 2 2:voters n4,n5,n6
     n6@2 follower of n4, commit 7, applied 7, log 1 1:voters n1,n2,n3 +n4 +n5 +n6 => n1,n2,n3,n4,n5,n6 1:voters n1,n2,n3,n4,n5,n6|n1,n2,n3 1:voters n1,n2,n3,n4,n5,n6 1:voters n4,n5,n6|n1,n2,n3,n4,n5,n6 2 2:voters n4,n5,n6

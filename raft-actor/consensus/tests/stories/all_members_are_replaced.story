@@ -84,39 +84,41 @@ settle
     n6@1 -> n1 AppendEntriesReply matched=5 r17
     n1@1 writes w6 append [6@1]
     n1@1 commits 4 => 5
-    n1@1 -> n2 AppendEntries prev=5@1 [6@1] commit=5 r18
-    n1@1 -> n3 AppendEntries prev=5@1 [6@1] commit=5 r19
-    n1@1 -> n4 AppendEntries prev=5@1 [6@1] commit=5 r20
-    n1@1 -> n5 AppendEntries prev=5@1 [6@1] commit=5 r21
-    n1@1 -> n6 AppendEntries prev=5@1 [6@1] commit=5 r22
+    n1@1 -> n4 AppendEntries prev=5@1 [6@1] commit=5 r18
+    n1@1 -> n5 AppendEntries prev=5@1 [6@1] commit=5 r19
+    n1@1 -> n6 AppendEntries prev=5@1 [6@1] commit=5 r20
+    n1@1 -> n2 AppendEntries prev=5@1 [6@1] commit=5 r21
+    n1@1 -> n3 AppendEntries prev=5@1 [6@1] commit=5 r22
     n1 applies 5@1 voters n4,n5,n6|n1,n2,n3
+    n4@1 writes w4 append [6@1]
+    n4@1 commits 4 => 5
+    n4@1 -> n1 AppendEntriesReply matched=6 r18
+    n4 applies 5@1 voters n4,n5,n6|n1,n2,n3
+    n5@1 writes w4 append [6@1]
+    n5@1 commits 4 => 5
+    n5@1 -> n1 AppendEntriesReply matched=6 r19
+    n5 applies 5@1 voters n4,n5,n6|n1,n2,n3
+    n6@1 writes w4 append [6@1]
+    n6@1 commits 4 => 5
+    n6@1 -> n1 AppendEntriesReply matched=6 r20
+    n6 applies 5@1 voters n4,n5,n6|n1,n2,n3
     n2@1 writes w6 append [6@1]
     n2@1 commits 4 => 5
     n2@1 follower => learner of n1
-    n2@1 -> n1 AppendEntriesReply matched=6 r18
+    n2@1 -> n1 AppendEntriesReply matched=6 r21
     n2 applies 5@1 voters n4,n5,n6|n1,n2,n3
     n3@1 writes w6 append [6@1]
     n3@1 commits 4 => 5
     n3@1 follower => learner of n1
-    n3@1 -> n1 AppendEntriesReply matched=6 r19
+    n3@1 -> n1 AppendEntriesReply matched=6 r22
     n3 applies 5@1 voters n4,n5,n6|n1,n2,n3
-    n4@1 writes w4 append [6@1]
-    n4@1 commits 4 => 5
-    n4@1 -> n1 AppendEntriesReply matched=6 r20
-    n4 applies 5@1 voters n4,n5,n6|n1,n2,n3
-    n5@1 writes w4 append [6@1]
-    n5@1 commits 4 => 5
-    n5@1 -> n1 AppendEntriesReply matched=6 r21
-    n5 applies 5@1 voters n4,n5,n6|n1,n2,n3
-    n6@1 writes w4 append [6@1]
-    n6@1 commits 4 => 5
-    n6@1 -> n1 AppendEntriesReply matched=6 r22
-    n6 applies 5@1 voters n4,n5,n6|n1,n2,n3
     n1@1 -> n2 AppendEntries prev=6@1 [] commit=6 r23
     n1@1 -> n3 AppendEntries prev=6@1 [] commit=6 r24
     n1@1 -> n4 AppendEntries prev=6@1 [] commit=6 r25
     n1@1 -> n5 AppendEntries prev=6@1 [] commit=6 r26
     n1@1 -> n6 AppendEntries prev=5@1 [] commit=5 r27
+    n1@1 -> n2 AppendEntries prev=6@1 [] commit=6 r28
+    n1@1 -> n3 AppendEntries prev=6@1 [] commit=6 r29
     n1@1 commits 5 => 6
     n1@1 leader => learner
     n1 applies 6@1 voters n4,n5,n6
@@ -133,6 +135,8 @@ settle
     n5@1 commits 5 => 6
     n5 applies 6@1 voters n4,n5,n6
     n6@1 -> n1 AppendEntriesReply matched=6 r27
+    n2@1 -> n1 AppendEntriesReply matched=6 r28
+    n3@1 -> n1 AppendEntriesReply matched=6 r29
 configurations
     n1@1 counts the voters n4 n5 n6
     n2@1 counts the voters n4 n5 n6

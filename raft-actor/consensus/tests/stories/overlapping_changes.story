@@ -43,10 +43,10 @@ configurations
 heal
 quietly run 500ms
 configurations
-    n1@1 counts the voters n1 | n1 n2 n3
+    n1@2 counts the voters n2 n3
     n2@2 counts the voters n2 n3
     n3@2 counts the voters n2 n3
 show
-    n1@1 candidate, commit 1, applied 1, log 1 1:voters n1|n1,n2,n3
+    n1@2 learner of n3, commit 4, applied 4, log 1 2 2:voters n2,n3|n1,n2,n3 2:voters n2,n3
     n2@2 follower of n3, commit 4, applied 4, log 1 2 2:voters n2,n3|n1,n2,n3 2:voters n2,n3
     n3@2 leader, commit 4, applied 4, log 1 2 2:voters n2,n3|n1,n2,n3 2:voters n2,n3

@@ -90,10 +90,11 @@ impl Leader {
     }
 
     /// Says it again with each heartbeat, for what is said once may be lost; not for ever, for whoever left may be gone.
+    /// But once more when the time is over: this process may have stood still for all of it.
     pub(super) fn send_farewells(&mut self, shared: &mut Shared, effects: &mut Effects) {
         let mut all = std::mem::take(&mut self.leaving);
-        all.retain(|leaving| leaving.told.is_none_or(|(_, until)| shared.now < until));
         all.iter().for_each(|leaving| leaving.farewell(self, shared, effects));
+        all.retain(|leaving| leaving.told.is_none_or(|(_, until)| shared.now < until));
         self.leaving = all;
     }
 
