@@ -72,6 +72,7 @@ stories! {
     a_leader_removes_itself,
     a_lease_is_given_up_for_a_transfer,
     a_lease_waits_for_the_leaders_first_entry,
+    a_lost_farewell_is_said_again,
     a_lost_farewell_leaves_a_removed_voter_in_doubt,
     a_lost_timeout_now_is_said_again,
     a_node_without_suffrage,

@@ -1,6 +1,8 @@
 //! Changes of the membership: what must not happen on the way, and what must.
 
-use raft_consensus::{InvalidMembership, LogIndex, MembershipRefusal, NodeId, Role};
+use raft_consensus::{
+    AppendEntriesReply, AppendOutcome, InvalidMembership, LogIndex, MembershipRefusal, Message, NodeId, Role, Round,
+};
 
 use crate::support::cluster::ReadOutcome;
 use crate::support::lone::{matched, request_vote, vote};
@@ -179,11 +181,11 @@ fn a_removed_server_disturbs_nobody() {
     let mut cluster = cluster(3);
     cluster.partition(&[3]);
     cluster.change_membership(1, &[1, 2], &[]);
-    cluster.run(1000);
+    cluster.run(3000);
     assert_settled(&cluster, &[1, 2], &[1, 2]);
     cluster.heal();
     cluster.run(30_000);
-    assert_eq!(counted(&cluster, 3).0, ids(&[1, 2, 3]), "it does not know");
+    assert_eq!(counted(&cluster, 3).0, ids(&[1, 2, 3]), "it does not know, and nobody goes on telling it");
     assert!(cluster.trace.iter().any(|line| line.contains("n3@1 follower => candidate")), "it campaigned");
     assert_eq!((cluster.role(1), cluster.term(1)), (Role::Leader, term(1)));
     assert_eq!((cluster.role(2), cluster.term(2)), (Role::Follower, term(1)));
@@ -213,6 +215,84 @@ fn a_removed_server_is_told_so_and_does_not_campaign() {
         let campaigned = format!("n{removed}@1 follower => candidate");
         assert!(!cluster.trace.iter().any(|line| line.contains(&campaigned)), "n{removed}");
     }
+    assert_eq!((cluster.role(1), cluster.term(1)), (Role::Leader, term(1)));
+}
+
+/// What is said once may be lost. It is said again, also when reads leave no time for heartbeats of its own; and no more
+/// when it is known.
+#[test]
+fn a_farewell_that_is_lost_is_said_again_until_it_is_known() {
+    let mut cluster = cluster(3);
+    cluster.change_membership(1, &[1, 2], &[]);
+    cluster.deliver_round();
+    cluster.deliver_round();
+    assert_eq!(counted(&cluster, 1), (ids(&[1, 2]), vec![]));
+    cluster.network.cut(node(1), node(3));
+    cluster.settle();
+    cluster.run(500);
+    assert_eq!(counted(&cluster, 3), (ids(&[1, 2]), ids(&[1, 2, 3])), "all was lost");
+    cluster.heal();
+    for _ in 0..20 {
+        cluster.read(1);
+        cluster.run(10);
+    }
+    assert_settled(&cluster, &[1, 2, 3], &[1, 2]);
+    assert_eq!(cluster.role(3), Role::Learner);
+    let told = cluster.trace.len();
+    cluster.run(1000);
+    assert!(!cluster.trace[told..].iter().any(|line| line.contains("n1@1 -> n3")), "it knows");
+}
+
+/// It has everything and answers, and no majority has.
+#[test]
+fn who_is_on_its_way_out_counts_for_nothing() {
+    let mut cluster = cluster(3);
+    cluster.change_membership(1, &[1, 2], &[]);
+    cluster.deliver_round();
+    cluster.deliver_round();
+    cluster.partition(&[2]);
+    let read = cluster.read(1);
+    cluster.run(500);
+    assert_eq!((counted(&cluster, 1), counted(&cluster, 3).0), ((ids(&[1, 2]), vec![]), ids(&[1, 2])));
+    assert_eq!(cluster.role(1), Role::Leader);
+    assert!(cluster.status(1).commit < cluster.configured_at(1), "n3 has it, but does not count");
+    assert_eq!(cluster.reads.get(&read), None);
+    cluster.run(1000);
+    assert_ne!(cluster.role(1), Role::Leader, "that n3 follows it does not keep it in office");
+    assert_eq!(cluster.reads.get(&read), Some(&ReadOutcome::Refused));
+}
+
+/// A leader dies before anybody can know that its change is committed: the next one cannot know who was told.
+#[test]
+fn the_next_leader_takes_leave_of_those_whom_its_predecessor_did_not_tell() {
+    let mut cluster = Setup::of(5).start();
+    cluster.elect(1);
+    cluster.run(200);
+    cluster.change_membership(1, &[1, 2, 3], &[]);
+    cluster.deliver_round();
+    cluster.deliver_round();
+    cluster.deliver(1, 2);
+    cluster.network.take_all(|_| true);
+    cluster.crash(1);
+    assert_eq!(counted(&cluster, 2), (ids(&[1, 2, 3]), vec![]));
+    cluster.elect(2);
+    cluster.run(500);
+    assert_settled(&cluster, &[2, 3, 4, 5], &[1, 2, 3]);
+    assert_eq!((cluster.role(4), cluster.role(5)), (Role::Learner, Role::Learner));
+}
+
+/// It is heard because of what it acknowledges. Its term is that of a stranger (dissertation 4.2.3).
+#[test]
+fn the_term_of_who_is_on_its_way_out_does_not_count() {
+    let mut cluster = cluster(3);
+    cluster.change_membership(1, &[1, 2], &[]);
+    cluster.deliver_round();
+    cluster.deliver_round();
+    cluster.network.take_all(|packet| packet.to == node(3));
+    cluster.settle();
+    let reply = AppendEntriesReply { term: term(7), round: Round::new(1), outcome: AppendOutcome::Stale };
+    let message = Message::AppendEntriesReply(reply);
+    cluster.hand_over(crate::support::network::Packet { from: node(3), to: node(1), message });
     assert_eq!((cluster.role(1), cluster.term(1)), (Role::Leader, term(1)));
 }
 
