@@ -288,7 +288,7 @@ fn the_term_of_who_is_on_its_way_out_does_not_count() {
     cluster.change_membership(1, &[1, 2], &[]);
     cluster.deliver_round();
     cluster.deliver_round();
-    cluster.network.take_all(|packet| packet.to == node(3));
+    cluster.network.cut(node(1), node(3));
     cluster.settle();
     let reply = AppendEntriesReply { term: term(7), round: Round::new(1), outcome: AppendOutcome::Stale };
     let message = Message::AppendEntriesReply(reply);
