@@ -37,7 +37,7 @@ fn log_from_a_newer_build() -> MemoryLog {
     let mut log = MemoryLog::new();
     log.write(&[GroupWrite {
         group: GroupId::from(1),
-        hard_state: Some(HardState { term: Term::new(1), vote: None }),
+        hard_state: Some(HardState { term: Term::new(1), vote: None, damage: None }),
         log: Some(LogWrite::Append(entries.into())),
     }])
     .expect("memory does not fail");

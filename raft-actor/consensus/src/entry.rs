@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Configuration, LogPosition, NodeId, Term};
+use crate::{Configuration, DamageId, LogPosition, NodeId, Term};
 
 /// One entry of the replicated log (§5.3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,4 +52,8 @@ pub struct HardState {
     pub term: Term,
     /// Whom it voted for in that term; set at most once in a term.
     pub vote: Option<NodeId>,
+    /// Something of the log was lost, and this server is not yet known to have it back: see the rule in `repair`.
+    /// Only the storage sets it, when it finds the damage; only the core takes it away.
+    #[serde(default)]
+    pub damage: Option<DamageId>,
 }

@@ -48,6 +48,11 @@ pub struct WriteSeq(u64);
 #[serde(transparent)]
 pub struct Round(u64);
 
+/// Names one damage to a member's log; the storage that finds the damage chooses it, and never the same one twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DamageId(pub u64);
+
 /// Names a batch of proposals between the node and the core; chosen by the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProposalId(pub u64);

@@ -122,6 +122,8 @@ fn check_state(now: &Facts) -> Result<(), String> {
     let is_same_term = now.hard_state_durable.term == now.hard_state.term;
     let is_vote_kept = now.hard_state_durable.vote.is_none() || now.hard_state_durable.vote == now.hard_state.vote;
     ensure!(!is_same_term || is_vote_kept, now);
+    // Who has lost something of its log neither leads nor campaigns.
+    ensure!(now.hard_state.damage.is_none() || matches!(now.role, Role::Follower | Role::Learner), now);
     if now.role == Role::Leader {
         // It acts by a vote for itself that is durable, and its log ends in its own term.
         ensure!(now.hard_state.vote == Some(now.id), now);
@@ -150,6 +152,10 @@ fn check_step(before: &Facts, after: &Facts, raft: &Raft) -> Result<(), String> 
     let is_same_term = before.hard_state.term == after.hard_state.term;
     let is_vote_kept = before.hard_state.vote.is_none() || before.hard_state.vote == after.hard_state.vote;
     ensure!(!is_same_term || is_vote_kept, before, after);
+    // Damage is found by the storage at the start, and forgotten only by a follower that durably holds what it has.
+    let is_forgotten = before.hard_state.damage != after.hard_state.damage;
+    let has_leader = raft.leader().is_some();
+    ensure!(!is_forgotten || (after.hard_state.damage.is_none() && has_leader), before, after);
     // Committed is committed: the entry is the same as before.
     let log = raft.log();
     let still_committed = log.term_at(before.commit.index);
@@ -245,16 +251,22 @@ fn check_message(now: &Facts, to: NodeId, message: &Message) -> Result<(), Strin
     let durable = now.hard_state_durable;
     match message {
         Message::PreVote(m) => ensure!(m.term == durable.term.next(), message, now),
-        Message::PreVoteReply(m) => ensure!(m.granted || m.term == durable.term, message, now),
+        Message::PreVoteReply(m) => {
+            ensure!(m.granted || m.term == durable.term, message, now);
+            ensure!(!m.granted || durable.damage.is_none(), message, now);
+        }
         Message::RequestVote(m) => ensure!(m.term == durable.term && durable.vote == Some(now.id), message, now),
         Message::RequestVoteReply(m) => {
             ensure!(m.term == durable.term && (!m.granted || durable.vote == Some(to)), message, now);
+            ensure!(!m.granted || durable.damage.is_none(), message, now);
         }
         Message::AppendEntries(m) => ensure!(m.term == durable.term && m.commit <= now.commit.index, message, now),
         // Only snapshots travel from leader to follower, the message about them is made at the receiver.
         Message::InstallSnapshot(_) => ensure!(false, message, now),
         Message::AppendEntriesReply(m) => {
             ensure!(m.term == durable.term, message, now);
+            // A damaged member acknowledges nothing.
+            ensure!(durable.damage.is_none() || m.damage == durable.damage, message, now);
             match m.outcome {
                 AppendOutcome::Matched { durable: matched } => ensure!(matched <= now.durable, message, now),
                 AppendOutcome::Conflict { refused, hint } => ensure!(hint.index < refused, message, now),

@@ -47,6 +47,7 @@
 //! | when a snapshot is taken and the log purged behind it | `compaction` |
 //! | what becomes of a snapshot that arrives | `installation`, carried out in `raft/snapshots` |
 //! | who belongs to the cluster, and how that changes | `configuration`, `membership`, `role/leader/membership` |
+//! | what a member with a damaged log may not do, and when it is whole | `repair`, `role/leader/repair` |
 //! | persist before reply | `outbox` |
 //! | the state that outlives a role | `shared`, with the [`Log`]'s terms, sizes and configurations |
 //! | what must hold whatever happens | `invariants` |
@@ -113,6 +114,7 @@ mod progress;
 mod quorum;
 mod raft;
 mod read_index;
+mod repair;
 mod role;
 mod settings;
 mod shared;
@@ -126,15 +128,15 @@ pub use configuration::{Configuration, Wish};
 pub use effect::{Effect, Effects, LogWrite, ProposalOutcome, ReplicationOrder, SnapshotOrder};
 pub use entries::Entries;
 pub use entry::{Entry, HardState, Payload};
-pub use ids::{GroupId, LogIndex, LogPosition, NodeId, ProposalId, ReadId, Round, Term, Time, WriteSeq};
+pub use ids::{DamageId, GroupId, LogIndex, LogPosition, NodeId, ProposalId, ReadId, Round, Term, Time, WriteSeq};
 pub use ignored::{Ignored, IgnoredCounts};
 pub use input::Input;
 pub use lease::{LEASE_DRIFT_PERCENT_MAX, LEASE_TIMEOUT_MS_MAX, LeaseChange, LeaseReads};
 pub use log::Log;
 pub use membership::{ChangeState, InvalidMembership, Membership, MembershipRefusal};
 pub use message::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, InstallSnapshot, Message, PreVote, PreVoteReply, RequestVote,
-    RequestVoteReply, TimeoutNow,
+    AppendEntries, AppendEntriesReply, AppendOutcome, InstallSnapshot, Message, PreVote, PreVoteReply, RepairTarget,
+    RequestVote, RequestVoteReply, TimeoutNow,
 };
 pub use raft::{Raft, Start, TERM_JUMP_MAX};
 pub use settings::{ELECTION_PRIORITY_MAX, Settings};

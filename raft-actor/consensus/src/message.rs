@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Entries, LogIndex, LogPosition, Round, SnapshotMeta, Term};
+use crate::{DamageId, Entries, LogIndex, LogPosition, Round, SnapshotMeta, Term};
 
 /// A message between two members of a group. Who sent it travels beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +83,19 @@ pub struct AppendEntries {
     /// has fallen silent.
     #[serde(default)]
     pub rest: bool,
+    /// Only in a heartbeat to a receiver that has told of its damage: what makes it whole.
+    #[serde(default)]
+    pub repair: Option<RepairTarget>,
+}
+
+/// The leader's answer to a member that has told of its damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairTarget {
+    /// The damage that it told of.
+    pub damage: DamageId,
+    /// The leader's last entry when it first heard of that damage: who durably holds the leader's log through here has
+    /// back whatever it may have lost.
+    pub through: LogIndex,
 }
 
 /// The leader's snapshot has arrived (Figure 13, §7).
@@ -109,6 +122,10 @@ pub struct AppendEntriesReply {
     pub round: Round,
     /// What came of it.
     pub outcome: AppendOutcome,
+    /// The replier's log was damaged and is not whole again. What it says it holds tells the leader what to send next;
+    /// it is no acknowledgement, and nothing of it counts towards a majority.
+    #[serde(default)]
+    pub damage: Option<DamageId>,
 }
 
 /// The leader tells a voter to campaign at once, without waiting for an election timeout (dissertation 3.10).

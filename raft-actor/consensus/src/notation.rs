@@ -72,13 +72,19 @@ pub fn message(own: Term, message: &Message) -> String {
         Message::RequestVoteReply(m) => format!(" {}", if m.granted { "granted" } else { "denied" }),
         Message::AppendEntries(m) => {
             let rest = if m.rest { " rest" } else { "" };
-            format!(" prev={} {} commit={} {}{rest}", m.prev, positions(&m.entries), m.commit, m.round)
+            let whole = m.repair.map(|target| format!(" whole at {}", target.through)).unwrap_or_default();
+            format!(" prev={} {} commit={} {}{rest}{whole}", m.prev, positions(&m.entries), m.commit, m.round)
         }
-        Message::AppendEntriesReply(m) => match m.outcome {
-            AppendOutcome::Matched { durable } => format!(" matched={durable} {}", m.round),
-            AppendOutcome::Conflict { refused, hint } => format!(" conflict at={refused} hint={hint} {}", m.round),
-            AppendOutcome::Stale => format!(" stale {}", m.round),
-        },
+        Message::AppendEntriesReply(m) => {
+            let damaged = if m.damage.is_some() { " damaged" } else { "" };
+            match m.outcome {
+                AppendOutcome::Matched { durable } => format!(" matched={durable} {}{damaged}", m.round),
+                AppendOutcome::Conflict { refused, hint } => {
+                    format!(" conflict at={refused} hint={hint} {}{damaged}", m.round)
+                }
+                AppendOutcome::Stale => format!(" stale {}{damaged}", m.round),
+            }
+        }
         Message::InstallSnapshot(m) => format!(" through={} {} {}", m.snapshot.position, members(&m.snapshot), m.round),
         Message::TimeoutNow(_) => String::new(),
     };
@@ -87,9 +93,10 @@ pub fn message(own: Term, message: &Message) -> String {
 
 fn write(hard_state: Option<HardState>, log: Option<&LogWrite>) -> String {
     let mut words = Vec::new();
-    if let Some(HardState { term, vote }) = hard_state {
+    if let Some(HardState { term, vote, damage }) = hard_state {
         words.push(format!("term={term}"));
         words.extend(vote.map(|id| format!("vote=n{id}")));
+        words.extend(damage.map(|_| "damaged".to_owned()));
     }
     match log {
         None => {}

@@ -17,8 +17,8 @@ use std::collections::VecDeque;
 use std::mem::{discriminant, take};
 
 use crate::{
-    AppendEntriesReply, AppendOutcome, Effect, Effects, HardState, LogIndex, LogWrite, Message, NodeId, Round, Term,
-    Time, WriteSeq,
+    AppendEntriesReply, AppendOutcome, Effect, Effects, HardState, LogIndex, LogWrite, Message, NodeId, Round, Time,
+    WriteSeq,
 };
 
 /// What has been ordered from the storage, what of it is durable, and what waits for the rest.
@@ -199,7 +199,7 @@ impl Outbox {
         } else {
             self.writes.iter().find(|write| write.through >= matched).map_or(self.ordered, |write| write.seq)
         };
-        let message = matched_reply(self.hard_state.term, round, matched);
+        let message = matched_reply(self.hard_state, round, matched);
         self.send_after(written_by.max(self.hard_state_seq), to, message, effects);
     }
 
@@ -242,8 +242,8 @@ impl Outbox {
     }
 }
 
-fn matched_reply(term: Term, round: Round, durable: LogIndex) -> Message {
-    Message::AppendEntriesReply(AppendEntriesReply { term, round, outcome: AppendOutcome::Matched { durable } })
+fn matched_reply(HardState { term, damage, .. }: HardState, round: Round, durable: LogIndex) -> Message {
+    Message::AppendEntriesReply(AppendEntriesReply { term, round, outcome: AppendOutcome::Matched { durable }, damage })
 }
 
 fn is_same_kind(a: &Message, b: &Message) -> bool {
@@ -260,7 +260,12 @@ fn newer(old: &Message, new: Message) -> Message {
     match (old, new) {
         (Message::AppendEntriesReply(old), Message::AppendEntriesReply(new)) => match (old.outcome, new.outcome) {
             (AppendOutcome::Matched { durable: before }, AppendOutcome::Matched { durable }) => {
-                matched_reply(new.term, old.round.max(new.round), before.max(durable))
+                let (round, durable) = (old.round.max(new.round), before.max(durable));
+                Message::AppendEntriesReply(AppendEntriesReply {
+                    round,
+                    outcome: AppendOutcome::Matched { durable },
+                    ..new
+                })
             }
             (_, outcome) => Message::AppendEntriesReply(AppendEntriesReply { outcome, ..new }),
         },

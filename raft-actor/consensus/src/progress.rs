@@ -19,13 +19,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::{Log, LogIndex, LogPosition, PeerState, PeerStatus, Round, Settings, Time};
+use crate::{DamageId, Log, LogIndex, LogPosition, PeerState, PeerStatus, RepairTarget, Round, Settings, Time};
 
 /// A leader's view of one peer.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
-    /// Highest index known to be durable at the peer and to equal ours; never falls.
+    /// Highest index known to be durable at the peer and to equal ours; falls only when the peer was damaged.
     matched: LogIndex,
+    /// The damage that the peer has told of and not repaired yet, and what makes it whole.
+    repair: Option<RepairTarget>,
     /// The next index to send; always above `matched`.
     next: LogIndex,
     state: PeerState,
@@ -99,6 +101,7 @@ impl Progress {
     pub(crate) fn new(last: LogIndex, last_round: Round, now: Time) -> Self {
         Self {
             matched: LogIndex::ZERO,
+            repair: None,
             next: last.next(),
             state: PeerState::Probe,
             snapshot: None,
@@ -115,8 +118,30 @@ impl Progress {
         }
     }
 
+    /// What the peer has acknowledged: nothing that a damaged one says it holds counts.
     pub(crate) fn matched(&self) -> LogIndex {
-        self.matched
+        if self.repair.is_some() { LogIndex::ZERO } else { self.matched }
+    }
+
+    /// What the peer has to hold to be whole, if it was damaged.
+    pub(crate) fn repair(&self) -> Option<RepairTarget> {
+        self.repair
+    }
+
+    /// The peer, whose log may equal ours through `guess`, tells of a damage of which we had not heard. What it ever
+    /// acknowledged may be gone. `last` is our last entry, `last_round` the last round sent to anybody.
+    pub(crate) fn damaged(&mut self, damage: DamageId, guess: LogIndex, last: LogIndex, last_round: Round) {
+        self.repair = Some(RepairTarget { damage, through: last });
+        self.matched = LogIndex::ZERO;
+        self.next = guess.next();
+        // What answers an earlier round may have been said before the damage.
+        self.joined_after = last_round;
+        self.enter(PeerState::Probe, last_round);
+    }
+
+    /// The peer says that it is whole. Whether that is news.
+    pub(crate) fn repaired(&mut self) -> bool {
+        self.repair.take().is_some()
     }
 
     /// Whether an answer to `round` can come from this peer as the member that it is now.
@@ -139,7 +164,7 @@ impl Progress {
     }
 
     pub(crate) fn status(&self) -> PeerStatus {
-        PeerStatus { matched: self.matched, state: self.state, last_contact: self.heard_at }
+        PeerStatus { matched: self.matched(), state: self.state, last_contact: self.heard_at }
     }
 
     /// The next batch to send, if there is something to send and the window has room.

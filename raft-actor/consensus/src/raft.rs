@@ -5,9 +5,9 @@ use crate::invariants::{self, Facts};
 use crate::role::{Candidate, Follower, Leader, RoleState, Transition};
 use crate::shared::Shared;
 use crate::{
-    AppendOutcome, ChangeState, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log, LogIndex, LogPosition,
-    Membership, MembershipRefusal, Message, NodeId, ProposalOutcome, RequestVoteReply, Role, Settings, SnapshotMeta,
-    Status, Term, Time, TransferOutcome, TransferRefusal, membership,
+    AppendOutcome, ChangeState, DamageId, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log, LogIndex,
+    LogPosition, Membership, MembershipRefusal, Message, NodeId, ProposalOutcome, RequestVoteReply, Role, Settings,
+    SnapshotMeta, Status, Term, Time, TransferOutcome, TransferRefusal, membership,
 };
 
 mod snapshots;
@@ -360,6 +360,7 @@ impl Raft {
 
     /// What follows from any input, in the order in which it has to happen.
     fn finish(&mut self, effects: &mut Effects) {
+        self.shared.end_repair();
         self.shared.outbox.flush(self.shared.now, effects);
         self.begin_installation(effects);
         if let RoleState::Leader(leader) = &mut self.role {
@@ -400,6 +401,11 @@ impl Raft {
     /// Whom this member voted for in the current term.
     pub fn vote(&self) -> Option<NodeId> {
         self.shared.vote()
+    }
+
+    /// The damage to its log that is not repaired yet; until then it neither votes nor campaigns nor acknowledges.
+    pub fn damage(&self) -> Option<DamageId> {
+        self.shared.damage()
     }
 
     /// Whether its votes may count: see [`Start::suffrage`].

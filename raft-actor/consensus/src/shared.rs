@@ -9,8 +9,9 @@ use crate::outbox::Outbox;
 use crate::quorum::Quorum;
 use crate::transfer::Transfer;
 use crate::{
-    AppendEntriesReply, AppendOutcome, Effects, Entries, HardState, Ignored, IgnoredCounts, Log, LogIndex, LogWrite,
-    Message, NodeId, Round, Settings, SnapshotMeta, Start, Term, Time, TransferOutcome, commit,
+    AppendEntriesReply, AppendOutcome, DamageId, Effects, Entries, HardState, Ignored, IgnoredCounts, Log, LogIndex,
+    LogWrite, Message, NodeId, RepairTarget, Round, Settings, SnapshotMeta, Start, Term, Time, TransferOutcome, commit,
+    repair,
 };
 
 /// The state of a member that outlives its roles.
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     /// The log is known to equal the log of this term's leader through here. A leader only appends
     /// (Figure 3), so while the term lasts this only grows, and what lies at or below it stays.
     verified: LogIndex,
+    /// What makes a damaged member whole again, by this term's leader; see `repair`.
+    repair_target: Option<LogIndex>,
     /// When it last heard from that leader.
     leader_heard: Option<Time>,
     /// When it last heard from a leader of whatever term, or started: a lease may count from then (dissertation 6.4.1).
@@ -80,6 +83,7 @@ impl Shared {
             commit,
             leader_of_term: None,
             verified: LogIndex::ZERO,
+            repair_target: None,
             leader_heard: None,
             // Whom it heard before it started it does not know.
             promised_at: start.now,
@@ -101,6 +105,28 @@ impl Shared {
 
     pub(crate) fn vote(&self) -> Option<NodeId> {
         self.outbox.hard_state().vote
+    }
+
+    /// What was lost of the log and is not known to be back.
+    pub(crate) fn damage(&self) -> Option<DamageId> {
+        self.outbox.hard_state().damage
+    }
+
+    /// The leader of this term says what makes this member whole.
+    pub(crate) fn aim_at(&mut self, target: RepairTarget) {
+        // Not of an earlier damage: what was acknowledged since may be lost as well.
+        if self.damage() == Some(target.damage) {
+            self.repair_target = Some(target.through);
+        }
+    }
+
+    /// Takes the mark of the damage away once this member is whole, durably, before anything else that it says.
+    pub(crate) fn end_repair(&mut self) {
+        if self.damage().is_some() && repair::is_whole(self.repair_target, self.verified, self.outbox.durable()) {
+            self.outbox.set_hard_state(HardState { damage: None, ..self.outbox.hard_state() });
+            self.repair_target = None;
+            self.election_timer.restart(self.now);
+        }
     }
 
     pub(crate) fn log(&self) -> &Log {
@@ -127,19 +153,22 @@ impl Shared {
     /// Enters a later term, in which it has not voted yet (§5.1).
     pub(crate) fn enter_term(&mut self, term: Term) {
         assert!(term > self.term(), "a term never falls: {term} after {}", self.term());
-        self.outbox.set_hard_state(HardState { term, vote: None });
+        // What was lost stays lost in every term.
+        self.outbox.set_hard_state(HardState { term, vote: None, damage: self.damage() });
         self.leader_of_term = None;
         self.verified = LogIndex::ZERO;
+        // It was said of another leader's log, from which ours may yet be cut.
+        self.repair_target = None;
         self.leader_heard = None;
         self.election_timer.redraw();
     }
 
     /// Votes in the current term, for one candidate only (§5.2).
     pub(crate) fn vote_for(&mut self, candidate: NodeId) {
-        let HardState { term, vote } = self.outbox.hard_state();
+        let HardState { term, vote, damage } = self.outbox.hard_state();
         match vote {
             Some(vote) => assert_eq!(vote, candidate, "one vote in term {term}"),
-            None => self.outbox.set_hard_state(HardState { term, vote: Some(candidate) }),
+            None => self.outbox.set_hard_state(HardState { term, vote: Some(candidate), damage }),
         }
     }
 
@@ -190,7 +219,10 @@ impl Shared {
             last: self.log.last(),
             // A learner does vote: it may not know yet that it was promoted. A server without any
             // configuration does not: it knows nothing of the cluster.
-            may_vote: self.suffrage && !self.quorum.is_empty() && !self.is_storage_stuck(),
+            may_vote: self.suffrage
+                && !self.quorum.is_empty()
+                && !self.is_storage_stuck()
+                && repair::may_vote(self.damage()),
             leader_alive,
         }
     }
@@ -200,6 +232,7 @@ impl Shared {
         self.suffrage
             && !self.quorum.is_empty()
             && !self.is_storage_stuck()
+            && repair::may_vote(self.damage())
             && self.log.may_be_voter(self.id, self.commit)
             // The last of all terms has no successor to campaign in.
             && self.term().next() > self.term()
@@ -315,7 +348,7 @@ impl Shared {
     }
 
     pub(crate) fn reply_append(&mut self, to: NodeId, round: Round, outcome: AppendOutcome, effects: &mut Effects) {
-        let reply = AppendEntriesReply { term: self.term(), round, outcome };
+        let reply = AppendEntriesReply { term: self.term(), round, outcome, damage: self.damage() };
         self.send(to, Message::AppendEntriesReply(reply), effects);
     }
 

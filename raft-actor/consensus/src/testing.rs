@@ -36,7 +36,7 @@ pub(crate) fn start(n: u64, voters: impl IntoIterator<Item = u64>, terms: &[u64]
     Start {
         id: id(n),
         settings: Settings { election_timeout_ms_min: 100, heartbeat_ms: 10, ..Settings::default() },
-        hard_state: HardState { term, vote: None },
+        hard_state: HardState { term, vote: None, damage: None },
         log,
         snapshot: None,
         applied: LogIndex::ZERO,
@@ -113,7 +113,7 @@ impl Cluster {
             let raft = Raft::new(start(n, voters.clone(), terms));
             let log = entries(1, terms);
             let applied = LogIndex::ZERO;
-            let hard_state = HardState { term: raft.term(), vote: None };
+            let hard_state = HardState { term: raft.term(), vote: None, damage: None };
             let disk = Disk { hard_state, log: log.clone(), unconfirmed: VecDeque::new() };
             (id(n), Member { raft, log, applied, answers: Vec::new(), is_disk_held: false, disk })
         };
@@ -159,7 +159,7 @@ impl Cluster {
                     Effect::Replicate(order) => {
                         let entries = member.log.range(order.prev.index.next(), order.through.index);
                         let ReplicationOrder { term, prev, commit, round, .. } = order;
-                        let message = AppendEntries { term, prev, entries, commit, round, rest: false };
+                        let message = AppendEntries { term, prev, entries, commit, round, rest: false, repair: None };
                         self.messages.push_back((n, order.peer, Message::AppendEntries(message)));
                     }
                     Effect::Apply { through } => {

@@ -104,6 +104,7 @@ impl Liar {
                     commit: self.index(lone),
                     round,
                     rest: false,
+                    repair: None,
                 })
             }
             _ => {
@@ -112,7 +113,7 @@ impl Liar {
                     1 => AppendOutcome::Conflict { refused: self.index(lone), hint: self.position(lone) },
                     _ => AppendOutcome::Stale,
                 };
-                Message::AppendEntriesReply(AppendEntriesReply { term, round, outcome })
+                Message::AppendEntriesReply(AppendEntriesReply { term, round, outcome, damage: None })
             }
         }
     }
@@ -187,6 +188,7 @@ fn a_leader_that_rewrites_what_it_sent_in_its_own_term_is_ignored() {
             commit,
             round,
             rest: false,
+            repair: None,
         })
     };
     let mut lone = Lone::of(3);

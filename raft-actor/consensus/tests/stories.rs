@@ -63,6 +63,8 @@ stories! {
     a_conflicting_suffix_is_discarded_for_a_snapshot,
     a_crash_between_the_snapshot_and_the_reset_of_the_log,
     a_cut_off_leader_steps_down_by_check_quorum,
+    a_damaged_follower_gets_back_what_it_lost,
+    a_damaged_member_elects_nobody,
     a_follower_behind_the_purge_gets_a_snapshot,
     a_late_duplicate_does_not_truncate_what_is_committed,
     a_late_timeout_now_disturbs_nobody,

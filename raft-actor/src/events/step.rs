@@ -91,7 +91,7 @@ fn of_effect(role_before: Role, raft: &Raft, effect: &Effect, kinds: &mut Vec<Ev
     let from = raft.id();
     match effect {
         Effect::Persist { seq: _, hard_state, log } => {
-            if let Some(HardState { term: _, vote: Some(candidate) }) = hard_state {
+            if let Some(HardState { term: _, vote: Some(candidate), damage: _ }) = hard_state {
                 kinds.push(EventKind::Voted { candidate: *candidate });
             }
             if let Some(log) = log {

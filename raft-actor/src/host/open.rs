@@ -249,7 +249,7 @@ pub(super) fn found(
     };
     storage.write(&[GroupWrite {
         group,
-        hard_state: Some(HardState { term: Term::new(1), vote: None }),
+        hard_state: Some(HardState { term: Term::new(1), vote: None, damage: None }),
         log: Some(LogWrite::Append(Entries::from(vec![first]))),
     }])?;
     Ok(storage.sync()?)

@@ -339,7 +339,7 @@ mod tests {
             let (persisted, failed) = (client.clone().recipient(), client.recipient());
             addr.do_send(LogClient { group: 1.into(), persisted, failed });
             for seq in 1..=200 {
-                let hard_state = Some(HardState { term: Term::new(seq), vote: None });
+                let hard_state = Some(HardState { term: Term::new(seq), vote: None, damage: None });
                 addr.do_send(Persist { group: 1.into(), seq: WriteSeq::new(seq), hard_state, log: None });
                 clock.sleep(Duration::from_millis(5)).await;
             }

@@ -77,7 +77,7 @@ fn configuration(term: u64, index: u64, voters: RangeInclusive<u64>) -> Entry {
 }
 
 fn hard_state(term: u64, vote: Option<u64>) -> HardState {
-    HardState { term: Term::new(term), vote: vote.map(NodeId::from) }
+    HardState { term: Term::new(term), vote: vote.map(NodeId::from), damage: None }
 }
 
 /// A log under test beside the model of what it must hold.

@@ -118,7 +118,7 @@ const TOMBSTONE: LogPosition = LogPosition::new(Term::new(u64::MAX), LogIndex::n
 impl GroupWrite {
     /// Ends a group for good: what it had is gone, and that it was destroyed is remembered like anything else in the log.
     pub fn tombstone(group: GroupId) -> Self {
-        let hard_state = HardState { term: TOMBSTONE.term, vote: None };
+        let hard_state = HardState { term: TOMBSTONE.term, vote: None, damage: None };
         Self { group, hard_state: Some(hard_state), log: Some(LogWrite::Reset { to: TOMBSTONE }) }
     }
 }

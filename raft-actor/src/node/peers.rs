@@ -160,7 +160,7 @@ mod tests {
         Raft::new(Start {
             id: NodeId::from(1),
             settings: Settings::default(),
-            hard_state: HardState { term: Term::new(1), vote: None },
+            hard_state: HardState { term: Term::new(1), vote: None, damage: None },
             log,
             snapshot: None,
             applied: LogIndex::new(commit),

@@ -130,7 +130,7 @@ impl ReplicationStream {
 
     fn send(&self, order: ReplicationOrder, entries: Entries) {
         let ReplicationOrder { peer, term, prev, through: _, commit, round } = order;
-        let message = AppendEntries { term, prev, entries, commit, round, rest: false };
+        let message = AppendEntries { term, prev, entries, commit, round, rest: false, repair: None };
         self.context.outbound.send(Envelope {
             from: self.context.node,
             to: peer,

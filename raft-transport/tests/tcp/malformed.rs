@@ -26,8 +26,15 @@ fn append(to: &Node, term: u64, index: u64) -> Envelope {
         Entries::from(vec![Entry { position: at(1), payload: command }])
     };
     let (commit, round) = (LogIndex::new(u64::MAX), Round::new(u64::MAX));
-    let message =
-        Message::AppendEntries(AppendEntries { term: Term::new(term), prev, entries, commit, round, rest: false });
+    let message = Message::AppendEntries(AppendEntries {
+        term: Term::new(term),
+        prev,
+        entries,
+        commit,
+        round,
+        rest: false,
+        repair: None,
+    });
     Envelope { body: Body::Raft(message), ..self::message(node(9), to.id, 0) }
 }
 

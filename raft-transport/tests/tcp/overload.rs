@@ -149,6 +149,7 @@ fn many_tiny_entries_cost_the_credit_that_they_take_in_memory() {
         commit: LogIndex::ZERO,
         round: Round::new(1),
         rest: false,
+        repair: None,
     });
     let envelope = Envelope { body: Body::Raft(message), ..self::message(node(9), pair.target.id, 0) };
     let mut raw = Raw::admitted(9, &pair.target);

@@ -10,7 +10,15 @@ fn log(terms: &[u64]) -> Log {
 }
 
 fn message(term: u64, prev: LogPosition, entries: Entries) -> AppendEntries {
-    AppendEntries { term: Term::new(term), prev, entries, commit: LogIndex::ZERO, round: Round::new(1), rest: false }
+    AppendEntries {
+        term: Term::new(term),
+        prev,
+        entries,
+        commit: LogIndex::ZERO,
+        round: Round::new(1),
+        rest: false,
+        repair: None,
+    }
 }
 
 fn accepted(change: Change, verified: u64) -> Fit {

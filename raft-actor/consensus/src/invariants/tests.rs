@@ -3,7 +3,7 @@ use crate::testing::*;
 use crate::*;
 
 fn facts() -> Facts {
-    let hard_state = HardState { term: Term::new(2), vote: Some(id(1)) };
+    let hard_state = HardState { term: Term::new(2), vote: Some(id(1)), damage: None };
     Facts {
         id: id(1),
         role: Role::Leader,
@@ -58,6 +58,7 @@ fn what_is_not_durable_must_not_be_said() {
     let send = |message| [Effect::Send { to: id(2), message }];
     let reply = |durable| AppendEntriesReply {
         term: Term::new(2),
+        damage: None,
         round: Round::new(1),
         outcome: AppendOutcome::Matched { durable: LogIndex::new(durable) },
     };

@@ -6,7 +6,7 @@ use super::*;
 const NOW: Time = Time::from_millis(5);
 
 fn outbox() -> Outbox {
-    Outbox::new(HardState { term: Term::new(1), vote: None }, LogIndex::new(4))
+    Outbox::new(HardState { term: Term::new(1), vote: None, damage: None }, LogIndex::new(4))
 }
 
 fn effects_of(act: impl FnOnce(&mut Effects)) -> Vec<Effect> {
@@ -28,7 +28,7 @@ fn granted(term: u64) -> Message {
 }
 
 fn vote(term: u64, vote: u64) -> HardState {
-    HardState { term: Term::new(term), vote: Some(id(vote)) }
+    HardState { term: Term::new(term), vote: Some(id(vote)), damage: None }
 }
 
 fn matched(message: &Effect) -> (u64, u64) {
@@ -66,7 +66,8 @@ fn an_acknowledgement_waits_for_its_entries_and_a_heartbeats_reply_does_not() {
     let mut outbox = outbox();
     write(&mut outbox, LogWrite::Append(entries(5, &[1, 1])));
     assert!(effects_of(|effects| outbox.acknowledge(id(2), Round::new(1), LogIndex::new(6), effects)).is_empty());
-    let heartbeat = matched_reply(Term::new(1), Round::new(2), outbox.durable());
+    let heartbeat =
+        matched_reply(HardState { term: Term::new(1), vote: None, damage: None }, Round::new(2), outbox.durable());
     let sent = effects_of(|effects| outbox.send(id(2), heartbeat, effects));
     assert_eq!(matched(&sent[0]), (2, 4));
     assert_eq!(matched(&confirm(&mut outbox, 1)[0]), (1, 6));
@@ -97,7 +98,7 @@ fn a_late_confirmation_does_not_count_for_what_was_written_over_it() {
     let mut outbox = outbox();
     write(&mut outbox, LogWrite::Append(entries(5, &[1, 1, 1])));
     // A new leader overwrites 6 and 7; both leaders made us write index 6.
-    outbox.set_hard_state(HardState { term: Term::new(2), vote: None });
+    outbox.set_hard_state(HardState { term: Term::new(2), vote: None, damage: None });
     write(&mut outbox, LogWrite::Replace(entries(6, &[2])));
     effects_of(|effects| outbox.acknowledge(id(3), Round::new(1), LogIndex::new(6), effects));
     assert!(confirm(&mut outbox, 1).is_empty());
@@ -119,7 +120,7 @@ fn what_waits_is_forgotten_when_the_term_changes() {
     let mut outbox = outbox();
     write(&mut outbox, LogWrite::Append(entries(5, &[1])));
     effects_of(|effects| outbox.acknowledge(id(2), Round::new(1), LogIndex::new(5), effects));
-    outbox.set_hard_state(HardState { term: Term::new(2), vote: None });
+    outbox.set_hard_state(HardState { term: Term::new(2), vote: None, damage: None });
     effects_of(|effects| outbox.flush(NOW, effects));
     assert!(confirm(&mut outbox, 2).is_empty(), "term 1's leader must not count an entry that term 2 may overwrite");
 }

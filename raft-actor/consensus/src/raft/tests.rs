@@ -206,6 +206,7 @@ fn a_last_term_from_a_hostile_peer_does_not_wedge_anybody() {
             commit: LogIndex::new(u64::MAX),
             round: Round::new(u64::MAX),
             rest: false,
+            repair: None,
         }),
     ];
     for message in hostile {

@@ -106,7 +106,7 @@ impl Handle<AppendEntries> for Follower {
     type Next = Next;
 
     fn handle(&mut self, shared: &mut Shared, from: NodeId, message: AppendEntries, effects: &mut Effects) -> Next {
-        let AppendEntries { term: _, prev, entries, commit: leader_commit, round, rest } = message;
+        let AppendEntries { term: _, prev, entries, commit: leader_commit, round, rest, repair } = message;
         if shared.leader_of_term().is_some_and(|leader| leader != from) {
             shared.ignore(Ignored::SecondLeader);
             return Next::Stay;
@@ -126,6 +126,7 @@ impl Handle<AppendEntries> for Follower {
             }
             Fit::Accepted { change, verified } => {
                 self.hear(from, shared);
+                repair.into_iter().for_each(|target| shared.aim_at(target));
                 match change {
                     Change::Nothing => {}
                     Change::Append(entries) => shared.append(entries, effects),

@@ -10,12 +10,13 @@ use crate::shared::Shared;
 use crate::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Effect, Effects, Entries, Entry, Ignored, InstallSnapshot,
     LogIndex, LogPosition, Message, NodeId, Payload, PreVote, PreVoteReply, ProposalId, ProposalOutcome, ReadId,
-    ReplicationOrder, RequestVote, RequestVoteReply, Round, Time, TimeoutNow, commit,
+    RepairTarget, ReplicationOrder, RequestVote, RequestVoteReply, Round, Time, TimeoutNow, commit,
 };
 
 mod farewell;
 mod lease;
 mod membership;
+mod repair;
 mod rest;
 mod snapshot;
 mod transfer;
@@ -292,7 +293,8 @@ impl Leader {
             // overtake entries that are under way.
             let matched = progress.matched();
             let prev = shared.log().term_at(matched).map_or(LogPosition::ZERO, |term| LogPosition::new(term, matched));
-            send_empty(&mut self.rounds, shared, *id, (prev, matched), rest, effects);
+            let about = About { rest, repair: progress.repair() };
+            send_empty(&mut self.rounds, shared, *id, (prev, matched), about, effects);
         }
         self.send_farewells(shared, effects);
     }
@@ -308,9 +310,16 @@ impl Leader {
         {
             let prev = LogPosition::new(term, sent_through);
             progress.asked(self.rounds.last().next(), now);
-            send_empty(&mut self.rounds, shared, peer, (prev, sent_through), false, effects);
+            send_empty(&mut self.rounds, shared, peer, (prev, sent_through), About::default(), effects);
         }
     }
+}
+
+/// What a message without entries says beside what every AppendEntries says.
+#[derive(Debug, Clone, Copy, Default)]
+struct About {
+    rest: bool,
+    repair: Option<RepairTarget>,
 }
 
 /// Sends an AppendEntries without entries, with the commit index as far as `commit_max`.
@@ -319,7 +328,7 @@ fn send_empty(
     shared: &mut Shared,
     to: NodeId,
     (prev, commit_max): (LogPosition, LogIndex),
-    rest: bool,
+    About { rest, repair }: About,
     effects: &mut Effects,
 ) {
     let message = AppendEntries {
@@ -329,6 +338,7 @@ fn send_empty(
         commit: shared.commit().min(commit_max),
         round: rounds.issue(shared.now),
         rest,
+        repair,
     };
     shared.send(to, Message::AppendEntries(message), effects);
 }
@@ -343,7 +353,7 @@ impl Handle<AppendEntriesReply> for Leader {
         message: AppendEntriesReply,
         effects: &mut Effects,
     ) -> Next {
-        let AppendEntriesReply { term: _, round, outcome } = message;
+        let AppendEntriesReply { term: _, round, outcome, damage } = message;
         let (now, last_round, last) = (shared.now, self.rounds.last(), shared.log().last().index);
         let sent_at = self.rounds.sent_at(round);
         let Some(progress) = self.addressee_mut(from) else {
@@ -364,6 +374,8 @@ impl Handle<AppendEntriesReply> for Leader {
             shared.ignore(Ignored::UnexpectedReply);
             return Next::Stay;
         }
+        self.hear_of_damage(from, damage, outcome, shared);
+        let Some(progress) = self.addressee_mut(from) else { return Next::Stay };
         match outcome {
             AppendOutcome::Matched { durable } => {
                 progress.heard(round, sent_at, now);

@@ -49,7 +49,7 @@ fn assert_campaigns(lone: &mut Lone, in_term: u64) {
     let status = lone.status();
     assert_eq!((status.role, status.term), (Role::Candidate, term(in_term)));
     let durable = lone.member.disk.durable().hard_state;
-    assert_eq!(durable, HardState { term: term(in_term), vote: Some(node(1)) });
+    assert_eq!(durable, HardState { term: term(in_term), vote: Some(node(1)), damage: None });
     let requests: Vec<(u64, Message)> =
         lone.sent().into_iter().filter(|(_, message)| matches!(message, Message::RequestVote(_))).collect();
     let expected = request_vote(in_term, at(0, 0));

@@ -62,7 +62,7 @@ fn a_follower_that_lacks_the_previous_entry_refuses_with_a_hint() {
             None => AppendOutcome::Matched { durable: prev.index },
             Some(hint) => AppendOutcome::Conflict { refused: prev.index, hint },
         };
-        let expected = AppendEntriesReply { term: term(6), round: Round::new(1), outcome };
+        let expected = AppendEntriesReply { term: term(6), round: Round::new(1), outcome, damage: None };
         assert_eq!(reply, expected, "log {log:?}, prev {prev}");
         assert_eq!(terms(&lone.log()), log, "a refusal changes nothing");
         assert_eq!(lone.status().leader, Some(node(2)), "yet the leader is known");

@@ -7,7 +7,7 @@ use crate::support::{Lone, Setup, at, entry, log_of_terms, node, term};
 
 fn stale_reply(in_term: u64) -> Message {
     let (term, round, outcome) = (term(in_term), Round::ZERO, AppendOutcome::Stale);
-    Message::AppendEntriesReply(AppendEntriesReply { term, round, outcome })
+    Message::AppendEntriesReply(AppendEntriesReply { term, round, outcome, damage: None })
 }
 
 /// One of each message that can tell of a term, RequestVote aside.

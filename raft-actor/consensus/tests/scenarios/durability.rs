@@ -66,7 +66,7 @@ fn a_vote_is_durable_before_it_is_sent() {
     assert_eq!(voter.sent(), []);
     voter.persist();
     assert_eq!(voter.sent(), [(2, vote(1, true))]);
-    let expected = HardState { term: term(1), vote: Some(node(2)) };
+    let expected = HardState { term: term(1), vote: Some(node(2)), damage: None };
     assert_eq!(voter.member.disk.durable().hard_state, expected);
 }
 

@@ -9,4 +9,5 @@ mod elections;
 mod leases;
 mod membership;
 mod reads;
+mod repair;
 mod replication;

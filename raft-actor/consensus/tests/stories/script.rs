@@ -36,6 +36,7 @@
 //! store n1, fail-snapshot n1    its own that waits is durable, or cannot be stored
 //! adopt n1                      the received one that waits is durable, and goes to the machine
 //! crash n1, restart n1
+//! damage n1 3                   while it is down, its disk loses what is behind index 3
 //! grant-suffrage n3
 //! quietly elect n1              any of these, but its trace is left out
 //! show, configurations          the state of everybody; whom everybody counts as voters
@@ -212,6 +213,7 @@ impl Stage {
             }
             ["crash", n] => self.cluster().crash(id(n)),
             ["restart", n] => self.cluster().restart(id(n)),
+            ["damage", n, through] => self.cluster().damage(id(n), through.parse().expect("an index")),
             ["grant-suffrage", n] => {
                 self.cluster().member_mut(id(n)).suffrage = true;
                 self.cluster().input(node(id(n)), Input::SuffrageGranted);

@@ -250,6 +250,7 @@ impl Checker {
             | Message::InstallSnapshot(_)
             | Message::TimeoutNow(_) => term,
         };
+        let is_marked = durable.hard_state.damage.is_some();
         ensure!(durable.hard_state.term >= spoken, "n{from} says {message:?}, and term {term} is not durable");
         match message {
             Message::RequestVote(request) => {
@@ -258,6 +259,13 @@ impl Checker {
             }
             Message::TimeoutNow(_) => self.check_timeout_now(members, from, to, term),
             Message::RequestVoteReply(reply) if reply.granted => self.vote(sender, term, to),
+            Message::AppendEntriesReply(reply) if is_marked && reply.damage.is_none() => {
+                Err(format!("n{from} has lost something of its log and acknowledges: {reply:?}"))
+            }
+            Message::PreVoteReply(reply) if is_marked && reply.granted => {
+                Err(format!("n{from} has lost something of its log and grants a pre-vote"))
+            }
+            Message::PreVote(_) if is_marked => Err(format!("n{from} has lost something of its log and campaigns")),
             Message::AppendEntriesReply(reply) => match reply.outcome {
                 AppendOutcome::Matched { durable: claimed } => self.check_match(members, from, term, claimed),
                 AppendOutcome::Conflict { .. } | AppendOutcome::Stale => Ok(()),
@@ -275,6 +283,7 @@ impl Checker {
         let first = *self.votes.entry((term, voter.id)).or_insert(candidate);
         ensure!(first == candidate, "n{} votes for n{first} and for n{candidate} in term {term}", voter.id);
         let durable = voter.disk.durable().hard_state;
+        ensure!(durable.damage.is_none(), "n{} has lost something of its log and votes for n{candidate}", voter.id);
         let holds = durable.term > term || durable.vote == Some(candidate);
         ensure!(holds, "the vote of n{} for n{candidate} in term {term} left before it was durable", voter.id);
         Ok(())
@@ -336,8 +345,9 @@ impl Checker {
         // A step that commits may also append the next configuration, which then counts for what follows.
         let configuration = if led { &before.configuration } else { &after.configuration };
         for set in configuration.voter_sets() {
-            let holders: BTreeSet<_> =
-                set.iter().filter(|id| members.get(id).is_some_and(|m| m.durable().contains(newest))).collect();
+            // A copy on a disk that has lost something does not count, whatever is there again.
+            let counts = |m: &Member| m.durable().contains(newest) && m.disk.durable().hard_state.damage.is_none();
+            let holders: BTreeSet<_> = set.iter().filter(|id| members.get(id).is_some_and(counts)).collect();
             let majority = holders.len() * 2 > set.len();
             ensure!(majority, "n{} commits {newest}, durable only on {holders:?} of {set:?}", after.id);
         }

@@ -394,6 +394,17 @@ impl Cluster {
         }
     }
 
+    /// The disk of a dead member loses what its log holds behind `through`, though it was durable.
+    pub fn damage(&mut self, n: u64, through: u64) {
+        assert!(!self.member(n).is_up(), "n{n} reads its disk only when it starts");
+        self.disk(node(n)).damage(LogIndex::new(through));
+    }
+
+    /// Whether the mark of a damage is on the disk of a member.
+    pub fn is_damaged(&self, n: u64) -> bool {
+        self.member(n).disk.durable().hard_state.damage.is_some()
+    }
+
     /// Starts a dead member from its disk.
     pub fn restart(&mut self, n: u64) {
         self.start_member(node(n));

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use raft_consensus::{Configuration, Entries, Entry, HardState, Log, LogIndex, LogPosition, LogWrite, WriteSeq};
+use raft_consensus::{
+    Configuration, DamageId, Entries, Entry, HardState, Log, LogIndex, LogPosition, LogWrite, WriteSeq,
+};
 
 /// What a storage holds at one moment.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +30,8 @@ pub struct Disk {
     durable: Image,
     written: Image,
     pending: VecDeque<Write>,
+    /// How often it was damaged.
+    damages: u64,
     /// While set, writes stay pending until [`Disk::sync`] is called by the test itself.
     pub held: bool,
 }
@@ -166,6 +170,14 @@ impl Disk {
     pub fn reset(&mut self, to: LogPosition) {
         (self.durable.base, self.durable.entries) = (to, Vec::new());
         self.written = self.durable.clone();
+    }
+
+    /// Something that was durable is gone: the storage keeps what was in front of it, and marks that.
+    pub fn damage(&mut self, through: LogIndex) {
+        self.damages += 1;
+        self.durable.entries.retain(|entry| entry.position.index <= through);
+        self.durable.hard_state.damage = Some(DamageId(self.damages));
+        self.crash();
     }
 
     /// Loses everything that is not durable.

@@ -27,7 +27,11 @@ impl Lone {
 
     /// Server 1 of this setup.
     pub fn with(setup: &Setup) -> Self {
-        let mut member = setup.member(1);
+        Self::started(setup.member(1))
+    }
+
+    /// This member, which is not running yet.
+    pub fn started(mut member: Member) -> Self {
         member.start(Time::ZERO);
         Self { now: Time::ZERO, member, sent: Vec::new(), effects: Vec::new() }
     }
@@ -167,8 +171,12 @@ impl Lone {
     /// A follower answers the AppendEntries it was sent: all of it matches, durably.
     pub fn acknowledge(&mut self, from: u64, append: &AppendEntries) {
         let durable = append.entries.last_position().unwrap_or(append.prev).index;
-        let reply =
-            AppendEntriesReply { term: append.term, round: append.round, outcome: AppendOutcome::Matched { durable } };
+        let reply = AppendEntriesReply {
+            term: append.term,
+            round: append.round,
+            outcome: AppendOutcome::Matched { durable },
+            damage: None,
+        };
         self.receive(from, Message::AppendEntriesReply(reply));
     }
 }
@@ -182,6 +190,7 @@ pub fn append(in_term: u64, prev: LogPosition, entries: Vec<Entry>, commit: u64)
         commit: LogIndex::new(commit),
         round: Round::new(1),
         rest: false,
+        repair: None,
     })
 }
 
@@ -213,7 +222,12 @@ pub fn pre_vote_reply(in_term: u64, granted: bool) -> Message {
 /// The answer to an AppendEntries: everything up to here matches durably.
 pub fn matched(in_term: u64, round: u64, durable: u64) -> Message {
     let outcome = AppendOutcome::Matched { durable: index(durable) };
-    Message::AppendEntriesReply(AppendEntriesReply { term: term(in_term), round: Round::new(round), outcome })
+    Message::AppendEntriesReply(AppendEntriesReply {
+        term: term(in_term),
+        round: Round::new(round),
+        outcome,
+        damage: None,
+    })
 }
 
 /// The terms of a log, for comparing.

@@ -197,6 +197,7 @@ impl Member {
             commit: order.commit,
             round: order.round,
             rest: false,
+            repair: None,
         });
         Some(Ok((order.peer, message)))
     }

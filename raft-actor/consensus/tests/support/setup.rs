@@ -73,7 +73,7 @@ impl Setup {
     /// The term of server `n`.
     pub fn term(mut self, n: u64, term: u64) -> Self {
         let image = self.images.entry(node(n)).or_default();
-        image.hard_state = HardState { term: Term::new(term), vote: None };
+        image.hard_state = HardState { term: Term::new(term), vote: None, damage: None };
         self
     }
 

@@ -19,7 +19,7 @@
 
 use raft_consensus::{
     AppendEntries, AppendEntriesReply, GroupId, LogIndex, LogPosition, Message, NodeId, PreVote, PreVoteReply,
-    RequestVote, RequestVoteReply, Round, Term, TimeoutNow,
+    RepairTarget, RequestVote, RequestVoteReply, Round, Term, TimeoutNow,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -155,6 +155,8 @@ struct AppendEntriesHeader {
     count: u32,
     #[serde(default)]
     rest: bool,
+    #[serde(default)]
+    repair: Option<RepairTarget>,
 }
 
 /// [`Forward`] without its requests, which are the payload.
@@ -221,9 +223,10 @@ impl<'a> Writer<'a> {
     }
 
     fn write_append_entries(self, message: &AppendEntries) -> Result<(), EncodeError> {
-        let AppendEntries { term, prev, ref entries, commit, round, rest } = *message;
+        let AppendEntries { term, prev, ref entries, commit, round, rest, repair } = *message;
         let count = items(entries.len())?;
-        let mut frame = self.begin(Kind::AppendEntries, AppendEntriesHeader { term, prev, commit, round, count, rest });
+        let header = AppendEntriesHeader { term, prev, commit, round, count, rest, repair };
+        let mut frame = self.begin(Kind::AppendEntries, header);
         entries::write(prev, entries, &mut frame)?;
         Ok(frame.finish()?)
     }
@@ -283,9 +286,9 @@ fn read<M: DeserializeOwned>(
 }
 
 fn read_append_entries(header: AppendEntriesHeader, payload: &[u8]) -> Result<Body, DecodeError> {
-    let AppendEntriesHeader { term, prev, commit, round, count, rest } = header;
+    let AppendEntriesHeader { term, prev, commit, round, count, rest, repair } = header;
     let entries = entries::read(prev, count, Region::copy_of(payload, count)?)?;
-    Ok(Body::Raft(Message::AppendEntries(AppendEntries { term, prev, entries, commit, round, rest })))
+    Ok(Body::Raft(Message::AppendEntries(AppendEntries { term, prev, entries, commit, round, rest, repair })))
 }
 
 fn read_forward(header: ForwardHeader, payload: &[u8]) -> Result<Body, DecodeError> {

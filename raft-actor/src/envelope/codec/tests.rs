@@ -38,6 +38,7 @@ fn append_entries(prev: LogPosition, entries: Vec<Entry>) -> Envelope {
         commit: LogIndex::new(7),
         round: Round::new(4),
         rest: false,
+        repair: None,
     })))
 }
 
@@ -80,6 +81,7 @@ fn forged_append(prev: LogPosition, count: u32, payload: &[u8]) -> Result<Envelo
         round: Round::ZERO,
         count,
         rest: false,
+        repair: None,
     };
     let header = Header { from: NodeId::from(1), to: NodeId::from(2), group: GroupId::from(3), body };
     decode(super::tests::body(&forged(Kind::AppendEntries.byte(), &header, payload)))
@@ -315,7 +317,7 @@ fn append() -> impl Strategy<Value = Message> {
             entries.append(Entries::from(second));
             let (term, commit, round) = (Term::new(term), LogIndex::new(commit), Round::new(round));
             let rest = round.get() % 2 == 0;
-            Message::AppendEntries(AppendEntries { term, prev, entries, commit, round, rest })
+            Message::AppendEntries(AppendEntries { term, prev, entries, commit, round, rest, repair: None })
         },
     )
 }
@@ -340,7 +342,7 @@ fn message() -> impl Strategy<Value = Message> {
         (term(), any::<bool>())
             .prop_map(|(term, granted)| Message::RequestVoteReply(RequestVoteReply { term, granted })),
         (term(), any::<u64>().prop_map(Round::new), outcome()).prop_map(|(term, round, outcome)| {
-            Message::AppendEntriesReply(AppendEntriesReply { term, round, outcome })
+            Message::AppendEntriesReply(AppendEntriesReply { term, round, outcome, damage: None })
         }),
         term().prop_map(|term| Message::TimeoutNow(TimeoutNow { term })),
     ];

@@ -15,7 +15,7 @@
 //! let disk = SimDisk::new(7);
 //! let mut wal = Wal::open_on(disk.process(), "/wal", WalOptions { segment_bytes: 64 << 10, create: true })?;
 //! let vote = |term| {
-//!     let hard_state = HardState { term: Term::new(term), vote: Some(2.into()) };
+//!     let hard_state = HardState { term: Term::new(term), vote: Some(2.into()), damage: None };
 //!     [GroupWrite { group: 1.into(), hard_state: Some(hard_state), log: None }]
 //! };
 //! wal.write(&vote(3))?;

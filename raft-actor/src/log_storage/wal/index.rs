@@ -212,7 +212,7 @@ impl Index {
         match header.kind {
             Kind::HardState => {
                 let vote = (header.flags & VOTED != 0).then(|| NodeId::from(header.index));
-                group.shape.hard_state = HardState { term, vote };
+                group.shape.hard_state = HardState { term, vote, damage: None };
             }
             Kind::Noop | Kind::Command | Kind::Configuration if header.flags & MOVED != 0 => {
                 if group.shape.term_at(index) != Some(term) || index <= group.shape.base.index {

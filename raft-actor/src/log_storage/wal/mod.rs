@@ -105,7 +105,7 @@ impl Wal {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let directory = tempfile::tempdir()?;
     /// let mut wal = Wal::open(directory.path(), WalOptions::default())?;
-    /// let hard_state = HardState { term: Term::new(3), vote: Some(2.into()) };
+    /// let hard_state = HardState { term: Term::new(3), vote: Some(2.into()), damage: None };
     /// wal.write(&[GroupWrite { group: 1.into(), hard_state: Some(hard_state), log: None }])?;
     /// wal.sync()?;
     /// drop(wal);

@@ -38,7 +38,7 @@ pub(super) fn append(group: u64, entries: raft_consensus::Entries) -> GroupWrite
 }
 
 pub(super) fn vote(group: u64, term: u64) -> GroupWrite {
-    let hard_state = HardState { term: Term::new(term), vote: Some(3.into()) };
+    let hard_state = HardState { term: Term::new(term), vote: Some(3.into()), damage: None };
     GroupWrite { group: group.into(), hard_state: Some(hard_state), log: None }
 }
 

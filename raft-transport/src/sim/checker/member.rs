@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use raft_actor::consensus::{
-    AppendOutcome, HardState, Input, LogIndex, LogPosition, Message, NodeId, ProposalId, Raft, ReadId, RequestVote,
-    Role, Term, Time, WriteSeq,
+    AppendOutcome, DamageId, HardState, Input, LogIndex, LogPosition, Message, NodeId, ProposalId, Raft, ReadId,
+    RequestVote, Role, Term, Time, WriteSeq,
 };
 
 use super::shape::LogShape;
@@ -97,6 +97,7 @@ pub(super) struct Facts {
     pub(super) role: Role,
     pub(super) term: Term,
     pub(super) vote: Option<NodeId>,
+    pub(super) damage: Option<DamageId>,
     pub(super) commit: LogIndex,
     pub(super) applied: LogIndex,
     pub(super) durable: LogIndex,
@@ -113,6 +114,7 @@ impl Facts {
             role: raft.role(),
             term: raft.term(),
             vote: raft.vote(),
+            damage: raft.damage(),
             commit: raft.commit(),
             applied: raft.applied(),
             durable: raft.durable(),

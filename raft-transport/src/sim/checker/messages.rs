@@ -96,7 +96,7 @@ impl Knowledge {
     }
 
     fn check_append(&self, members: &BTreeMap<NodeId, Member>, from: NodeId, append: &AppendEntries) -> Verdict {
-        let AppendEntries { term, prev, entries, commit, round: _, rest } = append;
+        let AppendEntries { term, prev, entries, commit, round: _, rest, repair: _ } = append;
         let is_leader = self.elections.leads(from, *term);
         ensure!(
             "leaders_replicate",

@@ -92,7 +92,7 @@ impl Knowledge {
         member.writes.clear();
         let Image { hard_state, log, snapshot } = &member.durable;
         let facts = Facts::of(raft);
-        let held = HardState { term: facts.term, vote: facts.vote };
+        let held = HardState { term: facts.term, vote: facts.vote, damage: facts.damage };
         ensure!(
             "starts_with_what_is_durable",
             id,

@@ -158,7 +158,7 @@ impl Segment {
             let subject = match record.kind {
                 Kind::HardState => {
                     let vote = record.has_vote.then(|| NodeId::new(record.index));
-                    Some(RecordSubject::HardState(HardState { term: Term::new(record.term), vote }))
+                    Some(RecordSubject::HardState(HardState { term: Term::new(record.term), vote, damage: None }))
                 }
                 Kind::Entry(_) => Some(RecordSubject::Entry(record.position())),
                 Kind::Segment | Kind::GroupState | Kind::Truncate | Kind::Reset => None,

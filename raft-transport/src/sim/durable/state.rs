@@ -163,7 +163,7 @@ impl DurableState {
         match raw.kind {
             Kind::HardState => {
                 let vote = raw.has_vote.then(|| NodeId::new(raw.index));
-                self.hard_state = HardState { term: Term::new(raw.term), vote };
+                self.hard_state = HardState { term: Term::new(raw.term), vote, damage: None };
             }
             Kind::Entry(kind) if raw.is_moved => return self.relocate(&record_of(raw, kind)?, segment),
             Kind::Entry(kind) => return self.append(record_of(raw, kind)?, segment),

@@ -96,8 +96,11 @@ fn group_write(rng: &mut StdRng, model: &Model) -> GroupWrite {
         }
         _ => Some(LogWrite::Append(entries(rng, term, last.index.next()))),
     };
-    let hard_state = (log.is_none() || rng.random_bool(0.25))
-        .then(|| HardState { term, vote: rng.random_bool(0.8).then(|| rng.random_range(1..6).into()) });
+    let hard_state = (log.is_none() || rng.random_bool(0.25)).then(|| HardState {
+        term,
+        vote: rng.random_bool(0.8).then(|| rng.random_range(1..6).into()),
+        damage: None,
+    });
     GroupWrite { group, hard_state, log }
 }
 

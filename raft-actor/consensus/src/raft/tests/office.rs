@@ -17,6 +17,7 @@ fn heartbeat(term: u64, round: u64) -> Message {
         commit: LogIndex::ZERO,
         round: Round::new(round),
         rest: false,
+        repair: None,
     })
 }
 
@@ -36,7 +37,12 @@ fn lone_leader() -> (Raft, Time) {
 }
 
 fn reply(round: u64, outcome: AppendOutcome) -> Message {
-    Message::AppendEntriesReply(AppendEntriesReply { term: Term::new(1), round: Round::new(round), outcome })
+    Message::AppendEntriesReply(AppendEntriesReply {
+        term: Term::new(1),
+        round: Round::new(round),
+        outcome,
+        damage: None,
+    })
 }
 
 fn matched(round: u64, durable: u64) -> Message {

@@ -23,6 +23,7 @@ fn append(term: u64, prev: LogPosition, terms: &[u64], commit: u64, round: u64) 
         commit: LogIndex::new(commit),
         round: Round::new(round),
         rest: false,
+        repair: None,
     })
 }
 
@@ -57,6 +58,7 @@ fn entries_with_gaps_or_falling_terms_are_dropped() {
         commit: LogIndex::ZERO,
         round: Round::new(2),
         rest: false,
+        repair: None,
     };
     is_dropped(follower(), 1, Message::AppendEntries(gap), Ignored::Malformed);
 }
@@ -95,7 +97,8 @@ fn what_contradicts_a_committed_entry_is_dropped() {
 fn an_older_term_is_answered_with_ours_so_that_its_sender_learns() {
     let mut raft = follower();
     let effects = step(&mut raft, NOW, received(3, append(2, at(1, 1), &[2], 2, 77)));
-    let stale = AppendEntriesReply { term: Term::new(3), round: Round::new(77), outcome: AppendOutcome::Stale };
+    let stale =
+        AppendEntriesReply { term: Term::new(3), round: Round::new(77), outcome: AppendOutcome::Stale, damage: None };
     assert_eq!(sent(&effects), [(id(3), &Message::AppendEntriesReply(stale))]);
     let request = RequestVote { term: Term::new(2), last: at(1, 9), leadership_transfer: true };
     let effects = step(&mut raft, NOW, received(3, Message::RequestVote(request)));
@@ -120,7 +123,12 @@ fn replies_of_strangers_have_no_effect_not_even_their_term() {
 #[test]
 fn an_acknowledgement_of_what_was_never_sent_is_dropped() {
     let reply = |round, outcome| {
-        Message::AppendEntriesReply(AppendEntriesReply { term: Term::new(1), round: Round::new(round), outcome })
+        Message::AppendEntriesReply(AppendEntriesReply {
+            term: Term::new(1),
+            round: Round::new(round),
+            outcome,
+            damage: None,
+        })
     };
     let matched = |index| AppendOutcome::Matched { durable: LogIndex::new(index) };
     let conflict = |refused, hint| AppendOutcome::Conflict { refused: LogIndex::new(refused), hint };
@@ -158,7 +166,7 @@ fn no_message_makes_any_role_panic() {
                 AppendOutcome::Stale,
             ];
             for (outcome, round) in outcomes.into_iter().zip([1, 2, u64::MAX, 0].map(Round::new)) {
-                messages.push(Message::AppendEntriesReply(AppendEntriesReply { term, round, outcome }));
+                messages.push(Message::AppendEntriesReply(AppendEntriesReply { term, round, outcome, damage: None }));
             }
         }
     }

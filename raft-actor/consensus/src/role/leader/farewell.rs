@@ -15,7 +15,7 @@
 //! A new leader takes leave of those whom the configurations behind its commit index remove: it cannot know whether
 //! its predecessor has. What it knows to be committed when it is elected was its predecessor's to say.
 
-use super::{Leader, Peer, send_empty};
+use super::{About, Leader, Peer, send_empty};
 use crate::progress::Progress;
 use crate::shared::Shared;
 use crate::{Effect, Effects, LogIndex, LogPosition, NodeId, Round, Time};
@@ -42,7 +42,7 @@ impl Leaving {
 
     fn farewell(&self, leader: &mut Leader, shared: &mut Shared, effects: &mut Effects) {
         let LogPosition { index, .. } = self.removed_by;
-        send_empty(&mut leader.rounds, shared, self.peer.id, (self.removed_by, index), false, effects);
+        send_empty(&mut leader.rounds, shared, self.peer.id, (self.removed_by, index), About::default(), effects);
     }
 }
 

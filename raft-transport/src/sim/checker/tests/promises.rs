@@ -19,7 +19,7 @@ impl World {
     }
 
     fn stores(&mut self, n: u64, stored_term: u64, vote: Option<u64>) -> Verdict {
-        self.disk(n).hard_state = HardState { term: term(stored_term), vote: vote.map(node) };
+        self.disk(n).hard_state = HardState { term: term(stored_term), vote: vote.map(node), damage: None };
         self.checker.durable_changed(node(n), &self.disks[&node(n)])
     }
 }
@@ -30,12 +30,12 @@ fn grant(of: u64) -> Message {
 
 fn matched(of: u64, durable: u64) -> Message {
     let outcome = AppendOutcome::Matched { durable: LogIndex::new(durable) };
-    Message::AppendEntriesReply(AppendEntriesReply { term: term(of), round: Round::new(1), outcome })
+    Message::AppendEntriesReply(AppendEntriesReply { term: term(of), round: Round::new(1), outcome, damage: None })
 }
 
 fn append(of: u64, prev: LogPosition, entries: Entries, commit: u64) -> Message {
     let (commit, round) = (LogIndex::new(commit), Round::new(1));
-    Message::AppendEntries(AppendEntries { term: term(of), prev, entries, commit, round, rest: false })
+    Message::AppendEntries(AppendEntries { term: term(of), prev, entries, commit, round, rest: false, repair: None })
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn two_votes_of_one_server_in_one_term_are_refused() {
     // Across a crash that lost the first one.
     let mut world = World::of(3);
     world.stores(1, 3, Some(2)).unwrap();
-    world.disk(1).hard_state = HardState { term: term(3), vote: Some(node(3)) };
+    world.disk(1).hard_state = HardState { term: term(3), vote: Some(node(3)), damage: None };
     refused(world.checker.durable_changed(node(1), &world.disks[&node(1)]), "what_is_durable_stays");
 }
 

@@ -18,7 +18,7 @@ fn forged_vote(from: u64, term: u64) -> Input {
 /// An acknowledgement that `from` never gave.
 fn forged_match(from: u64, term: u64, durable: u64, round: u64) -> Input {
     let outcome = AppendOutcome::Matched { durable: LogIndex::new(durable) };
-    let reply = AppendEntriesReply { term: Term::new(term), round: Round::new(round), outcome };
+    let reply = AppendEntriesReply { term: Term::new(term), round: Round::new(round), outcome, damage: None };
     Input::Received { from: node(from), message: Message::AppendEntriesReply(reply) }
 }
 
@@ -54,7 +54,7 @@ impl World {
 
     /// A server's disk says that it voted.
     fn store_vote(&mut self, voter: u64, term: u64, candidate: u64) {
-        self.disk(voter).hard_state = HardState { term: Term::new(term), vote: Some(node(candidate)) };
+        self.disk(voter).hard_state = HardState { term: Term::new(term), vote: Some(node(candidate)), damage: None };
         self.checker.durable_changed(node(voter), &self.disks[&node(voter)]).expect("a sound change");
     }
 }
@@ -154,6 +154,7 @@ fn a_follower_that_is_the_first_to_commit_is_refused() {
         commit: LogIndex::new(3),
         round: Round::new(99),
         rest: false,
+        repair: None,
     };
     let input = Input::Received { from: node(1), message: Message::AppendEntries(append) };
     refused(world.step(2, input), "leaders_commit_first");

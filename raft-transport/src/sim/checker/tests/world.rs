@@ -307,7 +307,8 @@ impl World {
         }
         let entries: Entries = log.range(order.prev.index, order.through.index).cloned().collect::<Vec<_>>().into();
         let ReplicationOrder { peer, term, prev, commit, round, .. } = *order;
-        let message = Message::AppendEntries(AppendEntries { term, prev, entries, commit, round, rest: false });
+        let message =
+            Message::AppendEntries(AppendEntries { term, prev, entries, commit, round, rest: false, repair: None });
         self.send(Envelope { from: node(n), to: peer, group: GroupId::new(1), body: Body::Raft(message) })
     }
 
