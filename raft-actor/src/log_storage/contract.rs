@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use raft_consensus::{
-    Configuration, Entries, Entry, HardState, LogIndex, LogPosition, LogWrite, NodeId, Payload, Term,
+    Configuration, DamageId, Entries, Entry, HardState, LogIndex, LogPosition, LogWrite, NodeId, Payload, Term,
 };
 
 use super::{GroupWrite, LogStorage};
@@ -235,6 +235,11 @@ fn a_purge_drops_the_beginning_and_keeps_the_rest<L: LogStorage>(subject: &mut S
 fn a_hard_state_is_kept_and_the_last_one_counts<L: LogStorage>(subject: &mut Subject<'_, L>) {
     subject.vote(GROUP, hard_state(1, Some(2)));
     subject.vote(GROUP, hard_state(2, None));
+    let damaged = HardState { damage: Some(DamageId(u64::MAX)), ..hard_state(3, Some(1)) };
+    subject.vote(GROUP, damaged);
+    subject.vote(GROUP, HardState { damage: None, ..damaged });
+    subject.vote(GROUP, HardState { damage: Some(DamageId(0)), vote: None, ..hard_state(4, None) });
+    subject.change(LogWrite::Reset { to: LogPosition::new(Term::new(4), LogIndex::new(40)) });
     subject.compare();
     subject.vote(GROUP, hard_state(9, Some(u64::MAX)));
     subject.vote(1, hard_state(u64::MAX, None));

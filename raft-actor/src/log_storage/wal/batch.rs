@@ -5,7 +5,7 @@
 
 use raft_consensus::{Entries, Entry, GroupId, HardState, LogIndex, LogWrite, Payload};
 
-use super::record::{HEADER_BYTES, Header, Kind, LAST, MOVED, VOTED};
+use super::record::{DAMAGED, HEADER_BYTES, Header, Kind, LAST, MOVED, VOTED};
 use crate::log_storage::GroupWrite;
 
 /// A batch that is being encoded for a place in a segment.
@@ -65,9 +65,13 @@ impl<'a> Batch<'a> {
     }
 
     fn hard_state(&mut self, group: GroupId, hard_state: HardState) {
-        let (flags, index) = hard_state.vote.map_or((0, 0), |vote| (VOTED, vote.get()));
-        let term = hard_state.term.get();
-        self.record(Label { kind: Kind::HardState, flags, group: group.get(), term, index }, &[]);
+        let HardState { term, vote, damage } = hard_state;
+        let (voted, index) = vote.map_or((0, 0), |vote| (VOTED, vote.get()));
+        let damaged = if damage.is_some() { DAMAGED } else { 0 };
+        let damage = damage.map(|damage| damage.0.to_le_bytes());
+        let label =
+            Label { kind: Kind::HardState, flags: voted | damaged, group: group.get(), term: term.get(), index };
+        self.record(label, damage.as_ref().map_or(&[], |number| number.as_slice()));
     }
 
     fn mark(&mut self, group: GroupId, kind: Kind, term: u64, index: LogIndex) {

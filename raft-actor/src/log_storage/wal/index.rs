@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use raft_consensus::{Configuration, Entry, GroupId, HardState, Log, LogIndex, LogPosition, NodeId, Term};
+use raft_consensus::{Configuration, DamageId, Entry, GroupId, HardState, Log, LogIndex, LogPosition, NodeId, Term};
 
-use super::record::{self, Header, Kind, MOVED, VOTED};
+use super::record::{self, DAMAGED, Header, Kind, MOVED, VOTED};
 use super::segment::Segment;
 use super::shape::Shape;
 
@@ -212,7 +212,10 @@ impl Index {
         match header.kind {
             Kind::HardState => {
                 let vote = (header.flags & VOTED != 0).then(|| NodeId::from(header.index));
-                group.shape.hard_state = HardState { term, vote, damage: None };
+                let number = || payload.try_into().map_err(|_| "the number of a damage cannot be decoded");
+                let number: Option<[u8; 8]> = (header.flags & DAMAGED != 0).then(number).transpose()?;
+                let damage = number.map(|number| DamageId(u64::from_le_bytes(number)));
+                group.shape.hard_state = HardState { term, vote, damage };
             }
             Kind::Noop | Kind::Command | Kind::Configuration if header.flags & MOVED != 0 => {
                 if group.shape.term_at(index) != Some(term) || index <= group.shape.base.index {

@@ -35,7 +35,7 @@ pub(super) enum Kind {
     Segment = 1,
     /// All that must be known of a group but for where its entries lie; one per group behind `Segment`.
     GroupState = 2,
-    /// `term` and, with [`VOTED`], the vote in `index`.
+    /// `term`; with [`VOTED`] the vote in `index`; with [`DAMAGED`] the number of the damage as its payload, eight bytes.
     HardState = 3,
     /// An entry without a payload.
     Noop = 4,
@@ -80,6 +80,8 @@ pub(super) const LAST: u8 = 1;
 pub(super) const MOVED: u8 = 2;
 /// Flag of a hard state: there is a vote.
 pub(super) const VOTED: u8 = 4;
+/// Flag of a hard state: something of the group's log was lost and is not back yet.
+pub(super) const DAMAGED: u8 = 8;
 
 /// A record without its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

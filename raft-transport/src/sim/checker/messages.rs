@@ -39,6 +39,19 @@ impl Knowledge {
             durable.term >= spoken,
             "n{from} says {message:?}, its disk holds {durable:?}"
         );
+        let promises = match message {
+            Message::PreVoteReply(reply) => reply.granted,
+            Message::RequestVoteReply(reply) => reply.granted,
+            Message::AppendEntriesReply(reply) => reply.damage.is_none(),
+            Message::PreVote(_) | Message::RequestVote(_) | Message::AppendEntries(_) | Message::TimeoutNow(_) => true,
+            Message::InstallSnapshot(_) => false,
+        };
+        ensure!(
+            "the_damaged_promise_nothing",
+            from,
+            !promises || durable.damage.is_none(),
+            "n{from} says {message:?}, its log has lost something and is not whole"
+        );
         if let Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) = message {
             let own = members.get(&from).and_then(|member| member.run.as_ref()).map(|run| run.facts.term);
             let is_passed = own.is_some_and(|own| own > term);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crc32fast::Hasher;
-use raft_actor::consensus::{Configuration, GroupId, HardState, LogIndex, LogPosition, Term};
+use raft_actor::consensus::{Configuration, DamageId, GroupId, HardState, LogIndex, LogPosition, NodeId, Term};
 use serde::Deserialize;
 
 use super::PayloadKind;
@@ -14,6 +14,7 @@ const FORMAT_VERSION: u32 = 1;
 const LAST: u8 = 1;
 const MOVED: u8 = 2;
 const VOTED: u8 = 4;
+const DAMAGED: u8 = 8;
 
 /// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,7 @@ pub(super) struct Raw<'a> {
     /// Whether it is an entry that stood elsewhere before.
     pub(super) is_moved: bool,
     pub(super) has_vote: bool,
+    pub(super) is_damaged: bool,
     pub(super) group: GroupId,
     pub(super) term: u64,
     pub(super) index: u64,
@@ -70,6 +72,18 @@ pub(super) struct Raw<'a> {
 }
 
 impl Raw<'_> {
+    /// Term, vote and the mark of a damage, of a hard state.
+    pub(super) fn hard_state(&self) -> Result<HardState, &'static str> {
+        let vote = self.has_vote.then(|| NodeId::new(self.index));
+        let number: [u8; 8] = match (self.is_damaged, self.payload.is_empty()) {
+            (false, true) => return Ok(HardState { term: Term::new(self.term), vote, damage: None }),
+            (false, false) => return Err("a hard state carries what it should not"),
+            (true, _) => self.payload.try_into().map_err(|_| "the mark of a damage has no number")?,
+        };
+        let damage = Some(DamageId(u64::from_le_bytes(number)));
+        Ok(HardState { term: Term::new(self.term), vote, damage })
+    }
+
     pub(super) fn position(&self) -> LogPosition {
         LogPosition::new(Term::new(self.term), LogIndex::new(self.index))
     }
@@ -110,6 +124,7 @@ pub(super) fn record_at(bytes: &[u8], offset: usize, epoch: u32) -> Option<Raw<'
         is_last: flags & LAST != 0,
         is_moved: flags & MOVED != 0,
         has_vote: flags & VOTED != 0,
+        is_damaged: flags & DAMAGED != 0,
         group: GroupId::new(u64_at(header, 24)),
         term: u64_at(header, 32),
         index: u64_at(header, 40),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use raft_actor::consensus::{GroupId, HardState, LogPosition, NodeId, Term};
+use raft_actor::consensus::{GroupId, HardState, LogPosition};
 
 use super::format::{self, Beginning, Kind, Raw, Restated, record_at};
 use super::state::DurableState;
@@ -156,10 +156,7 @@ impl Segment {
         while offset < self.end {
             let Some(record) = record_at(bytes, offset, self.number) else { return };
             let subject = match record.kind {
-                Kind::HardState => {
-                    let vote = record.has_vote.then(|| NodeId::new(record.index));
-                    Some(RecordSubject::HardState(HardState { term: Term::new(record.term), vote, damage: None }))
-                }
+                Kind::HardState => record.hard_state().ok().map(RecordSubject::HardState),
                 Kind::Entry(_) => Some(RecordSubject::Entry(record.position())),
                 Kind::Segment | Kind::GroupState | Kind::Truncate | Kind::Reset => None,
                 Kind::Purge | Kind::Barrier | Kind::Seal => None,

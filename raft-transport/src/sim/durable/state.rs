@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use raft_actor::consensus::{Configuration, HardState, LogIndex, LogPosition, NodeId, Term};
+use raft_actor::consensus::{Configuration, HardState, LogIndex, LogPosition};
 
 use super::format::{Kind, Raw, Restated};
 
@@ -162,8 +162,7 @@ impl DurableState {
     pub(super) fn apply(&mut self, raw: &Raw<'_>, segment: u32) -> Result<(), &'static str> {
         match raw.kind {
             Kind::HardState => {
-                let vote = raw.has_vote.then(|| NodeId::new(raw.index));
-                self.hard_state = HardState { term: Term::new(raw.term), vote, damage: None };
+                self.hard_state = raw.hard_state()?;
             }
             Kind::Entry(kind) if raw.is_moved => return self.relocate(&record_of(raw, kind)?, segment),
             Kind::Entry(kind) => return self.append(record_of(raw, kind)?, segment),

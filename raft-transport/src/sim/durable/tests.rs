@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use raft_actor::consensus::{
-    Configuration, Entries, Entry, HardState, LogIndex, LogPosition, LogWrite, NodeId, Payload, Term,
+    Configuration, DamageId, Entries, Entry, HardState, LogIndex, LogPosition, LogWrite, NodeId, Payload, Term,
 };
 use raft_actor::log_storage::contract::Model;
 use raft_actor::log_storage::sim_disk::Keep;
@@ -99,7 +99,7 @@ fn group_write(rng: &mut StdRng, model: &Model) -> GroupWrite {
     let hard_state = (log.is_none() || rng.random_bool(0.25)).then(|| HardState {
         term,
         vote: rng.random_bool(0.8).then(|| rng.random_range(1..6).into()),
-        damage: None,
+        damage: rng.random_bool(0.1).then(|| DamageId(rng.random())),
     });
     GroupWrite { group, hard_state, log }
 }

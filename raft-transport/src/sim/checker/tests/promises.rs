@@ -1,8 +1,8 @@
 //! What a server says it must keep, and its disk with it: each promise is refused when it is broken.
 
 use raft_actor::consensus::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Entries, HardState, LogIndex, LogPosition, Message, RequestVote,
-    RequestVoteReply, Round, Term,
+    AppendEntries, AppendEntriesReply, AppendOutcome, DamageId, Entries, HardState, LogIndex, LogPosition, Message,
+    PreVote, PreVoteReply, RequestVote, RequestVoteReply, Round, Term,
 };
 
 use super::world::{World, command, envelope};
@@ -109,6 +109,20 @@ fn a_promise_of_a_passed_term_is_refused() {
     refused(world.says(2, 1, matched(1, 1)), "promises_end_with_their_term");
     world.checker.crashed(node(2));
     refused(world.says(2, 1, matched(1, 2)), "match_is_the_leaders");
+}
+
+#[test]
+fn a_promise_of_a_damaged_server_is_refused() {
+    let mut world = World::of(3);
+    world.elect(1);
+    world.settle().unwrap();
+    world.says(2, 1, matched(2, 2)).unwrap();
+    world.disk(2).hard_state.damage = Some(DamageId(1));
+    refused(world.says(2, 1, matched(2, 2)), "the_damaged_promise_nothing");
+    let asked = PreVote { term: term(3), last: at(2, 2) };
+    refused(world.says(2, 1, Message::PreVote(asked)), "the_damaged_promise_nothing");
+    let granted = PreVoteReply { term: term(3), granted: true };
+    refused(world.says(2, 1, Message::PreVoteReply(granted)), "the_damaged_promise_nothing");
 }
 
 #[test]
