@@ -33,6 +33,7 @@ pub struct HostBuilder {
     pub(super) cluster: String,
     pub(super) log: Option<LogPlace>,
     pub(super) log_segment_bytes: u64,
+    pub(super) repair_log: bool,
     pub(super) transport: Option<Box<dyn Transport>>,
     pub(super) peers: BTreeMap<NodeId, String>,
     pub(super) join: bool,
@@ -56,6 +57,7 @@ impl Default for HostBuilder {
             cluster: "raft".to_owned(),
             log: None,
             log_segment_bytes: WalOptions::default().segment_bytes,
+            repair_log: WalOptions::default().repair,
             transport: None,
             peers: BTreeMap::new(),
             join: false,
@@ -108,6 +110,14 @@ impl HostBuilder {
     /// 64 MiB, taken into 16 KiB ..= 1 GiB. At least two of them are on the disk, written full.
     pub fn log_segment_bytes(mut self, bytes: u64) -> Self {
         self.log_segment_bytes = bytes;
+        self
+    }
+
+    /// Whether a log in a [directory](HostBuilder::data_dir) that is damaged in the middle is repaired by the other voters
+    /// of its groups, which is the default: until then this host has no vote. Without it, the host refuses to start on such
+    /// a log, as it also does if nobody else could repair it.
+    pub fn repair_log(mut self, repair: bool) -> Self {
+        self.repair_log = repair;
         self
     }
 

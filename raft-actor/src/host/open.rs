@@ -68,9 +68,13 @@ pub(super) fn open(builder: &mut HostBuilder, node: NodeId, first: Option<GroupI
         }
     }
     let path = directory.as_ref().map(|directory| directory.path().to_owned());
+    let is_missing = |recovered: RecoveredGroup| {
+        // If a damage has left nothing of it, its leader sends it.
+        recovered.log.last() == LogPosition::ZERO && recovered.hard_state.damage.is_none()
+    };
     if let Some(first) = first
         && !founders.is_empty()
-        && storage.recover(first)?.log.last() == LogPosition::ZERO
+        && is_missing(storage.recover(first)?)
     {
         return Err(StartError::LogMissing { path: path.unwrap_or_default(), node });
     }
@@ -115,7 +119,9 @@ pub(super) fn recover(
 ) -> Result<RecoveredGroup, StartError> {
     let recovered = storage.recover(group)?;
     let covered = snapshots.newest();
-    match LogAtStart::of(&recovered.log, covered.as_ref().map(SnapshotFile::meta)) {
+    let covered_meta = covered.as_ref().map(SnapshotFile::meta);
+    check_repairable(&recovered, covered_meta, home)?;
+    match LogAtStart::of(&recovered.log, covered_meta) {
         LogAtStart::Continues => Ok(recovered),
         LogAtStart::LacksSnapshot { reset_to } => reset(storage, group, reset_to),
         LogAtStart::BeginsAboveSnapshot => {
@@ -125,6 +131,21 @@ pub(super) fn recover(
             Err(StartError::SnapshotMissing { path, node: home.node, log_base, snapshot })
         }
     }
+}
+
+/// Refuses a log that has lost something if nobody can give that back.
+fn check_repairable(
+    recovered: &RecoveredGroup,
+    snapshot: Option<&SnapshotMeta>,
+    home: &Home,
+) -> Result<(), StartError> {
+    let in_log = recovered.log.configuration();
+    let last =
+        if in_log.voters.is_empty() { snapshot.map_or(in_log, |snapshot| &snapshot.configuration) } else { in_log };
+    if recovered.hard_state.damage.is_some() && last.voter_sets().any(|set| set.len() == 1) {
+        return Err(StartError::NobodyToRepair { path: home.path.clone().unwrap_or_default(), node: home.node });
+    }
+    Ok(())
 }
 
 /// Makes up for the reset of the log that a crash prevented when a snapshot was installed (Figure 13, rule 7).
@@ -146,7 +167,7 @@ pub(super) struct Loaded {
 /// Brings a state machine to where its snapshot is, unless it is there by itself. Returns what it has applied then.
 pub(super) fn load_machine<S: StateMachine>(
     machine: &mut S,
-    log: &Log,
+    recovered: &RecoveredGroup,
     snapshots: &SnapshotStore,
 ) -> Result<Loaded, StartError> {
     let newest = snapshots.newest();
@@ -157,6 +178,12 @@ pub(super) fn load_machine<S: StateMachine>(
         None => Sessions::default(),
     };
     let applied = of_itself(machine).max(covered);
+    let log = &recovered.log;
+    // What stands in the rest of a damaged log where the machine is may not be what it has applied: it may have been
+    // overwritten in what is lost.
+    if recovered.hard_state.damage.is_some() && applied > covered {
+        return Err(StartError::MachineMismatch { applied, log_base: log.base().index, log_last: log.last().index });
+    }
     let covered = covered_by(log, newest.as_ref().map(SnapshotFile::meta), applied)?;
     Ok(Loaded { covered, sessions })
 }
@@ -207,7 +234,8 @@ fn open_directory(
         }
     };
     // From its first start on, a log that is missing was lost.
-    let options = WalOptions { segment_bytes: builder.log_segment_bytes, create: !identity.has_log };
+    let (segment_bytes, repair) = (builder.log_segment_bytes, builder.repair_log);
+    let options = WalOptions { segment_bytes, create: !identity.has_log, repair };
     let wal = Wal::open_on(Arc::clone(&builder.disk), directory.wal_path(), options)?;
     Ok((Some(directory), identity, boxed(wal)))
 }

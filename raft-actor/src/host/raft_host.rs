@@ -246,8 +246,8 @@ impl RaftHost {
         let snapshots = self.off_thread(move || at_home.snapshots(group)).await?.map_err(StartError::from)?;
         let (at_home, files) = (home.clone(), snapshots.clone());
         let recovered = self.with_log(move |log| open::recover(log, group, &at_home, &files)).await??;
-        let (log, files) = (recovered.log.clone(), snapshots.clone());
-        let load = move || load_machine(&mut machine, &log, &files).map(|loaded| (machine, loaded));
+        let (found, files) = (recovered.clone(), snapshots.clone());
+        let load = move || load_machine(&mut machine, &found, &files).map(|loaded| (machine, loaded));
         let (machine, loaded) = self.off_thread(load).await??;
         // Odd, so that no two numbers of openings come to the same.
         let run = opened.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);

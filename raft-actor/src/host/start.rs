@@ -65,7 +65,7 @@ impl HostBuilder {
         let prepare = move |opened: &mut Opened| {
             let snapshots = opened.home.snapshots(GROUP)?;
             let recovered = recover(opened.storage.as_mut(), GROUP, &opened.home, &snapshots)?;
-            let loaded = load_machine(&mut machine, &recovered.log, &snapshots)?;
+            let loaded = load_machine(&mut machine, &recovered, &snapshots)?;
             Ok(NewGroup {
                 group: GROUP,
                 machine,

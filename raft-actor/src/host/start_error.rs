@@ -58,6 +58,17 @@ pub enum StartError {
         /// The node it belongs to.
         node: NodeId,
     },
+    /// The log was damaged, and there is no other voter who could give back what it has lost.
+    #[error(
+        "the log in {path} has lost something, and node {node} is the only voter: nobody can repair it; restore the \
+         directory from a backup"
+    )]
+    NobodyToRepair {
+        /// The data directory.
+        path: std::path::PathBuf,
+        /// The node it belongs to.
+        node: NodeId,
+    },
     /// A founder that has no vote yet is started with another list of first members than before.
     #[error(
         "node {node} was first started with other peers than {peers:?}, and not all of those have confirmed it yet; start          it with the same list, or remove its directory if that list was wrong"

@@ -49,7 +49,7 @@ impl<S: StateMachine> Sim<S> {
     /// The process dies, and when nobody looks a bit flips in a record that was durable before the last one was.
     /// Returns whether there is such a record.
     ///
-    /// It is started again, and must refuse to run: see [`is_lost`](Self::is_lost).
+    /// It is started again. Either its peers repair it, or it refuses to run: see [`is_lost`](Self::is_lost).
     pub fn damage_disk(&mut self, node: impl Into<NodeId>) -> bool {
         let id = node.into();
         let is_damaged = self.flip_a_bit(id, 0, 0);

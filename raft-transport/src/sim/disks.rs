@@ -76,7 +76,7 @@ impl Durable for DiskReader {
 #[derive(Default)]
 pub(super) struct DiskReaders {
     readers: BTreeMap<NodeId, DiskReader>,
-    /// Disks that cannot be read any more, as was to be expected.
+    /// Disks that were damaged and that nobody has started on since.
     damaged: BTreeSet<NodeId>,
 }
 
@@ -88,6 +88,20 @@ impl DiskReaders {
     /// A bit of this disk was flipped: nobody need be able to read it.
     pub(super) fn damaged(&mut self, node: NodeId) {
         self.damaged.insert(node);
+    }
+
+    pub(super) fn is_damaged(&self, node: NodeId) -> bool {
+        self.damaged.contains(&node)
+    }
+
+    /// Whoever starts on a disk of which a bit was flipped has found something to start with: it can be read again.
+    pub(super) fn look_again(&mut self, node: NodeId) -> Result<(), Damage> {
+        if !self.damaged.remove(&node) {
+            return Ok(());
+        }
+        let Some(reader) = self.readers.get_mut(&node) else { return Ok(()) };
+        reader.snapshots.follow()?;
+        reader.log.reread()
     }
 
     pub(super) fn reader(&self, node: NodeId) -> Option<&DiskReader> {

@@ -204,7 +204,16 @@ impl Judge {
     /// A bit of this disk was flipped: nobody need be able to read it.
     pub(super) fn damaged(&self, node: NodeId) {
         self.note(Some(node), "has a damaged disk", 0);
-        self.state_of_things().disks.damaged(node);
+        let state = &mut *self.state_of_things();
+        state.follow(node);
+        state.disks.damaged(node);
+        state.checker.damaged(node);
+    }
+
+    /// Whether this server runs and has lost nothing, or has it all back.
+    pub(super) fn is_whole(&self, node: NodeId) -> bool {
+        let state = &mut *self.state_of_things();
+        !state.disks.is_damaged(node) && state.checker.is_whole(node)
     }
 
     pub(super) fn earlier_records(&self, node: NodeId) -> Vec<RecordPlace> {
@@ -332,6 +341,8 @@ struct Eye {
 impl Observer for Eye {
     fn before(&self, _: GroupId, raft: &Raft, input: &Input) {
         let state = &mut *self.judge.state_of_things();
+        let looked = state.disks.look_again(self.node);
+        state.rule(looked.map_err(|damage| unreadable(self.node, &damage)));
         state.follow(self.node);
         if !state.checker.is_running(self.node)
             && let Some(disk) = state.disks.reader(self.node)

@@ -24,8 +24,7 @@ impl<S: StateMachine> Sim<S> {
         if self.setup.majority_may_be_lost {
             return self.see_whether_it_stands_still();
         }
-        let sound = self.sound();
-        if sound.len() * 2 <= self.nodes.len() {
+        if self.sound().len() * 2 <= self.nodes.len() {
             // Too much was lost for anybody to lead. That nobody said anything wrong is all there is to check.
             return Ok(());
         }
@@ -33,6 +32,11 @@ impl<S: StateMachine> Sim<S> {
         self.check(limit, "a server leads after the faults", |sim| {
             sim.leader().is_some_and(|leader| sim.is_sound(leader))
         })?;
+        self.check(limit, "damaged logs of voters are repaired after the faults", |sim| {
+            let voters = sim.voters();
+            sim.nodes.iter().all(|node| !node.may_be_repaired() || !voters.contains(&node.id))
+        })?;
+        let sound = self.sound();
         self.unite(limit)?;
         self.acked_at.clear();
         self.check(limit, "every server serves fresh writes after the faults", |sim| {

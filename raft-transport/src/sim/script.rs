@@ -8,7 +8,7 @@ use raft_actor::consensus::NodeId;
 use raft_actor::transport::Refusal;
 use raft_actor::{StateMachine, Status};
 
-use super::checker::Violation;
+use super::checker::{Situations, Violation};
 use super::clients::{Outcome, Request, Told};
 use super::disks::WAL_DIRECTORY;
 use super::durable::{Damage, DurableReader};
@@ -105,6 +105,11 @@ impl<S: StateMachine> Sim<S> {
     /// What a server tells about itself; `None` if it does not run.
     pub fn status(&self, node: impl Into<NodeId>) -> Option<Arc<Status>> {
         self.handle(node.into()).map(|handle| handle.status())
+    }
+
+    /// How often each rare situation came up so far.
+    pub fn situations(&self) -> Situations {
+        self.judge.situations()
     }
 
     /// What is durable on a server's disk at the moment: what a crash that keeps nothing else would leave.

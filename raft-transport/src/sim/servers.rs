@@ -29,6 +29,11 @@ impl<S: StateMachine> Node<S> {
         !self.is_lost && !self.is_wiped && !self.disk_is_damaged
     }
 
+    /// Whether it has lost something that its peers are to give back.
+    pub(super) fn may_be_repaired(&self) -> bool {
+        self.disk_is_damaged && !self.is_lost && !self.is_wiped
+    }
+
     pub(super) fn wants_turn(&self) -> bool {
         self.pauses == 0 && self.process.as_ref().is_some_and(Process::wants_turn)
     }
@@ -45,7 +50,8 @@ impl<S: StateMachine> Sim<S> {
         self.node(node.into()).is_up()
     }
 
-    /// Whether this server refuses to start, since its disk is damaged: only an operator could help.
+    /// Whether this server refuses to start, since its disk is damaged and its peers cannot repair it: only an operator
+    /// could help.
     pub fn is_lost(&self, node: impl Into<NodeId>) -> bool {
         self.node(node.into()).is_lost
     }
@@ -214,20 +220,24 @@ impl<S: StateMachine> Sim<S> {
             return;
         }
         if let Some(Err(error)) = process.take_start() {
+            let is_refused =
+                matches!(&error, StartError::Log(LogError::Damaged { .. }) | StartError::NobodyToRepair { .. });
             let may_be = match &error {
-                StartError::Log(LogError::Damaged { .. }) => node.disk_is_damaged,
+                StartError::Log(LogError::Damaged { .. }) | StartError::NobodyToRepair { .. } => node.disk_is_damaged,
                 StartError::Log(_) | StartError::Snapshot(_) => node.disk_may_fail,
                 _ => false,
             };
             if !may_be {
                 self.judge.found("start", Some(id), format!("n{id} does not start: {error}"));
             }
-            node.is_lost |= node.disk_is_damaged;
+            node.is_lost |= is_refused && node.disk_is_damaged;
             node.last_words = Some(error.to_string());
             self.end_process(id, true);
             self.plan_start(id);
             return;
         }
+        // Once its peers have given it back what it had lost, it is as good as any.
+        node.disk_is_damaged = node.disk_is_damaged && !self.judge.is_whole(id);
         let Some(reason) = process.take_stop() else { return };
         let may_be = match &reason {
             StopReason::Log(_) | StopReason::Snapshot(_) => node.disk_may_fail || node.disk_is_damaged,

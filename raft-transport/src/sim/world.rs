@@ -116,7 +116,7 @@ pub(super) struct Node<S: StateMachine> {
     pub(super) disk_may_fail: bool,
     /// It was told to shut down and has not.
     pub(super) is_leaving: bool,
-    /// A bit was flipped on it: it may refuse to be opened.
+    /// A bit was flipped on it, and what that took from it its peers have not given back: it may refuse to be opened.
     pub(super) disk_is_damaged: bool,
     /// Why it last ended by itself.
     pub(super) last_words: Option<String>,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use raft_actor::consensus::Role;
-use raft_transport::sim::{Keep, Outcome};
+use raft_actor::consensus::{NodeId, Role};
+use raft_transport::sim::{Keep, Outcome, Violation};
 
 use crate::support::{Script, all_agree, begin_write, is_applied, ms, play, read, settle_under, write};
 
@@ -120,10 +120,10 @@ fn a_tail_that_a_power_loss_tore_is_cut_and_the_server_goes_on() {
     });
 }
 
-/// Damage before the end is another matter: what was acknowledged is not there any more, and to cut the log at that
-/// point would be to forget it in silence. The server refuses, says where, and the others go on.
+/// Damage before the end is another matter: what was acknowledged is not there any more. Where no record behind it tells
+/// whom the server voted for, its peers cannot help. It refuses, says where, and the others go on.
 #[test]
-fn a_server_whose_log_is_damaged_before_its_end_refuses_to_start_and_says_where() {
+fn a_server_whose_vote_may_be_lost_refuses_to_start_and_says_where() {
     play(3, |sim| {
         settle_under(sim, 1)?;
         for number in 0..10 {
@@ -135,12 +135,87 @@ fn a_server_whose_log_is_damaged_before_its_end_refuses_to_start_and_says_where(
         sim.expect("it refuses", |sim| sim.is_lost(3))?;
         let words = sim.last_words(3).unwrap_or_default().to_owned();
         sim.require(words.contains("/data/wal/") && words.contains("at byte"), &format!("it says where: {words}"))?;
+        sim.require(words.contains("whom it voted for"), &format!("it says why: {words}"))?;
         sim.start(3);
         sim.run_for(Duration::from_secs(5))?;
         sim.require(!sim.is_up(3), "it does not come back by itself")?;
         write(sim, 1, "without 3")?;
         let lines = read(sim, 2)?;
         sim.require(lines.len() == 11, "the others have everything")
+    });
+}
+
+/// Writes so much that what stands behind the first records tells everybody's term and vote.
+fn write_much(sim: &mut Script) -> Result<(), Violation> {
+    for number in 0..20 {
+        write(sim, 1, &format!("line {number} {}", "long ".repeat(200)))?;
+    }
+    sim.run_for(ms(500))
+}
+
+/// What a damaged follower lacks its leader gives it, and nobody has to do anything for it.
+#[test]
+fn a_follower_whose_log_is_damaged_comes_back_by_itself() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        write_much(sim)?;
+        let is_damaged = sim.damage_disk(3);
+        sim.require(is_damaged, "a bit flips")?;
+        write(sim, 1, "without 3")?;
+        sim.expect("it has everything back", |sim| sim.situations().damage_repaired == 1)?;
+        // Its copy counts again, and so does its vote.
+        sim.crash(2);
+        write(sim, 1, "with 3")?;
+        sim.start(2);
+        sim.crash(1);
+        sim.await_leader()?;
+        let lines = read(sim, 3)?;
+        sim.require(lines.len() == 22 && lines[21] == "with 3", "it has all lines")
+    });
+}
+
+/// A leader that finds a part of its log gone has lost its office with the restart. Its successor repairs it.
+#[test]
+fn a_leader_whose_log_is_damaged_is_repaired_by_its_successor() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        write_much(sim)?;
+        let is_damaged = sim.damage_disk(1);
+        sim.require(is_damaged, "a bit flips")?;
+        let leader = sim.await_leader()?;
+        sim.require(leader != NodeId::from(1), "another one leads")?;
+        sim.expect("it has everything back", |sim| sim.situations().damage_repaired == 1)?;
+        let lines = read(sim, 1)?;
+        sim.require(lines.len() == 20, "it has all lines")
+    });
+}
+
+/// Only the damaged one and one that is down had a line. With its vote the third one could lead without that line.
+#[test]
+fn a_damaged_server_elects_nobody_until_it_is_whole() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        write_much(sim)?;
+        sim.isolate(2);
+        write(sim, 1, "on 1 and 3")?;
+        let is_damaged = sim.damage_disk(3);
+        sim.require(is_damaged, "a bit flips")?;
+        sim.crash(1);
+        sim.mend_network();
+        sim.expect("3 has started", |sim| sim.status(3).is_some())?;
+        for _ in 0..20 {
+            sim.jump_clock(2, ms(600));
+            sim.jump_clock(3, ms(600));
+            sim.run_for(ms(500))?;
+            sim.require(sim.leader().is_none(), "nobody is elected with the vote of 3")?;
+            sim.crash(3);
+            sim.start(3);
+        }
+        sim.start(1);
+        sim.await_leader()?;
+        sim.expect("it has everything back", |sim| sim.situations().damage_repaired == 1)?;
+        let lines = read(sim, 2)?;
+        sim.require(lines.last().is_some_and(|last| last == "on 1 and 3"), "what was acknowledged is there")
     });
 }
 

@@ -62,7 +62,10 @@ fn a_crash_before_the_log_is_begun_leaves_the_founding_to_the_next_start() {
 fn a_crash_before_the_first_entry_is_written_leaves_the_founding_to_the_next_start() {
     let place = tempfile::tempdir().expect("a directory");
     identity_only(place.path());
-    drop(Wal::open(place.path().join("wal"), WalOptions { segment_bytes: 64 << 10, create: true }).expect("opens"));
+    drop(
+        Wal::open(place.path().join("wal"), WalOptions { segment_bytes: 64 << 10, ..WalOptions::default() })
+            .expect("opens"),
+    );
     assert!(is_founded_once(&open_again(place.path())));
 }
 

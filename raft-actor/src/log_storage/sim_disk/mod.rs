@@ -13,7 +13,7 @@
 //!
 //! # fn main() -> Result<(), raft_actor::log_storage::LogError> {
 //! let disk = SimDisk::new(7);
-//! let mut wal = Wal::open_on(disk.process(), "/wal", WalOptions { segment_bytes: 64 << 10, create: true })?;
+//! let mut wal = Wal::open_on(disk.process(), "/wal", WalOptions { segment_bytes: 64 << 10, ..WalOptions::default() })?;
 //! let vote = |term| {
 //!     let hard_state = HardState { term: Term::new(term), vote: Some(2.into()), damage: None };
 //!     [GroupWrite { group: 1.into(), hard_state: Some(hard_state), log: None }]
@@ -26,7 +26,7 @@
 //! disk.crash_machine();
 //! // Whatever a dead process still does reaches nothing.
 //! assert!(wal.write(&vote(5)).is_err());
-//! let mut wal = Wal::open_on(disk.process(), "/wal", WalOptions { segment_bytes: 64 << 10, create: false })?;
+//! let mut wal = Wal::open_on(disk.process(), "/wal", WalOptions { create: false, ..WalOptions::default() })?;
 //! assert_eq!(wal.recover(1.into())?.hard_state.term, Term::new(3));
 //! # Ok(())
 //! # }

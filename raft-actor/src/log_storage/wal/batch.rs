@@ -64,6 +64,12 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Says once more which groups there are, and the hard state of each: whatever is damaged before this, they are known.
+    pub(super) fn restate(&mut self, hard_states: &[(GroupId, HardState)]) {
+        self.record(Label::of_segment(Kind::Barrier, hard_states.len() as u64), &[]);
+        hard_states.iter().for_each(|(group, hard_state)| self.hard_state(*group, *hard_state));
+    }
+
     fn hard_state(&mut self, group: GroupId, hard_state: HardState) {
         let HardState { term, vote, damage } = hard_state;
         let (voted, index) = vote.map_or((0, 0), |vote| (VOTED, vote.get()));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::segment::{FileName, LOCK_NAME, NEXT_NAME, Segment, segment_name, spare_name};
+use super::segment::{FileName, LOCK_NAME, NEXT_NAME, Segment, aside_name, segment_name, spare_name};
 use crate::log_storage::LogError;
 use crate::log_storage::disk::{Disk, DiskFile, Lock};
 use crate::log_storage::error::io_error;
@@ -33,6 +33,8 @@ pub(super) struct Survey {
     pub(super) segments: Vec<u32>,
     /// Numbers of the spares, ascending.
     pub(super) spares: Vec<u32>,
+    /// Numbers of the segments that were set aside, in no order.
+    pub(super) aside: Vec<u32>,
 }
 
 impl Files {
@@ -53,6 +55,7 @@ impl Files {
             match FileName::parse(&name) {
                 FileName::Segment(number) => survey.segments.push(number),
                 FileName::Spare(number) => survey.spares.push(number),
+                FileName::Aside(number) => survey.aside.push(number),
                 FileName::Temporary => self.remove(&name)?,
                 FileName::Foreign => {}
             }
@@ -125,6 +128,17 @@ impl Files {
     pub(super) fn remove_segment(&self, number: u32) -> Result<(), LogError> {
         self.remove(&segment_name(number))?;
         self.sync_directory()
+    }
+
+    /// Gives segments names under which they do not count, durably.
+    pub(super) fn set_aside(&self, numbers: &[u32]) -> Result<(), LogError> {
+        numbers.iter().try_for_each(|number| self.rename(&segment_name(*number), &aside_name(*number)))?;
+        self.sync_directory()
+    }
+
+    /// Removes a segment that was set aside.
+    pub(super) fn remove_aside(&self, number: u32) -> Result<(), LogError> {
+        self.remove(&aside_name(number))
     }
 
     fn remove(&self, name: &str) -> Result<(), LogError> {

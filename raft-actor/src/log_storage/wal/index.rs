@@ -140,6 +140,18 @@ impl Group {
         }
     }
 
+    /// Cuts off everything above `through`, which lies at the base or above.
+    pub(super) fn cut(&mut self, through: LogIndex) {
+        self.truncate_after(through);
+        self.shape.truncate_after(through).expect("the cut is not below the base");
+    }
+
+    /// Leaves nothing, to go on behind `to`.
+    pub(super) fn reset(&mut self, to: LogPosition) {
+        self.shape.reset(to);
+        self.runs.clear();
+    }
+
     fn purge(&mut self, through: LogIndex) {
         while let Some(run) = self.runs.front_mut() {
             if run.end() > through.next() {
@@ -184,6 +196,18 @@ pub(super) fn size_bytes(configuration: Option<&Configuration>, length: u32) -> 
     Entry::size_bytes_of(configuration.map_or(length, Configuration::size_bytes))
 }
 
+/// What a hard state record says.
+///
+/// # Errors
+/// Why it says nothing.
+pub(super) fn hard_state(header: &Header, payload: &[u8]) -> Result<HardState, &'static str> {
+    let vote = (header.flags & VOTED != 0).then(|| NodeId::from(header.index));
+    let number = || payload.try_into().map_err(|_| "the number of a damage cannot be decoded");
+    let number: Option<[u8; 8]> = (header.flags & DAMAGED != 0).then(number).transpose()?;
+    let damage = number.map(|number| DamageId(u64::from_le_bytes(number)));
+    Ok(HardState { term: Term::new(header.term), vote, damage })
+}
+
 /// All groups.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -210,13 +234,7 @@ impl Index {
         }
         let group = self.groups.entry(header.group.into()).or_default();
         match header.kind {
-            Kind::HardState => {
-                let vote = (header.flags & VOTED != 0).then(|| NodeId::from(header.index));
-                let number = || payload.try_into().map_err(|_| "the number of a damage cannot be decoded");
-                let number: Option<[u8; 8]> = (header.flags & DAMAGED != 0).then(number).transpose()?;
-                let damage = number.map(|number| DamageId(u64::from_le_bytes(number)));
-                group.shape.hard_state = HardState { term, vote, damage };
-            }
+            Kind::HardState => group.shape.hard_state = hard_state(header, payload)?,
             Kind::Noop | Kind::Command | Kind::Configuration if header.flags & MOVED != 0 => {
                 if group.shape.term_at(index) != Some(term) || index <= group.shape.base.index {
                     return Err("an entry is moved that is not in the log");
@@ -239,10 +257,7 @@ impl Index {
                 group.shape.purge(index)?;
                 group.purge(index);
             }
-            Kind::Reset => {
-                group.shape.reset(position);
-                group.runs.clear();
-            }
+            Kind::Reset => group.reset(position),
             Kind::Segment | Kind::GroupState | Kind::Barrier | Kind::Seal => {}
         }
         Ok(())
@@ -273,6 +288,15 @@ impl Index {
             let missing = group.runs.iter().find(|run| run.segment.is_none())?;
             Some((*id, missing.first))
         })
+    }
+
+    /// Cuts the log of each group in front of the first entry that did not turn up.
+    pub(super) fn cut_at_missing(&mut self) {
+        for group in self.groups.values_mut() {
+            if let Some(missing) = group.runs.iter().find(|run| run.segment.is_none()).map(|run| run.first) {
+                group.cut(missing.prev());
+            }
+        }
     }
 
     /// Bytes of the records of all entries that count.

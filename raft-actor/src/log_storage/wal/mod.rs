@@ -6,6 +6,7 @@
 //!   segment-0000000007.wal   records, batch by batch; begins with the state of all groups
 //!   segment-0000000008.wal   the active one: full of zeros, or of what it held before, behind its end
 //!   spare-0000000005.wal     the file of a segment that nobody needs, to be used again
+//!   damaged-0000000004.wal   what was a segment before the log was mended; of no meaning any more
 //!   next.tmp                 a segment in preparation; of no meaning yet
 //! ```
 //!
@@ -22,6 +23,7 @@
 //! | `active` | the segment that is written to, and how one begins |
 //! | `shape`, `index` | what is known of a log; where its entries lie |
 //! | `scan`, `open` | walking through a segment; opening the log |
+//! | `mend` | making a damaged log usable again |
 //! | `recycle` | moving entries, recycling segments |
 //! | `reader` | reading entries beside the writer |
 
@@ -30,12 +32,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft_consensus::{GroupId, LogIndex, LogWrite};
+use raft_consensus::{GroupId, HardState, LogIndex, LogWrite};
 
 mod active;
 mod batch;
 mod files;
 mod index;
+mod mend;
 mod open;
 mod options;
 mod reader;
@@ -60,6 +63,12 @@ use self::segment::Segment;
 use super::disk::{Disk, RealDisk};
 use super::{GroupWrite, LogError, LogReader, LogStorage, RecoveredGroup};
 
+/// What is written between two restatements of all hard states, at least and at most: a part of a segment, unless
+/// there are so many groups that it would cost too much. Damage in front of a restatement can be repaired.
+const RESTATED_AFTER_BYTES: std::ops::RangeInclusive<u64> = 4 << 10..=64 << 10;
+/// How many times as many bytes are written between two restatements as one of them has.
+const RESTATEMENTS_APART: u64 = 16;
+
 /// A buffer that grew beyond this for one large batch is given back.
 const BUFFER_KEPT_BYTES: usize = 8 << 20;
 
@@ -79,6 +88,8 @@ pub struct Wal {
     spare: Option<Spare>,
     /// The batch being encoded; one buffer for all of them.
     buffer: Vec<u8>,
+    /// Bytes written since the hard states of all groups were last restated.
+    unrestated_bytes: u64,
     /// Whether a batch was written and not synced.
     is_unsynced: bool,
     /// Whether the last batch says nothing, so that no barrier is needed.
@@ -93,8 +104,8 @@ impl Wal {
     /// Opens the log in a directory of its own, or begins one there. All that it then returns is durable.
     ///
     /// # Errors
-    /// [`LogError::Damaged`] if a record that was durable once cannot be read, or a segment is missing;
-    /// a torn tail is not damage. [`LogError::Locked`] if the log is open elsewhere, [`LogError::Version`] if a
+    /// [`LogError::Damaged`] if a record that was durable once cannot be read, or a segment is missing, and other members
+    /// cannot [repair](WalOptions::repair) that; a torn tail is not damage. [`LogError::Locked`] if the log is open elsewhere, [`LogError::Version`] if a
     /// newer build wrote it, [`LogError::Io`] if the operating system says no.
     ///
     /// # Examples
@@ -125,6 +136,7 @@ impl Wal {
     pub fn open_on(disk: Arc<dyn Disk>, directory: impl Into<PathBuf>, options: WalOptions) -> Result<Self, LogError> {
         let files = Files::open(disk, directory.into())?;
         let Opened { index, older, active, spare, is_settled } = open::open(&files, &options)?;
+        let unrestated_bytes = active.end;
         let mut wal = Self {
             files,
             limit_bytes: options.segment_limit_bytes(),
@@ -133,6 +145,7 @@ impl Wal {
             active,
             spare,
             buffer: Vec::new(),
+            unrestated_bytes,
             is_unsynced: false,
             is_settled,
             is_moving: false,
@@ -168,6 +181,7 @@ impl Wal {
         }
         let start = self.active.end;
         self.active.write(&self.buffer, self.limit_bytes)?;
+        self.unrestated_bytes += self.buffer.len() as u64;
         self.is_unsynced = true;
         self.is_settled = false;
         take_in(&mut self.shared.index(), &self.active.segment, start, &self.buffer)
@@ -176,6 +190,16 @@ impl Wal {
             self.buffer = Vec::new();
         }
         Ok(())
+    }
+
+    /// The hard states of all groups, if it is time to restate them.
+    fn hard_states_if_due(&self, writes: &[GroupWrite]) -> Option<Vec<(GroupId, HardState)>> {
+        let index = self.shared.index();
+        let one = index.groups.len() as u64 * record::record_bytes(8);
+        let (least, most) = (*RESTATED_AFTER_BYTES.start(), *RESTATED_AFTER_BYTES.end());
+        let due = (self.limit_bytes / RESTATEMENTS_APART).clamp(least, most).max(one * RESTATEMENTS_APART);
+        let is_due = self.unrestated_bytes >= due && !writes.is_empty() && !index.groups.is_empty();
+        is_due.then(|| index.groups.iter().map(|(id, group)| (*id, group.shape.hard_state)).collect())
     }
 
     fn sync_batch(&mut self) -> Result<(), LogError> {
@@ -243,7 +267,12 @@ impl LogStorage for Wal {
             wal.sync_batch()?;
             check(&wal.shared.index(), writes);
             let moves = wal.next_moves(writes)?;
+            let restated = wal.hard_states_if_due(writes);
+            if restated.is_some() {
+                wal.unrestated_bytes = 0;
+            }
             wal.append(&|batch| {
+                restated.iter().for_each(|hard_states| batch.restate(hard_states));
                 // First, since a write may drop what is moved.
                 moves.iter().for_each(|(label, payload)| batch.moved(*label, payload));
                 writes.iter().for_each(|write| batch.write(write));
@@ -310,14 +339,12 @@ fn check(index: &Index, writes: &[GroupWrite]) {
     }
 }
 
+/// What to do about damage that is not repaired.
+const MANUAL: &str = "Restore the directory from a backup taken while the node was stopped, or remove the whole data \
+     directory, remove this node from the cluster and add it again: the others bring it up to date. Do not cut or remove \
+     single files: what was acknowledged would be lost";
+
 /// Something that was durable once cannot be read.
 fn damaged(path: &Path, offset: u64, what: &'static str) -> LogError {
-    LogError::Damaged {
-        path: path.to_owned(),
-        offset,
-        what,
-        advice: "Restore the directory from a backup taken while the node was stopped, or remove the whole data \
-                 directory, remove this node from the cluster and add it again: the others bring it up to date. \
-                 Do not cut or remove single files: what was acknowledged would be lost",
-    }
+    LogError::Damaged { path: path.to_owned(), offset, what, advice: MANUAL }
 }

@@ -3,7 +3,7 @@
 //! A batch is written only after the sync of the one before. So of the last batch any
 //! part may be missing: a torn tail, which was never acknowledged, and is cut. If
 //! anything is unreadable and yet a record of a *later* batch is there, what is
-//! unreadable was durable once: that is damage, and the log is refused.
+//! unreadable was durable once: that is damage, and the log is mended or refused.
 //!
 //! After a crash of the process the page cache still returns what was never synced, and
 //! after a failed sync it returns what the disk does not hold. Only the last batch can
@@ -20,13 +20,13 @@ use serde::Deserialize;
 use super::WalOptions;
 use super::active::{Active, Carried, Link, encode_beginning, seal};
 use super::batch::Label;
-use super::damaged;
 use super::files::{Files, Spare, Survey};
 use super::index::Index;
 use super::record::{HEADER_BYTES, Header, Kind, LAST};
 use super::scan::{Scanner, Tail};
 use super::segment::{Beginning, FORMAT_VERSION, Segment};
 use super::shape::Shape;
+use super::{damaged, mend};
 use crate::log_storage::LogError;
 use crate::log_storage::error::io_error;
 
@@ -44,14 +44,26 @@ pub(super) struct Opened {
 
 /// A segment on its way to being read.
 #[derive(Debug)]
-struct Found {
-    segment: Arc<Segment>,
-    scanner: Scanner,
-    beginning: Beginning,
+pub(super) struct Found {
+    pub(super) segment: Arc<Segment>,
+    pub(super) scanner: Scanner,
+    pub(super) beginning: Beginning,
 }
 
 pub(super) fn open(files: &Files, options: &WalOptions) -> Result<Opened, LogError> {
-    let survey = files.survey()?;
+    match open_whole(files, options) {
+        Err(damage @ LogError::Damaged { .. }) if options.repair => {
+            mend::mend(files, options, damage)?;
+            open_whole(files, options)
+        }
+        other => other,
+    }
+}
+
+/// Opens a log that is whole.
+fn open_whole(files: &Files, options: &WalOptions) -> Result<Opened, LogError> {
+    let mut survey = files.survey()?;
+    mend::set_rest_aside(files, &mut survey)?;
     let spare = take_spare(files, &survey)?;
     if survey.segments.is_empty() {
         return begin(files, options, &survey, spare);
@@ -117,7 +129,7 @@ fn find_segments(files: &Files, numbers: &[u32]) -> Result<Vec<Found>, LogError>
         .collect()
 }
 
-fn read_beginning(segment: &Segment, scanner: &mut Scanner) -> Result<Beginning, LogError> {
+pub(super) fn read_beginning(segment: &Segment, scanner: &mut Scanner) -> Result<Beginning, LogError> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
@@ -161,7 +173,7 @@ fn read_older(index: &mut Index, found: &mut Found, is_oldest: bool, next: &Begi
 }
 
 /// Takes in the records of a segment up to `limit`.
-fn read(index: &mut Index, found: &mut Found, is_oldest: bool, limit: u64) -> Result<Tail, LogError> {
+pub(super) fn read(index: &mut Index, found: &mut Found, is_oldest: bool, limit: u64) -> Result<Tail, LogError> {
     let segment = Arc::clone(&found.segment);
     let mut groups = 0;
     let tail = found.scanner.walk(limit, |offset, header, payload| {

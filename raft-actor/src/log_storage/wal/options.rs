@@ -9,11 +9,15 @@ pub struct WalOptions {
     /// Whether a log that is not there is begun. Without it, a log that is not there is
     /// [`LogError::Damaged`](crate::log_storage::LogError::Damaged).
     pub create: bool,
+    /// Whether a log that is damaged in the middle is cut there and marked, so that its groups' other voters give
+    /// back what is lost (`docs/REPAIR.md`). Where that is impossible, or without it, such a log is
+    /// [`LogError::Damaged`](crate::log_storage::LogError::Damaged).
+    pub repair: bool,
 }
 
 impl Default for WalOptions {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, create: true }
+        Self { segment_bytes: 64 << 20, create: true, repair: true }
     }
 }
 

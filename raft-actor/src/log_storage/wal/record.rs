@@ -49,7 +49,7 @@ pub(super) enum Kind {
     Reset = 8,
     /// Everything up to `index` is gone.
     Purge = 9,
-    /// Says nothing; makes what came before older than something valid.
+    /// Makes what came before older than something valid. With an `index`, as many hard states follow: those of all groups.
     Barrier = 10,
     /// The log goes on in the next segment, which must exist.
     Seal = 11,

@@ -40,6 +40,7 @@ impl Wal {
         let (next, _) = Active::begin(&self.files, self.spare.take(), link, &beginning, &[])?;
         let full = std::mem::replace(&mut self.active, next);
         self.has_no_room = false;
+        self.unrestated_bytes = 0;
         let end = link.previous_end.expect("the link leads from the full segment");
         seal(&full.segment, end, full.next_batch)?;
         self.older.push_back((full.segment, full.end));

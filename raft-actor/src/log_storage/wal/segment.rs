@@ -31,7 +31,8 @@ pub(super) struct Beginning {
     pub(super) version: u32,
     /// Number of its first batch, counted from the beginning of the log.
     pub(super) first_batch: u64,
-    /// Where the segment before this one ends; what stands behind counts no more. `None` for the first.
+    /// Where the segment before this one ends; what stands behind counts no more. `None` for the first of a log: if
+    /// there are segments before it, nothing in them counts.
     pub(super) previous_end: Option<u32>,
     /// How many group states follow.
     pub(super) groups: u64,
@@ -39,6 +40,7 @@ pub(super) struct Beginning {
 
 const PREFIX: &str = "segment-";
 const SPARE_PREFIX: &str = "spare-";
+const ASIDE_PREFIX: &str = "damaged-";
 const SUFFIX: &str = ".wal";
 
 /// The name of a segment that is being prepared.
@@ -53,6 +55,8 @@ pub(super) enum FileName {
     Segment(u32),
     /// A file to be used again; this was its last number.
     Spare(u32),
+    /// What was the segment with this number before the log was mended.
+    Aside(u32),
     /// Something unfinished.
     Temporary,
     /// Nothing of the log.
@@ -69,6 +73,9 @@ impl FileName {
         if let Some(number) = number(PREFIX).filter(|number| segment_name(*number) == name) {
             return Self::Segment(number);
         }
+        if let Some(number) = number(ASIDE_PREFIX).filter(|number| aside_name(*number) == name) {
+            return Self::Aside(number);
+        }
         number(SPARE_PREFIX).filter(|number| spare_name(*number) == name).map_or(Self::Foreign, Self::Spare)
     }
 }
@@ -79,4 +86,8 @@ pub(super) fn segment_name(number: u32) -> String {
 
 pub(super) fn spare_name(number: u32) -> String {
     format!("{SPARE_PREFIX}{number:010}{SUFFIX}")
+}
+
+pub(super) fn aside_name(number: u32) -> String {
+    format!("{ASIDE_PREFIX}{number:010}{SUFFIX}")
 }

@@ -43,6 +43,11 @@ impl Shape {
         self.configurations.get(&index)
     }
 
+    /// The configuration that the log ends with.
+    pub(super) fn last_configuration(&self) -> &Configuration {
+        self.configurations.last_key_value().map_or(&self.base_configuration, |(_, last)| last)
+    }
+
     pub(super) fn append(
         &mut self,
         position: LogPosition,

@@ -14,6 +14,7 @@ mod corruption;
 mod directory;
 mod disk;
 mod faults;
+mod mending;
 mod random;
 mod recycling;
 mod tail;
@@ -22,7 +23,7 @@ mod tail;
 const SMALL: u64 = 16 << 10;
 
 pub(super) fn options(segment_bytes: u64) -> WalOptions {
-    WalOptions { segment_bytes, ..WalOptions::default() }
+    WalOptions { segment_bytes, repair: false, ..WalOptions::default() }
 }
 
 pub(super) fn temporary() -> TempDir {

@@ -3,7 +3,7 @@
 use raft_actor::consensus::{LogIndex, LogPosition, NodeId, Term};
 
 use super::Knowledge;
-use super::disks::{Disks, holds};
+use super::disks::Disks;
 use super::member::{Facts, Run};
 use super::verdict::{Verdict, ensure};
 
@@ -107,10 +107,7 @@ impl Knowledge {
         // A step that commits may also append the next configuration, which then counts for what follows.
         let counted = run.log.configurations().iter().rev().find(|at| !led || at.index <= before.last.index).copied();
         for set in self.written.configuration(counted).voter_sets() {
-            // What a server held when its disk was wiped counts: it may have said so just before, and is not asked for
-            // its vote again. Whoever is elected later has to ask the others, and one of them holds the entry.
-            let held = |voter: &NodeId| self.wiped.get(voter).is_some_and(|image| image.holds(newest));
-            let holders = set.iter().filter(|voter| holds(disks, **voter, newest) || held(voter)).count();
+            let holders = set.iter().filter(|voter| self.counts(**voter, newest, disks)).count();
             ensure!(
                 "commit_is_durable",
                 id,

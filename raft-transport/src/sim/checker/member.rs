@@ -20,6 +20,8 @@ pub(super) struct Member {
     pub(super) run: Option<Run>,
     /// How often it was started.
     pub(super) runs: u64,
+    /// Something was done to its disk, and it has not been started since.
+    pub(super) may_have_lost: bool,
     /// The last command of the state that its machine has loaded in this run, before its core was there.
     pub(super) loaded: Option<LogIndex>,
 }

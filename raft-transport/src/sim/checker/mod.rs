@@ -17,6 +17,7 @@
 //! | what may leave a server | `messages` |
 //! | what a disk may never lose, and what a server starts with; the look from scratch | `stored` |
 //! | snapshots: what covers, what may be purged, what is loaded and sent | `snapshots` |
+//! | what a disk may lose when it is damaged, and until when its log is marked | `repair` |
 //! | the membership | `membership` |
 //! | bounded memory | `flow` |
 //! | which rare situations came up | `situations` |
@@ -30,6 +31,7 @@ mod machines;
 mod member;
 mod membership;
 mod messages;
+mod repair;
 mod shape;
 mod situations;
 mod snapshots;
@@ -82,6 +84,8 @@ struct Knowledge {
     limits: Settings,
     /// What was on the disks that were wiped.
     wiped: BTreeMap<NodeId, Image>,
+    /// What disks held before something of it was lost, while their logs are marked as damaged.
+    lost: BTreeMap<NodeId, Image>,
     situations: Watch,
     told: transfer::Told,
     words: leases::Words,
@@ -118,10 +122,22 @@ impl Checker {
     pub fn wiped(&mut self, node: NodeId) {
         if let Some(member) = self.members.get_mut(&node) {
             let gone = std::mem::take(&mut member.durable);
+            let gone = self.known.lost.remove(&node).unwrap_or(gone);
             self.known.wiped.insert(node, gone);
             member.writes.clear();
             self.known.elections.forget(node);
         }
+    }
+
+    /// Something was done to a server's disk on purpose: it may have lost what it held when it is started next, if it
+    /// says so.
+    pub fn damaged(&mut self, node: NodeId) {
+        self.members.entry(node).or_default().may_have_lost = true;
+    }
+
+    /// Whether this server runs and has all that it ever held, as far as its disk says.
+    pub fn is_whole(&self, node: NodeId) -> bool {
+        self.members.get(&node).is_some_and(|member| member.run.is_some() && member.durable.hard_state.damage.is_none())
     }
 
     /// Whether this server runs, as far as is known here.

@@ -61,6 +61,8 @@ situations! {
     transfer_resumed,
     /// A server was started that had stored a snapshot of its leader and not reset its log.
     log_reset_at_start,
+    /// A server that had lost something of its log had it all back.
+    damage_repaired,
     /// A leader stepped down while its storage worked on a write.
     step_down_with_writes_pending,
     /// A leader stepped down with entries in its log that it does not know to be committed.

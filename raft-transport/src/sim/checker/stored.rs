@@ -12,8 +12,13 @@ impl Knowledge {
     /// A disk was synced, or lost what was not: term and vote never fall, entries go only when that was ordered,
     /// and what is there was written by somebody.
     pub(super) fn check_disk(&mut self, id: NodeId, member: &mut Member, disk: &dyn Durable) -> Verdict {
-        self.check_stored_vote(id, member.durable.hard_state, disk.hard_state())?;
-        member.durable.hard_state = disk.hard_state();
+        let (before, after) = (member.durable.hard_state, disk.hard_state());
+        self.check_stored_vote(id, before, after)?;
+        let is_cut = before.damage != after.damage && after.damage.is_some();
+        if is_cut {
+            self.check_cut(id, member, disk)?;
+        }
+        member.durable.hard_state = after;
         self.check_stored_snapshot(id, member.durable.snapshot, disk)?;
         member.durable.snapshot = disk.snapshot();
         let (base, last) = (disk.base(), disk.last());
@@ -49,6 +54,9 @@ impl Knowledge {
             let is_configuration = self.written.has_configuration_at(position);
             log.push(position, is_configuration);
         }
+        if before.damage.is_some() && after.damage.is_none() {
+            self.check_whole(id, member, disk)?;
+        }
         Ok(())
     }
 
@@ -71,7 +79,7 @@ impl Knowledge {
     }
 
     fn check_stored_vote(&mut self, id: NodeId, old: HardState, new: HardState) -> Verdict {
-        if old == new {
+        if (old.term, old.vote) == (new.term, new.vote) {
             return Ok(());
         }
         let is_kept = new.term > old.term || (new.term == old.term && old.vote.is_none());
@@ -88,6 +96,7 @@ impl Knowledge {
             self.adopt(id, member, disk)?;
         }
         self.check_disk(id, member, disk)?;
+        member.may_have_lost = false;
         // What was ordered and is not there now will not come any more.
         member.writes.clear();
         let Image { hard_state, log, snapshot } = &member.durable;

@@ -127,6 +127,7 @@ impl DurableReader {
         self.groups.clear();
         self.segments.clear();
         let mut found = self.list();
+        self.skip_what_was_damaged(&mut found);
         if !found.is_empty() && !self.add_segments(&mut found)? {
             return Err(self.broken_link(found.front().expect("the segment that does not follow on is still there")));
         }
@@ -184,6 +185,17 @@ impl DurableReader {
         let mut found = self.disk.files();
         found.retain(|path| path.parent() == Some(&self.directory) && number_of(path).is_some());
         found.into()
+    }
+
+    /// A segment that begins a log of its own: nothing in those before it counts.
+    fn skip_what_was_damaged(&self, found: &mut VecDeque<PathBuf>) {
+        let begins = |path: &PathBuf| {
+            let link = self.disk.with_durable(path, |bytes| segment::link(path, bytes));
+            matches!(link, Some(Ok(link)) if link.previous_end.is_none())
+        };
+        if let Some(at) = found.iter().rposition(begins) {
+            found.drain(..at);
+        }
     }
 
     /// Follows a change of names. `false` if the log does not go on where it was read to the end: it was opened again,

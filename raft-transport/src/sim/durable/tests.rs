@@ -17,7 +17,11 @@ use super::*;
 const DIRECTORY: &str = "/data/wal";
 
 fn open(disk: &SimDisk) -> Result<Wal, LogError> {
-    Wal::open_on(disk.process(), DIRECTORY, WalOptions { segment_bytes: 16 << 10, create: true })
+    Wal::open_on(
+        disk.process(),
+        DIRECTORY,
+        WalOptions { segment_bytes: 16 << 10, repair: false, ..WalOptions::default() },
+    )
 }
 
 /// What a log finds after a crash that keeps nothing.
