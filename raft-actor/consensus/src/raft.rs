@@ -509,6 +509,7 @@ impl Raft {
             term: self.term(),
             leader: self.leader(),
             rests: self.rests(),
+            damaged: self.damage().is_some(),
             commit: self.commit(),
             applied: self.applied(),
             last: self.log().last(),

@@ -30,6 +30,9 @@ pub struct Status {
     pub leader: Option<NodeId>,
     /// Whether it does without heartbeats.
     pub rests: bool,
+    /// Whether something of its log was lost and is not known to be back: until then it has no vote. See the rule in
+    /// `repair`.
+    pub damaged: bool,
     /// Highest index known to be committed.
     pub commit: LogIndex,
     /// Highest index the state machine has applied.

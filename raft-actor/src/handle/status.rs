@@ -28,6 +28,9 @@ pub struct Status {
     /// Whether it does without heartbeats, because nothing happens in the group; see
     /// [`GroupOptions::rest_after`](crate::GroupOptions::rest_after).
     pub rests: bool,
+    /// Whether its log was damaged and its peers have not given everything back yet. Until then it has no vote, and what it
+    /// holds counts for nothing; see docs/REPAIR.md.
+    pub damaged: bool,
     /// Highest index known to be committed.
     pub commit_index: LogIndex,
     /// Highest index that its state machine has applied.
@@ -92,6 +95,7 @@ impl Status {
             term: core.term,
             leader_id: core.leader,
             rests: core.rests,
+            damaged: core.damaged,
             commit_index: core.commit,
             last_applied: core.applied,
             last_log_index: core.last.index,

@@ -19,6 +19,9 @@ pub(super) fn status(status: &Value) -> String {
     row("applied", cell(&status["last_applied"]));
     row("log", format!("{} to {}", cell(&status["first_log_index"]), cell(&status["last_log_index"])));
     row("snapshot", cell(&status["snapshot_index"]));
+    if status["damaged"] == Value::Bool(true) {
+        row("damaged", "yes: its peers repair its log, until then it has no vote".into());
+    }
     row("voters", ids(&status["voters"]).unwrap_or_else(|| "-".into()));
     row("learners", ids(&status["learners"]).unwrap_or_else(|| "-".into()));
     if let Some(voters) = ids(&status["changing_to"]["voters"]) {

@@ -1,7 +1,7 @@
 //! A damaged log is repaired from the peers, and until then its member elects nobody and commits nothing (FAST 2018,
 //! Protocol-Aware Recovery: each way in which a repair can elect or commit wrongly).
 
-use raft_consensus::{DamageId, Message, RepairTarget, Role};
+use raft_consensus::{AppendEntriesReply, AppendOutcome, DamageId, LogIndex, Message, RepairTarget, Role, Round};
 
 use crate::support::lone::{append, pre_vote, pre_vote_reply, request_vote};
 use crate::support::{Cluster, Lone, Setup, at, entry, index, log_of_terms};
@@ -218,4 +218,70 @@ fn the_target_of_one_leader_is_not_reached_with_the_entries_of_another() {
     assert!(!is_whole(&lone), "n3 has not said how far its log went");
     lone.receive(3, target(2, 1, 2));
     assert!(is_whole(&lone));
+}
+
+/// What lies at or below the target may still differ from the leader's log: nothing says yet that it does not.
+#[test]
+fn a_target_is_not_reached_by_entries_of_which_nobody_knows_whether_they_are_the_leaders() {
+    let mut member = Setup::of(3).log(1, log_of_terms(&[1, 1, 1])).member(1);
+    member.disk.damage(index(2));
+    let mut lone = Lone::started(member);
+    lone.receive(2, target(2, 1, 2));
+    assert!(!is_whole(&lone), "two entries are there, and the second is another one");
+    lone.receive(2, append(2, at(1, 1), vec![entry(2, 2)], 0));
+    assert!(is_whole(&lone));
+}
+
+/// The leader of three, with one entry of its own; n3 never answers.
+struct Office(Lone);
+
+impl Office {
+    fn new() -> Self {
+        Self(Lone::leader(&Setup::of(3), 3))
+    }
+
+    /// Sends a heartbeat; its round.
+    fn heartbeat(&mut self) -> Round {
+        self.0.forget();
+        self.0.deadline();
+        let rounds = self.0.sent().into_iter().filter_map(|(to, message)| match message {
+            Message::AppendEntries(append) if to == 2 => Some(append.round),
+            _ => None,
+        });
+        rounds.last().expect("a heartbeat is due")
+    }
+
+    /// n2 answers that round.
+    fn hears(&mut self, round: Round, durable: u64, damage: Option<u64>) {
+        let (term, outcome) = (self.0.status().term, AppendOutcome::Matched { durable: index(durable) });
+        let reply = AppendEntriesReply { term, round, outcome, damage: damage.map(DamageId) };
+        self.0.receive(2, Message::AppendEntriesReply(reply));
+    }
+
+    fn commit(&self) -> LogIndex {
+        self.0.status().commit
+    }
+}
+
+#[test]
+fn what_a_damaged_member_says_it_holds_is_not_counted_until_it_is_whole() {
+    let mut office = Office::new();
+    let round = office.heartbeat();
+    office.hears(round, 0, Some(1));
+    let round = office.heartbeat();
+    office.hears(round, 1, Some(1));
+    assert_eq!(office.commit(), LogIndex::ZERO, "it is on two of three, and one of them is damaged");
+    let round = office.heartbeat();
+    office.hears(round, 1, None);
+    assert_eq!(office.commit(), index(1));
+}
+
+#[test]
+fn a_late_answer_from_before_the_damage_makes_nobody_whole() {
+    let mut office = Office::new();
+    let before = office.heartbeat();
+    let after = office.heartbeat();
+    office.hears(after, 0, Some(1));
+    office.hears(before, 1, None);
+    assert_eq!(office.commit(), LogIndex::ZERO, "what it said then is gone");
 }

@@ -82,6 +82,7 @@ fn core_status(role: Role) -> raft_consensus::Status {
         term: Term::new(4),
         leader: Some(1.into()),
         rests: false,
+        damaged: false,
         commit: LogIndex::new(9),
         applied: LogIndex::new(8),
         last: position(12, 4),

@@ -66,6 +66,7 @@ fn text(status: &Status) -> String {
     ] {
         text.gauge(name, help, LogIndex::get(index));
     }
+    text.gauge("raft_log_damaged", "1 while peers repair the log: the node has no vote then.", status.damaged.into());
     text.gauge("raft_voters", "Members whose votes count.", status.voters.len() as u64);
     text.gauge("raft_learners", "Members that get the log without a vote.", status.learners.len() as u64);
     if !status.peers.is_empty() {

@@ -15,7 +15,12 @@ impl Knowledge {
     pub(super) fn check_cut(&mut self, id: NodeId, member: &mut Member, disk: &dyn Durable) -> Verdict {
         let is_expected = member.may_have_lost && member.run.is_none();
         let mark = disk.hard_state().damage;
-        ensure!("what_is_durable_stays", id, is_expected, "the disk of n{id} says {mark:?}, and nothing happened to it");
+        ensure!(
+            "what_is_durable_stays",
+            id,
+            is_expected,
+            "the disk of n{id} says {mark:?}, and nothing happened to it"
+        );
         // What it has stored since an earlier damage it has not acknowledged.
         self.lost.entry(id).or_insert_with(|| member.durable.clone());
         let base = disk.base();
@@ -30,10 +35,19 @@ impl Knowledge {
         let last = self.commits.list().iter().rev().map(|commit| commit.position).find(held);
         let last = last.unwrap_or(LogPosition::ZERO);
         let covered = disk.snapshot();
-        let is_back =
-            disk.position_at(last.index) == Some(last) || last.index < covered.index || last == covered;
-        ensure!("the_damaged_become_whole", id, is_back, "n{id} calls itself whole and lacks {last}, which it once held");
-        ensure!("the_damaged_become_whole", id, member.run.is_some(), "the mark of n{id} is gone while it does not run");
+        let is_back = disk.position_at(last.index) == Some(last) || last.index < covered.index || last == covered;
+        ensure!(
+            "the_damaged_become_whole",
+            id,
+            is_back,
+            "n{id} calls itself whole and lacks {last}, which it once held"
+        );
+        ensure!(
+            "the_damaged_become_whole",
+            id,
+            member.run.is_some(),
+            "the mark of n{id} is gone while it does not run"
+        );
         self.situations.damage_repaired += 1;
         Ok(())
     }
