@@ -13,7 +13,7 @@ use raft_actor::{LocalCluster, StartError};
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// So many that what stands behind the first records tells term and vote once more.
-const WRITES: u64 = 2_000;
+const WRITES: u64 = 4_000;
 
 fn segments(data: &Path, node: u64) -> Vec<PathBuf> {
     let files = fs::read_dir(data.join(format!("{node}/wal"))).expect("the log is there");
@@ -34,8 +34,11 @@ fn flip(data: &Path, node: u64, at: usize) {
 async fn filled(data: &Path, nodes: u64) -> LocalCluster<Counter> {
     let cluster = LocalCluster::<Counter>::builder(nodes).data_dir(data).start(Counter::default).await.expect("starts");
     let leader = cluster.leader().await;
-    let answers = leader.write_many((0..WRITES).map(|_| 1)).await;
-    assert!(answers.iter().all(Result::is_ok));
+    // As many batches of the log.
+    for _ in 0..WRITES / 100 {
+        let answers = leader.write_many((0..100).map(|_| 1)).await;
+        assert!(answers.iter().all(Result::is_ok));
+    }
     cluster
 }
 

@@ -58,16 +58,11 @@ pub(super) fn mend(files: &Files, options: &WalOptions, damage: LogError) -> Res
     let survey = files.survey()?;
     let Some(last) = survey.segments.last() else { return Err(damage) };
     let words = LastWords::read(files, *last)?;
-    let Some(hard_states) = words.hard_states else { return Err(advised(damage, NO_HARD_STATE)) };
     let mut index = whole_front(files, &survey.segments)?;
-    let is_alone = |group: &GroupId| {
-        let last_known = words.configurations.get(group);
-        let in_front = || index.groups.get(group).map(|group| group.shape.last_configuration());
-        last_known.or_else(in_front).is_some_and(|last| last.voter_sets().any(|set| set.len() == 1))
-    };
-    if hard_states.iter().any(|(group, state)| state.term != TOMBSTONE.term && is_alone(group)) {
+    if words.is_any_alone(&index) {
         return Err(advised(damage, ALONE));
     }
+    let Some(hard_states) = words.hard_states else { return Err(advised(damage, NO_HARD_STATE)) };
     let numbers = survey.segments.iter().chain(&survey.spares).chain(&survey.aside);
     let number = numbers.max().copied().unwrap_or_default();
     let number = number.checked_add(1).expect("four thousand million segments outlast any disk");
@@ -127,6 +122,18 @@ impl LastWords {
             words.forget();
             (offset, expected) = (found, None);
         }
+    }
+
+    /// Whether a group that was not destroyed has no other voter. In front of the damage there is `front`.
+    fn is_any_alone(&self, front: &Index) -> bool {
+        let in_front = front.groups.iter().map(|(id, group)| (id, group.shape.last_configuration()));
+        let mut last: BTreeMap<_, _> = in_front.collect();
+        last.extend(&self.configurations);
+        let is_destroyed = |group| {
+            let hard_state = self.hard_states.as_ref().and_then(|all| all.get(group));
+            hard_state.is_some_and(|hard_state| hard_state.term == TOMBSTONE.term)
+        };
+        last.into_iter().any(|(id, last)| !is_destroyed(id) && last.voter_sets().any(|set| set.len() == 1))
     }
 
     /// Something cannot be read, and it may have been anything.

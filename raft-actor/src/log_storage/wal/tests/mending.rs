@@ -11,6 +11,11 @@ fn mending() -> WalOptions {
     WalOptions { repair: true, create: false, ..options(SMALL) }
 }
 
+/// With segments that take all that there is.
+fn roomy() -> WalOptions {
+    WalOptions { segment_bytes: 1 << 20, ..mending() }
+}
+
 fn voters(members: std::ops::RangeInclusive<u64>) -> Entries {
     let configuration = Configuration::of_voters(members.map(|id| (id.into(), format!("at {id}"))));
     let position = LogPosition::new(Term::new(1), LogIndex::new(1));
@@ -88,7 +93,7 @@ fn a_damaged_log_keeps_what_is_whole_in_front_and_its_last_vote() {
         for place in earlier.step_by(5).filter(|place| place.header.kind != Kind::Seal) {
             let disk = disk.fork();
             assert!(disk.flip_bit(path, (place.offset + 3) as u64, 5));
-            let mut wal = match Wal::open_on(disk.process(), WAL, mending()) {
+            let mut wal = match Wal::open_on(disk.process(), WAL, roomy()) {
                 Ok(wal) => wal,
                 Err(LogError::Damaged { advice, .. }) => {
                     assert!(is_last, "what lies in an older segment is restated by the next: {}", path.display());
@@ -114,18 +119,32 @@ fn a_damaged_log_keeps_what_is_whole_in_front_and_its_last_vote() {
             drop(wal);
             assert_eq!(named(&disk, "damaged-").len(), files.len(), "what was there is set aside");
             // It goes on from there.
-            let mut wal = Wal::open_on(disk.process(), WAL, mending()).expect("it opens");
+            let mut wal = Wal::open_on(disk.process(), WAL, roomy()).expect("it opens");
             let (hard_state, kept) = held(&mut wal, 1);
             assert_eq!(hard_state, marked, "a restart does not forget it");
             let next = kept.len() as u64 + 1;
             wal.write(&[append(1, commands(9, next..=next + 3))]).expect("it can be written to");
             wal.sync().expect("it can be synced");
             drop(wal);
-            let mut wal = Wal::open_on(disk.process(), WAL, mending()).expect("it opens");
+            let mut wal = Wal::open_on(disk.process(), WAL, roomy()).expect("it opens");
             assert_eq!(held(&mut wal, 1).1.len() as u64, next + 3);
         }
     }
     assert!(mended > 20 && refused > 0, "{mended} mended, {refused} refused");
+}
+
+/// One segment is enough for all that is kept: what does not fit comes from the leader.
+#[test]
+fn what_is_kept_comes_to_one_segment() {
+    let disk = SimDisk::new(6);
+    drop(written(&disk));
+    let files = named(&disk, "segment-");
+    let place = records(&durable(&disk, &files[files.len() - 2])).pop().expect("it holds records").offset;
+    assert!(disk.flip_bit(&files[files.len() - 2], place as u64, 0));
+    let kept = |options| held(&mut Wal::open_on(disk.fork().process(), WAL, options).expect("it is mended"), 1).1;
+    let (all, some) = (kept(roomy()), kept(mending()));
+    assert!(some.len() < all.len() && !some.is_empty());
+    assert_eq!(some, all[..some.len()]);
 }
 
 /// A crash at each of the changes that opening makes to the disk, of the process or the machine: the next opening ends

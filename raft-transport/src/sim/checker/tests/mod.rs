@@ -4,6 +4,7 @@ use raft_actor::consensus::{LogIndex, LogPosition, NodeId, Term};
 
 mod leases;
 mod promises;
+mod repair;
 mod rules;
 mod safety;
 mod situations;

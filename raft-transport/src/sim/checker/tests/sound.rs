@@ -84,7 +84,13 @@ fn happen(world: &mut World, dice: &mut Dice) -> Result<(), crate::sim::checker:
                 Ok(())
             } else {
                 let (whole, some) = (dice.below(4) as usize, dice.below(3) as usize);
-                world.crash(n, whole, some)
+                world.crash(n, whole, some)?;
+                // With two of them nobody might lead any more.
+                if world.disks.values().all(|disk| disk.hard_state.damage.is_none()) && dice.below(3) == 0 {
+                    let last = world.disks[&node(n)].entries.len() as u64;
+                    world.cut_log(n, dice.below(last.max(1)));
+                }
+                Ok(())
             }
         }
         993..998 => {

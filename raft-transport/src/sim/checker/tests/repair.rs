@@ -1,0 +1,121 @@
+//! Logs that have lost something: what may be lost, what it counts for, and when it is back.
+
+use raft_actor::consensus::{DamageId, LogIndex, NodeId};
+
+use super::world::World;
+use super::{node, refused};
+use crate::sim::checker::Verdict;
+
+impl World {
+    /// A server that is down loses everything behind `kept`, as was to be expected; its log says so.
+    pub(super) fn cut_log(&mut self, n: u64, kept: u64) {
+        self.checker.damaged(node(n));
+        let number = self.fresh();
+        self.disk(n).truncate(LogIndex::new(kept));
+        self.disk(n).hard_state.damage = Some(DamageId(number));
+    }
+
+    /// A server goes down and loses everything behind `kept`; its log says so.
+    fn lose(&mut self, n: u64, kept: u64) {
+        self.crash(n, usize::MAX, 0).expect("a sound end");
+        self.disk(n).truncate(LogIndex::new(kept));
+        self.disk(n).hard_state.damage = Some(DamageId(1));
+    }
+
+    /// A server that happens to be damaged and comes back.
+    fn damage(&mut self, n: u64, kept: u64) -> Verdict {
+        self.checker.damaged(node(n));
+        self.lose(n, kept);
+        self.start(n)
+    }
+
+    fn look(&mut self, n: u64) -> Verdict {
+        self.checker.durable_changed(node(n), &self.disks[&node(n)])
+    }
+}
+
+/// Three servers under the first, with three entries on all of them.
+fn settled() -> World {
+    let mut world = World::of(3);
+    world.elect(1);
+    world.propose(1, &["a", "b"]).expect("a sound step");
+    world.settle().expect("a sound step");
+    world
+}
+
+#[test]
+fn a_damaged_disk_may_lose_what_it_held_and_gets_it_back() {
+    let mut world = settled();
+    world.damage(3, 1).expect("it says that it has lost something");
+    assert!(!world.checker.is_whole(node(3)));
+    for _ in 0..5 {
+        world.deadline(1).expect("a sound step");
+        world.settle().expect("a sound step");
+    }
+    assert!(world.checker.is_whole(node(3)));
+    assert_eq!(world.checker.situations().damage_repaired, 1);
+    assert_eq!(world.disks[&node(3)].entries.len(), world.disks[&node(1)].entries.len());
+}
+
+#[test]
+fn a_disk_to_which_nothing_happened_may_not_call_itself_damaged() {
+    let mut world = settled();
+    world.lose(3, 1);
+    refused(world.start(3), "what_is_durable_stays");
+    // Nor a running server's.
+    let mut world = settled();
+    world.checker.damaged(node(3));
+    world.disk(3).hard_state.damage = Some(DamageId(1));
+    refused(world.look(3), "what_is_durable_stays");
+}
+
+#[test]
+fn a_damaged_disk_may_not_lose_anything_in_silence() {
+    let mut world = settled();
+    world.checker.damaged(node(3));
+    world.lose(3, 1);
+    world.disk(3).hard_state.damage = None;
+    refused(world.start(3), "what_is_durable_stays");
+}
+
+#[test]
+fn a_vote_that_a_damage_took_is_refused() {
+    let mut world = settled();
+    world.checker.damaged(node(3));
+    world.lose(3, 1);
+    world.disk(3).hard_state.vote = None;
+    refused(world.start(3), "what_is_durable_stays");
+}
+
+#[test]
+fn a_server_that_calls_itself_whole_before_it_is_is_refused() {
+    let mut world = settled();
+    world.damage(3, 1).expect("it says that it has lost something");
+    world.disk(3).hard_state.damage = None;
+    refused(world.look(3), "the_damaged_become_whole");
+}
+
+#[test]
+fn a_commit_that_counts_what_a_damaged_server_holds_is_refused() {
+    let mut world = settled();
+    world.cut = vec![NodeId::from(2)];
+    world.damage(3, 1).expect("it says that it has lost something");
+    // The leader takes it for whole, and so it counts what it stores.
+    let entries = world.disks[&node(1)].entries.clone();
+    world.propose(1, &["c"]).expect("a sound step");
+    let last = world.disks[&node(1)].entries.last().expect("it is there").position;
+    world.disk(3).entries =
+        [entries, vec![world.disks[&node(1)].entries.last().expect("it is there").clone()]].concat();
+    world.look(3).expect("it may store what it likes");
+    let term = world.raft(1).term();
+    let commit = |world: &mut World| {
+        use raft_actor::consensus::{AppendEntriesReply, AppendOutcome, Input, Message, Round};
+        let outcome = AppendOutcome::Matched { durable: last.index };
+        for round in 1..100 {
+            let reply = AppendEntriesReply { term, round: Round::new(round), outcome, damage: None };
+            world.step(1, Input::Received { from: node(3), message: Message::AppendEntriesReply(reply) })?;
+        }
+        Ok(())
+    };
+    refused(commit(&mut world), "commit_is_durable");
+}
