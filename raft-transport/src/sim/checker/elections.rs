@@ -92,6 +92,10 @@ impl Knowledge {
         if owes || !raft.has_suffrage() || raft.log().configuration().voter_sets().all(BTreeSet::is_empty) {
             return Ok(());
         }
+        // Whoever has lost something does not know whom it would elect.
+        if before.damage.is_some() {
+            return Ok(());
+        }
         match cause {
             // It enters the term with this request, so it has not voted in it.
             Cause::VoteAsked { candidate, term, last, is_handed_over: _ }
