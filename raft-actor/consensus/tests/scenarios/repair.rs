@@ -1,7 +1,9 @@
 //! A damaged log is repaired from the peers, and until then its member elects nobody and commits nothing (FAST 2018,
 //! Protocol-Aware Recovery: each way in which a repair can elect or commit wrongly).
 
-use raft_consensus::{AppendEntriesReply, AppendOutcome, DamageId, LogIndex, Message, RepairTarget, Role, Round};
+use raft_consensus::{
+    AppendEntriesReply, AppendOutcome, DamageId, Effect, LogIndex, Message, RepairTarget, Role, Round,
+};
 
 use crate::support::lone::{append, pre_vote, pre_vote_reply, request_vote};
 use crate::support::{Cluster, Lone, Setup, at, entry, index, log_of_terms};
@@ -229,6 +231,22 @@ fn a_target_is_not_reached_by_entries_of_which_nobody_knows_whether_they_are_the
     lone.receive(2, target(2, 1, 2));
     assert!(!is_whole(&lone), "two entries are there, and the second is another one");
     lone.receive(2, append(2, at(1, 1), vec![entry(2, 2)], 0));
+    assert!(is_whole(&lone));
+}
+
+/// A crash can tear a write, so that the hard state is there and the entries are not.
+#[test]
+fn the_mark_is_not_removed_by_the_write_that_brings_the_last_entries() {
+    let mut lone = lone_damaged();
+    lone.receive(2, target(1, 1, 2));
+    lone.forget();
+    lone.member.disk.held = true;
+    lone.receive(2, append(1, at(1, 1), vec![entry(2, 1)], 0));
+    let unmarks =
+        |effect: &Effect| matches!(effect, Effect::Persist { hard_state: Some(state), .. } if state.damage.is_none());
+    assert!(!lone.effects().iter().any(unmarks));
+    lone.member.disk.held = false;
+    lone.persist();
     assert!(is_whole(&lone));
 }
 

@@ -132,7 +132,10 @@ impl Checker {
     /// Something was done to a server's disk on purpose: it may have lost what it held when it is started next, if it
     /// says so.
     pub fn damaged(&mut self, node: NodeId) {
-        self.members.entry(node).or_default().may_have_lost = true;
+        let member = self.members.entry(node).or_default();
+        member.may_have_lost = true;
+        // What it has stored since an earlier damage it has not acknowledged.
+        self.known.lost.entry(node).or_insert_with(|| member.durable.clone());
     }
 
     /// Whether this server runs and has all that it ever held, as far as its disk says.

@@ -21,8 +21,6 @@ impl Knowledge {
             is_expected,
             "the disk of n{id} says {mark:?}, and nothing happened to it"
         );
-        // What it has stored since an earlier damage it has not acknowledged.
-        self.lost.entry(id).or_insert_with(|| member.durable.clone());
         let base = disk.base();
         member.durable.log.reset(base, self.configurations_through(base.index));
         Ok(())

@@ -97,6 +97,9 @@ impl Knowledge {
         }
         self.check_disk(id, member, disk)?;
         member.may_have_lost = false;
+        if disk.hard_state().damage.is_none() {
+            self.lost.remove(&id);
+        }
         // What was ordered and is not there now will not come any more.
         member.writes.clear();
         let Image { hard_state, log, snapshot } = &member.durable;
