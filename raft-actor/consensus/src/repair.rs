@@ -33,7 +33,8 @@
 //! a leader in a term is therefore true, and for ReadIndex (§8) and for staying in office (dissertation 6.2) that is all
 //! that is asked: another leader would have been elected without this member's vote since, hence by a majority with
 //! somebody else of those who echo. A lease is another matter: it counts only members that have acknowledged the entry
-//! with its bounds, which a damaged one has not.
+//! with its bounds, which a damaged one has not. Until the leader hears of the damage it may go on counting the word that
+//! was given before: that is kept, for who is damaged elects nobody, and who is whole again has the entry.
 
 use crate::{DamageId, LogIndex};
 

@@ -83,7 +83,9 @@ impl Knowledge {
         let keeps = |voter: NodeId| {
             let word = self.words.get(&voter);
             let is_kept = word.is_some_and(|given_at| self.now.since(*given_at) <= kept(lease_reads));
-            voter == id || (is_kept && holds(disks, voter, configured_at))
+            // Who has lost it to a damage helps to elect nobody until it has it back.
+            let held = || self.lost.get(&voter).is_some_and(|lost| lost.holds(configured_at));
+            voter == id || (is_kept && (holds(disks, voter, configured_at) || held()))
         };
         for set in self.written.configuration(Some(configured_at)).voter_sets() {
             let bound: Vec<NodeId> = set.iter().copied().filter(|voter| keeps(*voter)).collect();
