@@ -192,13 +192,11 @@ impl Wal {
         Ok(())
     }
 
-    /// The hard states of all groups, if it is time to restate them.
-    fn hard_states_if_due(&self, writes: &[GroupWrite]) -> Option<Vec<(GroupId, HardState)>> {
+    /// The hard states of all groups, if it is time to restate them: after `least` bytes, or more if there are many groups.
+    fn hard_states_if_due(&self, least: u64) -> Option<Vec<(GroupId, HardState)>> {
         let index = self.shared.index();
         let one = index.groups.len() as u64 * record::record_bytes(8);
-        let (least, most) = (*RESTATED_AFTER_BYTES.start(), *RESTATED_AFTER_BYTES.end());
-        let due = (self.limit_bytes / RESTATEMENTS_APART).clamp(least, most).max(one * RESTATEMENTS_APART);
-        let is_due = self.unrestated_bytes >= due && !writes.is_empty() && !index.groups.is_empty();
+        let is_due = self.unrestated_bytes >= least.max(one * RESTATEMENTS_APART) && !index.groups.is_empty();
         is_due.then(|| index.groups.iter().map(|(id, group)| (*id, group.shape.hard_state)).collect())
     }
 
@@ -219,6 +217,12 @@ impl Wal {
             return Ok(true);
         }
         if !self.is_settled {
+            if let Some(hard_states) = self.hard_states_if_due(0) {
+                self.append(&|batch| batch.restate(&hard_states))?;
+                self.sync_batch()?;
+                self.unrestated_bytes = 0;
+                return Ok(true);
+            }
             self.append(&|batch| batch.record(Label::of_segment(Kind::Barrier, 0), &[]))?;
             self.sync_batch()?;
             self.is_settled = true;
@@ -267,7 +271,9 @@ impl LogStorage for Wal {
             wal.sync_batch()?;
             check(&wal.shared.index(), writes);
             let moves = wal.next_moves(writes)?;
-            let restated = wal.hard_states_if_due(writes);
+            let limits = RESTATED_AFTER_BYTES;
+            let least = (wal.limit_bytes / RESTATEMENTS_APART).clamp(*limits.start(), *limits.end());
+            let restated = if writes.is_empty() { None } else { wal.hard_states_if_due(least) };
             if restated.is_some() {
                 wal.unrestated_bytes = 0;
             }
@@ -288,7 +294,7 @@ impl LogStorage for Wal {
         Arc::clone(&self.shared) as Arc<dyn LogReader>
     }
 
-    /// Seals the last batch with a barrier, moves entries out of old segments, prepares zeros.
+    /// Restates all hard states, seals the last batch with a barrier, moves entries out of old segments, prepares zeros.
     fn idle(&mut self) -> Result<bool, LogError> {
         self.step(Self::rest)
     }

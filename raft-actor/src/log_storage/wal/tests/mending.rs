@@ -149,6 +149,26 @@ fn what_is_kept_comes_to_one_segment() {
     assert_eq!(some, all[..some.len()]);
 }
 
+/// However little was written: after a moment in which nothing was, what stands behind it tells everybody's vote.
+#[test]
+fn a_small_log_can_be_repaired_once_it_was_idle() {
+    let disk = SimDisk::new(7);
+    let mut wal = Wal::open_on(disk.process(), WAL, options(SMALL)).expect("the log begins");
+    wal.write(&[first(1, 1..=3)]).expect("a write succeeds");
+    wal.sync().expect("a sync succeeds");
+    wal.write(&[append(1, commands(1, 2..=30))]).expect("a write succeeds");
+    wal.sync().expect("a sync succeeds");
+    while wal.idle().expect("it can be idle") {}
+    drop(wal);
+    let only = &named(&disk, "segment-")[0];
+    let hit = *records(&durable(&disk, only)).iter().find(|place| place.header.index == 20).unwrap();
+    assert!(disk.flip_bit(only, (hit.offset + 50) as u64, 1));
+    let mut wal = Wal::open_on(disk.process(), WAL, mending()).expect("it is mended");
+    let (hard_state, kept) = held(&mut wal, 1);
+    assert_eq!((hard_state.term, kept.len()), (Term::new(1), 19));
+    assert!(hard_state.damage.is_some());
+}
+
 /// A crash at each of the changes that opening makes to the disk, of the process or the machine: the next opening ends
 /// with the same log.
 #[test]
