@@ -126,7 +126,7 @@ fn a_tail_that_a_power_loss_tore_is_cut_and_the_server_goes_on() {
 fn a_server_whose_vote_may_be_lost_refuses_to_start_and_says_where() {
     play(3, |sim| {
         settle_under(sim, 1)?;
-        for number in 0..10 {
+        for number in 0..3 {
             write(sim, 1, &format!("line {number}"))?;
         }
         sim.run_for(ms(500))?;
@@ -141,7 +141,7 @@ fn a_server_whose_vote_may_be_lost_refuses_to_start_and_says_where() {
         sim.require(!sim.is_up(3), "it does not come back by itself")?;
         write(sim, 1, "without 3")?;
         let lines = read(sim, 2)?;
-        sim.require(lines.len() == 11, "the others have everything")
+        sim.require(lines.len() == 4, "the others have everything")
     });
 }
 

@@ -47,7 +47,8 @@ impl Nemesis {
         self.cluster.nodes[victim].restart();
     }
 
-    /// A wrong bit in what was acknowledged: the node refuses to start, and says which file it is.
+    /// A wrong bit in what was acknowledged: the node says which file it is. Its peers repair its log, or it refuses to
+    /// start if the damage may have taken its vote.
     pub(super) fn damage(&mut self, victim: usize) {
         eventually("there is something to damage", || {
             (!self.newest_segment(victim).earlier_records().is_empty()).then_some(())
@@ -62,15 +63,24 @@ impl Nemesis {
         self.load.progress();
         self.cluster.nodes[victim].restart();
         let node = &mut self.cluster.nodes[victim];
-        let status = node.exited();
-        assert!(!status.success(), "it took a damaged log, byte {place} of {}", segment.path.display());
         let name = segment.path.file_name().expect("a name").to_string_lossy();
         eventually("it names the damage", || {
             let printed = node.printed();
             (printed.contains("damaged") && printed.contains(&*name)).then_some(())
         });
-        segment.write(&[right], place);
-        self.cluster.nodes[victim].restart();
+        let client = &self.cluster.clients[victim];
+        let is_repaired = eventually("it has everything back, or it has refused to start", || {
+            if node.has_exited().is_some() {
+                return Some(false);
+            }
+            (client.status().ok()?["damaged"] == false).then_some(true)
+        });
+        if !is_repaired {
+            let status = node.exited();
+            assert!(!status.success(), "it took a damaged log, byte {place} of {}", segment.path.display());
+            segment.write(&[right], place);
+            node.restart();
+        }
     }
 
     /// The disk is replaced by an empty one, and put back later: meanwhile the node has no vote, and says so.

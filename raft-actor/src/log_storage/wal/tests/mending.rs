@@ -162,7 +162,7 @@ fn a_small_log_can_be_repaired_once_it_was_idle() {
     drop(wal);
     let only = &named(&disk, "segment-")[0];
     let hit = *records(&durable(&disk, only)).iter().find(|place| place.header.index == 20).unwrap();
-    assert!(disk.flip_bit(only, (hit.offset + 50) as u64, 1));
+    assert!(disk.flip_bit(only, (hit.offset + 3) as u64, 1));
     let mut wal = Wal::open_on(disk.process(), WAL, mending()).expect("it is mended");
     let (hard_state, kept) = held(&mut wal, 1);
     assert_eq!((hard_state.term, kept.len()), (Term::new(1), 19));
