@@ -290,7 +290,7 @@ fn the_term_of_who_is_on_its_way_out_does_not_count() {
     cluster.deliver_round();
     cluster.network.cut(node(1), node(3));
     cluster.settle();
-    let reply = AppendEntriesReply { term: term(7), round: Round::new(1), outcome: AppendOutcome::Stale };
+    let reply = AppendEntriesReply { term: term(7), round: Round::new(1), outcome: AppendOutcome::Stale, damage: None };
     let message = Message::AppendEntriesReply(reply);
     cluster.hand_over(crate::support::network::Packet { from: node(3), to: node(1), message });
     assert_eq!((cluster.role(1), cluster.term(1)), (Role::Leader, term(1)));
