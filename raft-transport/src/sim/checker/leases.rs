@@ -83,9 +83,10 @@ impl Knowledge {
         let keeps = |voter: NodeId| {
             let word = self.words.get(&voter);
             let is_kept = word.is_some_and(|given_at| self.now.since(*given_at) <= kept(lease_reads));
-            // Who has lost it to a damage helps to elect nobody until it has it back.
-            let held = || self.lost.get(&voter).is_some_and(|lost| lost.holds(configured_at));
-            voter == id || (is_kept && (holds(disks, voter, configured_at) || held()))
+            // Who has lost it to a damage helps to elect nobody until it has it back. A wiped disk keeps its word all the
+            // more: it gets no vote until its server has been removed, and so by a later configuration than this.
+            let held = || holds(disks, voter, configured_at) || self.counts(voter, configured_at, disks);
+            voter == id || (is_kept && held())
         };
         for set in self.written.configuration(Some(configured_at)).voter_sets() {
             let bound: Vec<NodeId> = set.iter().copied().filter(|voter| keeps(*voter)).collect();

@@ -43,8 +43,6 @@ impl Knowledge {
                 is_same,
                 "n{id} uses another configuration than that at {index}"
             );
-            let configuration = self.written.configuration(latest);
-            run.windows.retain(|peer, _| configuration.is_member(*peer));
             if after.leads() && before.leads() && before.term == after.term {
                 self.check_change(id, run, before, after)?;
                 self.check_peers(id, run, raft)?;
@@ -62,7 +60,19 @@ impl Knowledge {
         Ok(())
     }
 
-    /// A leader replicates to all others of its latest configuration, and to nobody else.
+    /// Whoever joins is met anew: what is on its way to it from before, when it was told that it is out, is of another
+    /// membership. To be called before what the step sends is looked at.
+    pub(super) fn meet_newcomers(&self, run: &mut Run, before: &Facts, after: &Facts) {
+        if after.configured_at == before.configured_at {
+            return;
+        }
+        let mut all = run.log.configurations().iter().rev().copied();
+        let (new, old) = (self.written.configuration(all.next()), self.written.configuration(all.next()));
+        run.windows.retain(|peer, _| old.is_member(*peer) || !new.is_member(*peer));
+    }
+
+    /// A leader counts on all others of its latest configuration, and on nobody else; to those that it has removed it only
+    /// says so.
     pub(super) fn check_peers(&self, id: NodeId, run: &Run, raft: &Raft) -> Verdict {
         let configuration = self.written.configuration(run.log.configurations().last().copied());
         let peers = raft.status().peers;

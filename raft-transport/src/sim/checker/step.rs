@@ -39,6 +39,7 @@ impl Knowledge {
         self.check_cause(id, run, &before, &after, cause)?;
         if after.leads() {
             self.check_leader(id, run, &before, &after, raft, disks)?;
+            self.meet_newcomers(run, &before, &after);
         }
         for effect in effects {
             self.check_effect(id, run, &before, &after, effect, disks)?;

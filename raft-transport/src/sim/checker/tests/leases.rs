@@ -72,6 +72,19 @@ fn a_lease_that_rests_upon_who_does_not_know_of_it_is_refused() {
     refused(world.answers_by_lease(), "leases_rest_upon_words");
 }
 
+/// It gave its word, and can give nobody its vote.
+#[test]
+fn a_lease_may_rest_upon_the_word_of_a_server_whose_disk_was_wiped_since() {
+    let mut world = settled();
+    for n in [2, 3] {
+        world.checker.wiped(node(n));
+        world.disk(n).truncate(LogIndex::ZERO);
+    }
+    world.answers_by_lease().unwrap();
+    world.pass(micros(promise()));
+    refused(world.answers_by_lease(), "leases_rest_upon_words");
+}
+
 #[test]
 fn a_lease_that_nobody_allows_is_refused() {
     let mut world = World::of(3);
