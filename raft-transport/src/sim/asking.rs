@@ -1,9 +1,12 @@
 //! How the clients of a simulated cluster behave.
 
+use std::time::Duration;
+
 use raft_actor::StateMachine;
+use raft_actor::clock::TimeSource as _;
 use raft_actor::consensus::{LogIndex, NodeId};
 
-use super::clients::{Outcome, Request, Returned};
+use super::clients::{AnswerDue, Outcome, Request, Returned};
 use super::hash::number_of;
 use super::oracle::{Fate, Kind};
 use super::workload::{Call, Return};
@@ -17,6 +20,8 @@ const HURRY_US: std::ops::RangeInclusive<u64> = 0..=20_000;
 const HURRIED_PATIENCE_US: u64 = 30_000;
 /// Beyond the deadline of a request, after which its client does not count on an answer any more, in microseconds.
 const PATIENCE_US: u64 = 500_000;
+/// Beyond the deadline of a request, until when its server tells its caller that there is no answer.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(100);
 
 impl<S: StateMachine> Sim<S> {
     /// This many more clients begin to ask, one request at a time each.
@@ -84,7 +89,10 @@ impl<S: StateMachine> Sim<S> {
         };
         self.judge.called(request, kind);
         self.replay.called(request, &what);
-        self.clients.send(client, request, node, &handle, what);
+        let asked = self.node(node);
+        let due = asked.clock.now().after(self.setup.request_timeout + ANSWERS_WITHIN);
+        let answer_due = AnswerDue { run: asked.run, at: due };
+        self.clients.send(client, request, node, &handle, answer_due, what);
         let deadline_us = u64::try_from(self.setup.request_timeout.as_micros()).unwrap_or(u64::MAX / 4);
         let patience = if self.is_hurried() { HURRIED_PATIENCE_US } else { deadline_us + PATIENCE_US };
         self.plan(patience, Event::GiveUp { client, request });
@@ -93,8 +101,11 @@ impl<S: StateMachine> Sim<S> {
 
     /// Returns whether the client was still waiting.
     pub(super) fn give_up(&mut self, client: usize, request: u64) -> bool {
-        if !self.clients.waits_for(client, request) {
-            return false;
+        let Some((node, due)) = self.clients.waits_for(client, request) else { return false };
+        let asked = self.node(node);
+        if asked.is_up() && asked.pauses == 0 && asked.run == due.run && asked.clock.now() > due.at {
+            let what = format!("n{node} has not answered request {request}, whose deadline has passed");
+            self.judge.found("every_caller_is_answered", Some(node), what);
         }
         if let Some(returned) = self.clients.give_up(client) {
             self.back(returned);

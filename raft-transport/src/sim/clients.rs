@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use raft_actor::consensus::NodeId;
+use raft_actor::consensus::{NodeId, Time};
 use raft_actor::{ReadError, StateMachine, WriteError};
 
 use super::machine::{At, Tagged};
@@ -47,7 +47,17 @@ type OnItsWay<S> = Pin<Box<dyn Future<Output = Told<S>>>>;
 struct Waiting<S: StateMachine> {
     request: u64,
     node: NodeId,
+    answer_due: AnswerDue,
     future: OnItsWay<S>,
+}
+
+/// Until when a server owes its caller an answer, be it that there is none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AnswerDue {
+    /// The process that was asked, by how often the server had been started.
+    pub(super) run: u64,
+    /// By the clock of the server.
+    pub(super) at: Time,
 }
 
 /// All clients of a cluster.
@@ -110,6 +120,7 @@ impl<S: StateMachine> Clients<S> {
         request: u64,
         node: NodeId,
         handle: &Handle<S>,
+        answer_due: AnswerDue,
         what: Request<S::Command, S::Query>,
     ) {
         let future: OnItsWay<S> = match what {
@@ -130,13 +141,14 @@ impl<S: StateMachine> Clients<S> {
                 Box::pin(async move { pending.await.map_or_else(told_of_read::<S>, Outcome::Answered) })
             }
         };
-        self.waiting[client] = Some(Waiting { request, node, future });
+        self.waiting[client] = Some(Waiting { request, node, answer_due, future });
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(client);
     }
 
-    /// Whether this client waits for this request.
-    pub(super) fn waits_for(&self, client: usize, request: u64) -> bool {
-        self.waiting[client].as_ref().is_some_and(|waiting| waiting.request == request)
+    /// Who is to answer this request and until when, if this client still waits for it.
+    pub(super) fn waits_for(&self, client: usize, request: u64) -> Option<(NodeId, AnswerDue)> {
+        let waiting = self.waiting[client].as_ref().filter(|waiting| waiting.request == request)?;
+        Some((waiting.node, waiting.answer_due))
     }
 
     pub(super) fn is_idle(&self, client: usize) -> bool {

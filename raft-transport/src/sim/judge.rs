@@ -45,6 +45,7 @@ struct State {
     trace: Trace,
     /// The state of the machines after some entries, as the first server had it.
     states: States,
+    looks_at_every_state: bool,
     steps: u64,
 }
 
@@ -62,6 +63,7 @@ impl Default for State {
             machines: BTreeMap::new(),
             trace: Trace::keeping(0),
             states: BTreeMap::new(),
+            looks_at_every_state: false,
             steps: 0,
         }
     }
@@ -301,6 +303,15 @@ impl Judge {
         let verdict = state.checker.loaded(node, index);
         state.rule(verdict);
         state.machines.insert(node, index);
+    }
+
+    /// From now on the states of the machines are compared after each command.
+    pub(super) fn look_at_every_state(&self) {
+        self.state_of_things().looks_at_every_state = true;
+    }
+
+    pub(super) fn looks_at_every_state(&self) -> bool {
+        self.state_of_things().looks_at_every_state
     }
 
     /// The whole state of a machine after the entry at `index`, as a number.

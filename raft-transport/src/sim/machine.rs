@@ -73,7 +73,7 @@ impl<S: StateMachine> StateMachine for Watched<S> {
         let after = std::mem::replace(&mut self.applied, ctx.index());
         let position = LogPosition::new(ctx.term(), ctx.index());
         self.judge.applied(self.node, after, position, request, &value);
-        if self.applied.get().is_multiple_of(LOOK_EVERY) {
+        if self.judge.looks_at_every_state() || self.applied.get().is_multiple_of(LOOK_EVERY) {
             self.show_state();
         }
         At { index: ctx.index(), value }

@@ -44,6 +44,12 @@ impl<S: StateMachine> Sim<S> {
         })?;
         self.leads_in_peace(limit)?;
         self.replaces_a_dead_leader()?;
+        // The last command that anybody applies shows the whole state of everybody.
+        self.judge.look_at_every_state();
+        self.acked_at.clear();
+        self.check(limit, "a last write is applied after the faults", |sim| {
+            sim.clients_are_quiet || sim.clients.count() == 0 || !sim.acked_at.is_empty()
+        })?;
         self.quiet_clients();
         self.check(limit, "every request comes back after the faults", |sim| {
             (0..sim.clients.count()).all(|client| sim.clients.is_idle(client))

@@ -185,3 +185,39 @@ fn a_machine_whose_answers_depend_on_more_than_its_state_is_found_in_a_simulatio
     let failure = cluster.run(1, ask).unwrap_err();
     assert_eq!(failure.violation.invariant, "answer_of_a_replay", "{failure}");
 }
+
+/// Each process has a state of its own and answers as all others do.
+#[derive(Clone, Serialize, Deserialize)]
+struct Sly {
+    sum: u64,
+    whose: u64,
+}
+
+impl Default for Sly {
+    fn default() -> Self {
+        thread_local!(static MADE: Cell<u64> = const { Cell::new(0) });
+        Self { sum: 0, whose: MADE.replace(MADE.get() + 1) }
+    }
+}
+
+impl StateMachine for Sly {
+    type Command = u64;
+    type Response = ();
+    type Query = ();
+    type Answer = u64;
+
+    fn apply(&mut self, _: &mut ApplyContext<'_>, add: u64) {
+        self.sum += add;
+    }
+
+    fn query(&self, (): ()) -> u64 {
+        self.sum
+    }
+}
+
+#[test]
+fn states_that_differ_and_never_show_it_are_found_in_the_shortest_run() {
+    let cluster = SimCluster::<Sly>::of(3).faults(Faults::none()).lasting(Duration::from_secs(1));
+    let failure = cluster.run(1, |_: usize, _: &mut Chance| Request::Write(1)).unwrap_err();
+    assert_eq!(failure.violation.invariant, "equal_states", "{failure}");
+}
