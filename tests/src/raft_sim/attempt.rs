@@ -24,6 +24,9 @@ pub struct Attempt {
     pub judged: Arc<Counts>,
 }
 
+/// So many of the last events are shown of a failure.
+const LAST_EVENTS: usize = 40;
+
 /// What did not hold in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
@@ -47,6 +50,11 @@ impl Failed {
     /// Whether the same sentence does not hold.
     pub fn is_like(&self, other: &Self) -> bool {
         self.invariant == other.invariant
+    }
+
+    /// What is shown of the trace.
+    pub fn last_events(&self) -> &[String] {
+        &self.trace[self.trace.len().saturating_sub(LAST_EVENTS)..]
     }
 }
 

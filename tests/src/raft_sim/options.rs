@@ -13,7 +13,7 @@ use super::run::Run;
 /// Simulates whole clusters: the real actors on a network, disks and clocks that a seed decides, with faults of all
 /// kinds, checked after every event. The same seed gives the same run, on every machine.
 ///
-/// Ends with 0 if everything held, with 1 if something did not, with 2 if the command line makes no sense.
+/// Ends with 0 if everything held, with 1 if something did not or could not be decided, with 2 if the command line makes no sense.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "raft-sim", version, after_help = EXAMPLE)]
 pub struct Options {
@@ -27,7 +27,7 @@ pub struct Options {
     /// For how long things go wrong in a run, in virtual time; recovery comes after that
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub virtual_seconds: Duration,
-    /// What goes wrong: all, none, or some of net, disk, crash, clock, membership, or single kinds (any other word
+    /// What goes wrong: all, none, or some of net, disk, crash, clock, membership, leadership, or single kinds (any other word
     /// makes it list them); with lost, more disks are lost than a majority can bear, and all there is to ask for is
     /// that no answer is wrong [default: all or some, as the seed decides]
     #[arg(long, value_name = "KIND,..")]
@@ -66,6 +66,8 @@ pub struct Options {
 }
 
 const EXAMPLE: &str = "\
+Within the repository it is run with: cargo run --release -p raft-tests --bin raft-sim -- --seed 42
+
 Examples:
   raft-sim --seeds 0..1000
   raft-sim --seeds 0..100 --faults net,clock --nodes 5 --virtual-seconds 300 --json
@@ -139,6 +141,13 @@ impl Options {
     /// Whether smaller runs are to be looked for.
     pub fn shrinks(&self) -> bool {
         self.shrink || (self.seeds.is_some() && !self.no_shrink)
+    }
+
+    /// A fault that is to happen and is not planned.
+    pub(super) fn unknown_fault(&self) -> Option<usize> {
+        let Numbers(chosen) = self.only_faults.as_ref()?;
+        let planned = self.run(self.range().start).without_choice().planned();
+        chosen.iter().copied().find(|number| planned.iter().all(|fault| fault.number != *number))
     }
 
     /// The run of a seed, as far as it is not left to the seed.

@@ -14,15 +14,17 @@ use super::run::{Machine, Run};
 use super::shrink::{Budget, Shrunk, shrink};
 use super::totals::{Totals, failure_to_json, smallest_to_json};
 
-/// So many of the last events are shown of a failure.
-const LAST_EVENTS: usize = 40;
-
 /// Does what the command line says, with clusters of this machine. What is found goes to `out`, the progress bar to
 /// the terminal, if there is one.
 ///
 /// # Errors
 /// If `out` takes no more.
 pub fn main<S: Machine>(options: &Options, out: &mut dyn Write) -> io::Result<ExitCode> {
+    if let Some(unknown) = options.unknown_fault() {
+        let planned = options.run(options.range().start).without_choice().planned().len();
+        writeln!(out, "there is no fault {unknown}: {planned} are planned in this run, and they count from 0")?;
+        return Ok(ExitCode::from(2));
+    }
     let seeds = options.range();
     let jobs = options.jobs().min(usize::try_from(seeds.end - seeds.start).unwrap_or(usize::MAX));
     let since = Since::now();
@@ -53,7 +55,7 @@ pub fn main<S: Machine>(options: &Options, out: &mut dyn Write) -> io::Result<Ex
         totals.show(&effort, out)?;
         conclude(&totals, seeds.end - seeds.start, out)?;
     }
-    Ok(if totals.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if totals.failures.is_empty() && totals.undecided == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Draws nothing unless the errors go to a terminal.
@@ -80,8 +82,7 @@ fn show(options: &Options, attempt: &Attempt, out: &mut dyn Write) -> io::Result
 }
 
 fn show_last_events(failed: &Failed, out: &mut dyn Write) -> io::Result<()> {
-    let last = &failed.trace[failed.trace.len().saturating_sub(LAST_EVENTS)..];
-    last.iter().try_for_each(|line| writeln!(out, "  {line}"))
+    failed.last_events().iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
 /// Looks for a smaller run that fails in the same way, and shows the smallest.
@@ -121,8 +122,16 @@ fn conclude(totals: &Totals, wanted: u64, out: &mut dyn Write) -> io::Result<()>
     if totals.seeds < wanted {
         writeln!(out, "{} seeds were not run any more (--failures-max)", wanted - totals.seeds)?;
     }
+    if totals.undecided > 0 {
+        let advice = "fewer requests on a key make it easier: fewer --clients, fewer --virtual-seconds";
+        writeln!(
+            out,
+            "{} histories could not be decided: nobody knows whether they are linearizable; {advice}",
+            totals.undecided
+        )?;
+    }
     if totals.failures.is_empty() {
-        return writeln!(out, "everything held");
+        return writeln!(out, "everything {}held", if totals.undecided == 0 { "" } else { "else " });
     }
     let seeds: Vec<String> = totals.failures.keys().map(ToString::to_string).collect();
     writeln!(out, "{} failed: {}", seeds.len(), seeds.join(", "))

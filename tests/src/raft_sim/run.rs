@@ -65,6 +65,11 @@ impl Run {
         }
     }
 
+    /// The same with all planned faults.
+    pub(super) fn without_choice(&self) -> Self {
+        Self { only_faults: None, ..self.clone() }
+    }
+
     /// The faults that it will see.
     pub fn planned(&self) -> Vec<Fault> {
         self.cluster::<Register>().planned(self.seed)

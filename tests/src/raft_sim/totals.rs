@@ -144,6 +144,7 @@ pub(super) fn failure_to_json(run: &Run, failed: &Failed) -> Value {
         "virtual_seconds": failed.at.as_secs_f64(),
         "what": failed.what,
         "replay": run.to_string(),
+        "last_events": failed.last_events(),
     })
 }
 

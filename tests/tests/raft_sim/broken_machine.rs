@@ -73,5 +73,13 @@ fn failures_are_objects_for_programs() {
     for key in ["seed", "virtual_seconds", "what", "replay"] {
         assert!(!failure["violation"][key].is_null(), "{key} of {failure}");
     }
+    let events = failure["violation"]["last_events"].as_array().expect("what came before it");
+    assert!(events.len() > 10 && events.iter().all(serde_json::Value::is_string), "{failure}");
     assert!(summary["seeds"].as_u64() < Some(20), "no others were begun: {summary}");
+}
+
+#[test]
+fn a_fault_that_is_not_planned_cannot_be_chosen() {
+    let (text, is_well) = program(&["--seed", "1", "--only-faults", "0,99999"]);
+    assert!(!is_well && text.starts_with("there is no fault 99999: "), "{text}");
 }

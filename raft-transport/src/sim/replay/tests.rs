@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -154,7 +155,7 @@ fn a_machine_that_comes_with_a_state_is_not_replayed() {
 struct Moody {
     sum: u64,
     #[serde(skip)]
-    questions: std::cell::Cell<u64>,
+    questions: Cell<u64>,
 }
 
 impl StateMachine for Moody {
