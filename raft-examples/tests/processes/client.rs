@@ -156,8 +156,8 @@ impl Asked {
         Self { stream }
     }
 
-    /// What has come of an answer that does not end, when it contains this.
-    pub(crate) fn answer_with(mut self, part: &str) -> String {
+    /// What comes of an answer that does not end, until it contains this.
+    pub(crate) fn hear(&mut self, part: &str) -> String {
         let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
             let text = String::from_utf8_lossy(&answer);

@@ -71,9 +71,11 @@ fn metrics_and_events(node: &Client) {
         assert!(value.parse::<f64>().is_ok(), "{line}");
     }
 
-    let events = Asked::get(node, "/raft/events");
+    let mut events = Asked::get(node, "/raft/events");
+    // Whoever has heard how things are is listening.
+    let begin = events.hear(r#""event":"status""#);
     assert_eq!(ask(node, "PUT", "/kv/heard", "x").status, 200);
-    let heard = events.answer_with(r#"data: {"event":"applied","#);
+    let heard = begin + &events.hear(r#"data: {"event":"applied","#);
     assert!(heard.starts_with("HTTP/1.1 200") && heard.contains("text/event-stream"), "{heard}");
     let (_, first) = heard.split_once("data: ").expect("an event");
     assert!(first.starts_with(r#"{"event":"status","node_id":1,"#), "{heard}");
