@@ -28,6 +28,8 @@ pub struct Raft {
     pub(crate) role: RoleState,
     /// What was last told by [`Effect::RoleChanged`] (or was so at the start).
     announced: Office,
+    /// The first term in which it led since it was started.
+    first_led: Option<Term>,
     /// It found its own state broken and does nothing any more.
     is_halted: bool,
 }
@@ -70,7 +72,7 @@ impl Raft {
         let shared = Shared::new(start);
         let office = Office { role: Role::Follower, term: shared.term(), leader: None, noop: None };
         let role = RoleState::Follower(Follower::default());
-        let mut raft = Self { shared, role, announced: office, is_halted: false };
+        let mut raft = Self { shared, role, announced: office, first_led: None, is_halted: false };
         raft.announced = raft.office();
         raft
     }
@@ -344,6 +346,7 @@ impl Raft {
             Transition::BecomeLeader => {
                 // A transfer that an earlier office of ours has left over is decided: we lead again.
                 shared.settle_transfer(Some(shared.id), effects);
+                self.first_led.get_or_insert(shared.term());
                 self.role = RoleState::Leader(Box::new(Leader::elected(shared, effects)));
             }
         }
@@ -430,6 +433,12 @@ impl Raft {
             RoleState::Follower(follower) => follower.leader(),
             RoleState::Candidate(_) => None,
         }
+    }
+
+    /// Whether this member, if it ever led in `term`, still knows what it was asked in that office: it has not been
+    /// started anew since. Whoever does not know can neither say that it did something nor that it did not.
+    pub fn remembers_leading(&self, term: Term) -> bool {
+        self.first_led.is_some_and(|first| first <= term)
     }
 
     /// To whom this leader is handing over its office (dissertation 3.10); it appends nothing while it does.

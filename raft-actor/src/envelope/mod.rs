@@ -5,7 +5,7 @@
 //! leader for a client, a piece of a snapshot, or the answer to one of these.
 
 use bytes::Bytes;
-use raft_consensus::{Entry, GroupId, Message, NodeId};
+use raft_consensus::{Entry, GroupId, Message, NodeId, Term};
 use serde::{Deserialize, Serialize};
 
 pub mod codec;
@@ -77,6 +77,10 @@ pub struct Forward {
     pub timeout_ms: u32,
     /// What the requests are.
     pub kind: ForwardKind,
+    /// The term whose leader the receiver is to the sender. A receiver that was started anew since may have taken in
+    /// this very Forward before, and forgotten it. `None` where that does no harm, and from a client, on whose connection
+    /// nothing arrives twice.
+    pub term: Option<Term>,
     /// The encoded commands, queries, the membership, or who shall lead.
     pub requests: Vec<Bytes>,
 }

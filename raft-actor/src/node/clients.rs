@@ -139,8 +139,9 @@ impl RaftNode {
         let remaining = request.waiting().latest_deadline().since(self.clock.now());
         let timeout_ms = u32::try_from(remaining.as_millis()).unwrap_or(u32::MAX);
         let kind = request.kind();
+        let term = Some(self.raft.term());
         let id = self.requests.forward(leader, request);
-        if !self.send(leader, Body::Forward(Forward { id, timeout_ms, kind, requests }))
+        if !self.send(leader, Body::Forward(Forward { id, timeout_ms, kind, term, requests }))
             && let Some(Forwarded { request, .. }) = self.requests.take_forwarded(id)
         {
             // It certainly did not arrive: no harm in trying again.
@@ -156,11 +157,14 @@ impl RaftNode {
             tracing::debug!(%origin, id = forward.id, "a Forward came again");
             return;
         }
+        if forward.kind == ForwardKind::Write && forward.term.is_some_and(|term| !self.raft.remembers_leading(term)) {
+            // It was meant for the leader that this node was before it was started anew. That one may have taken it in:
+            // to do so again would apply its commands twice, to send it back as not appended would have that done.
+            return self.refuse_forward(origin, &forward, ForwardError::Unknown);
+        }
         if self.raft.role() != Role::Leader {
             let error = ForwardError::NotLeader { leader: self.raft.leader() };
-            let outcomes = forward.requests.iter().map(|_| Err(error)).collect();
-            self.send(origin, Body::ForwardReply(ForwardReply { id: forward.id, first: 0, outcomes }));
-            return;
+            return self.refuse_forward(origin, &forward, error);
         }
         match forward.kind {
             ForwardKind::Membership => return self.change_forwarded_to_us(origin, forward, ctx),
@@ -169,6 +173,11 @@ impl RaftNode {
         }
         let outlet = self.outlet(origin);
         self.take_in(forward, outlet, ctx);
+    }
+
+    pub(super) fn refuse_forward(&mut self, origin: NodeId, forward: &Forward, error: ForwardError) {
+        let outcomes = forward.requests.iter().map(|_| Err(error)).collect();
+        self.send(origin, Body::ForwardReply(ForwardReply { id: forward.id, first: 0, outcomes }));
     }
 
     /// Serves requests whose callers are elsewhere.

@@ -225,7 +225,7 @@ impl RaftNode {
         let id = self.requests.next_id();
         let requests = vec![encode_wanted(&change.wanted)];
         self.changes.forwarded.insert(id, (leader, change));
-        let forward = Forward { id, timeout_ms, kind: ForwardKind::Membership, requests };
+        let forward = Forward { id, timeout_ms, kind: ForwardKind::Membership, term: None, requests };
         if !self.send(leader, Body::Forward(forward))
             && let Some((_, change)) = self.changes.forwarded.remove(&id)
         {
@@ -237,9 +237,7 @@ impl RaftNode {
     /// Another node passes a change on to us. It is never passed on again.
     pub(super) fn change_forwarded_to_us(&mut self, origin: NodeId, forward: Forward, ctx: &mut Context<Self>) {
         let Some(wanted) = decode_wanted(&forward.requests) else {
-            let outcomes = forward.requests.iter().map(|_| Err(ForwardError::BadRequest)).collect();
-            self.send(origin, Body::ForwardReply(ForwardReply { id: forward.id, first: 0, outcomes }));
-            return;
+            return self.refuse_forward(origin, &forward, ForwardError::BadRequest);
         };
         let timeout = std::time::Duration::from_millis(u64::from(forward.timeout_ms));
         let asker = Asker::remote(forward.id, self.outlet(origin));

@@ -123,7 +123,7 @@ impl RaftNode {
         let id = self.requests.next_id();
         let requests = vec![encode_transfer(wish.to)];
         self.transfers.forwarded.insert(id, (leader, wish));
-        let forward = Forward { id, timeout_ms, kind: ForwardKind::Transfer, requests };
+        let forward = Forward { id, timeout_ms, kind: ForwardKind::Transfer, term: None, requests };
         if !self.send(leader, Body::Forward(forward))
             && let Some((_, wish)) = self.transfers.forwarded.remove(&id)
         {
@@ -135,9 +135,7 @@ impl RaftNode {
     /// Another node passes a wish on to us. It is never passed on again.
     pub(super) fn transfer_forwarded_to_us(&mut self, origin: NodeId, forward: Forward, ctx: &mut Context<Self>) {
         let Some(to) = decode_transfer(&forward.requests) else {
-            let outcomes = forward.requests.iter().map(|_| Err(ForwardError::BadRequest)).collect();
-            self.send(origin, Body::ForwardReply(ForwardReply { id: forward.id, first: 0, outcomes }));
-            return;
+            return self.refuse_forward(origin, &forward, ForwardError::BadRequest);
         };
         let timeout = Duration::from_millis(u64::from(forward.timeout_ms));
         let asker = Asker::remote(forward.id, self.outlet(origin));

@@ -364,7 +364,7 @@ async fn forwarded_requests_are_answered_in_bytes() {
     let bench = start(List::default());
     let (sender, receiver) = std::sync::mpsc::channel();
     let outlet: crate::callers::Outlet = Arc::new(move |reply| drop(sender.send(reply)));
-    let forward = |kind, requests| Forward { id: 1, timeout_ms: 1000, kind, requests };
+    let forward = |kind, requests| Forward { id: 1, timeout_ms: 1000, kind, term: None, requests };
     let write = forward(ForwardKind::Write, vec![command("a")]);
     let now = raft_consensus::Time::ZERO;
     let mut batch = bench.clients.accept_forward(write, now, outlet.clone()).writes.expect("a write");

@@ -236,7 +236,7 @@ impl Requests {
         let timeout_ms = u32::try_from((latest - now).as_millis()).unwrap_or(u32::MAX);
         self.next_flight += 1;
         let id = self.next_flight;
-        let forward = Forward { id, timeout_ms, kind: first.kind, requests: framed };
+        let forward = Forward { id, timeout_ms, kind: first.kind, term: None, requests: framed };
         let (to, group) = (line.node, self.options.group);
         let sent = line.pipe.push(&Envelope { from: NOBODY, to, group, body: Body::Forward(forward) });
         let left = requests.len();

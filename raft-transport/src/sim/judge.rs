@@ -218,6 +218,11 @@ impl Judge {
         !state.disks.is_damaged(node) && state.checker.is_whole(node)
     }
 
+    /// Whether this server belongs to the cluster, by the last configuration that was committed.
+    pub(super) fn is_member(&self, node: NodeId) -> bool {
+        self.state_of_things().checker.is_member(node)
+    }
+
     pub(super) fn earlier_records(&self, node: NodeId) -> Vec<RecordPlace> {
         let state = &mut *self.state_of_things();
         state.follow(node);

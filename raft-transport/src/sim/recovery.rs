@@ -30,7 +30,7 @@ impl<S: StateMachine> Sim<S> {
         }
         self.let_syncs_end()?;
         self.check(limit, "a server leads after the faults", |sim| {
-            sim.leader().is_some_and(|leader| sim.is_sound(leader))
+            sim.leader().is_some_and(|leader| sim.node(leader).may_lead())
         })?;
         self.check(limit, "damaged logs of voters are repaired after the faults", |sim| {
             let voters = sim.voters();
@@ -96,10 +96,6 @@ impl<S: StateMachine> Sim<S> {
     /// The servers whose disks have forgotten nothing.
     pub(super) fn sound(&self) -> Vec<NodeId> {
         self.nodes.iter().filter(|node| node.is_sound()).map(|node| node.id).collect()
-    }
-
-    fn is_sound(&self, id: NodeId) -> bool {
-        self.node(id).is_sound()
     }
 
     /// Everything that can only be looked at when a run is over.

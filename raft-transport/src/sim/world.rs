@@ -112,6 +112,8 @@ pub(super) struct Node<S: StateMachine> {
     pub(super) is_lost: bool,
     /// Its disk was emptied: it remembers nothing of what it said before.
     pub(super) is_wiped: bool,
+    /// It was a member when that happened: the others know its disk, and let no other one vote.
+    pub(super) has_lost_its_vote: bool,
     /// Something was done to its disk that may make it stop.
     pub(super) disk_may_fail: bool,
     /// It was told to shut down and has not.
@@ -203,6 +205,7 @@ impl<S: StateMachine> Sim<S> {
             start_is_planned: false,
             is_lost: false,
             is_wiped: false,
+            has_lost_its_vote: false,
             disk_may_fail: false,
             is_leaving: false,
             disk_is_damaged: false,

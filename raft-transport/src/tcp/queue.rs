@@ -115,7 +115,7 @@ mod tests {
 
     fn message(bytes: usize) -> Envelope {
         let requests = vec![vec![0; bytes].into()];
-        let forward = Forward { id: 1, timeout_ms: 1, kind: ForwardKind::Write, requests };
+        let forward = Forward { id: 1, timeout_ms: 1, kind: ForwardKind::Write, term: None, requests };
         Envelope { from: NodeId::from(1), to: NodeId::from(2), group: GroupId::from(1), body: Body::Forward(forward) }
     }
 

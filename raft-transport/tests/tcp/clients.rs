@@ -50,7 +50,7 @@ fn refused(greeting: &ClientGreeting, to: &Node) -> Refusal {
 /// Asks for an answer of so many bytes; see `Host::asked`.
 fn ask(id: u64, bytes: usize) -> Vec<u8> {
     let requests = vec![Bytes::from(bytes.to_string())];
-    let forward = Forward { id, timeout_ms: 1_000, kind: ForwardKind::Read, requests };
+    let forward = Forward { id, timeout_ms: 1_000, kind: ForwardKind::Read, term: None, requests };
     frame(&Envelope { from: NOBODY, to: node(1), group: GroupId::from(1), body: Body::Forward(forward) })
 }
 

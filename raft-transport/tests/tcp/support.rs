@@ -318,7 +318,7 @@ pub(crate) fn message(from: NodeId, to: NodeId, mark: u64) -> Envelope {
 /// A message of about `bytes`.
 pub(crate) fn bulky(from: NodeId, to: NodeId, mark: u64, bytes: usize) -> Envelope {
     let requests = vec![vec![0; bytes].into()];
-    let forward = Forward { id: mark, timeout_ms: 1, kind: ForwardKind::Write, requests };
+    let forward = Forward { id: mark, timeout_ms: 1, kind: ForwardKind::Write, term: None, requests };
     Envelope { from, to, group: GroupId::from(1), body: Body::Forward(forward) }
 }
 

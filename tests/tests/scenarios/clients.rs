@@ -1,10 +1,11 @@
 //! What clients are told.
 
 use raft_actor::consensus::Role;
-use raft_transport::sim::{Outcome, Transit};
+use raft_actor::envelope::Body;
+use raft_transport::sim::{Outcome, Ticket, Transit, Violation};
 
 use crate::support::{
-    all_agree, append_reply, begin_write, elect, is_applied, is_on, ms, play, read, settle_under, write,
+    Script, all_agree, append_reply, begin_write, elect, is_applied, is_on, ms, play, read, settle_under, write,
 };
 
 /// A leader that steps down leaves its entries alone, and whoever waits for them (CCF #5674): the next leader may have
@@ -84,7 +85,7 @@ fn a_forwarded_write_that_the_network_repeats_is_applied_once() {
     play(3, |sim| {
         settle_under(sim, 1)?;
         sim.intercept(|sent| {
-            let is_forward = matches!(sent.body, raft_actor::envelope::Body::Forward(_));
+            let is_forward = matches!(sent.body, Body::Forward(_));
             if is_forward { Transit::Copied } else { Transit::Arrives }
         });
         write(sim, 2, "through 2")?;
@@ -97,13 +98,65 @@ fn a_forwarded_write_that_the_network_repeats_is_applied_once() {
     });
 }
 
+/// The leader takes a forwarded write in, dies, and is elected again; then the network brings the write once more. It
+/// was meant for the leader of a passed term, which this server does not remember to have been (seed 5156).
+#[test]
+fn a_forwarded_write_that_comes_again_after_its_leader_was_started_anew_is_applied_once() {
+    play(3, |sim| {
+        let ticket = forwarded_and_applied_unanswered(sim)?;
+        sim.crash(1);
+        sim.start(1);
+        elect(sim, 1)?;
+        sim.let_go();
+        sim.run_for(ms(100))?;
+        sim.expect("its client is told", |sim| sim.is_back(ticket))?;
+        sim.require(sim.outcome(ticket) == Some(Outcome::Unknown), "its client is told that nobody knows")?;
+        let lines = read(sim, 3)?;
+        sim.require(lines == ["through 2"], "it is applied once")
+    });
+}
+
+/// The same, but the copy finds a server that only knows that it does not lead. "Not appended, try again" would be a lie.
+#[test]
+fn who_was_started_anew_does_not_send_a_forwarded_write_back_as_not_appended() {
+    play(3, |sim| {
+        let ticket = forwarded_and_applied_unanswered(sim)?;
+        sim.crash(1);
+        sim.start(1);
+        // It is in contact with the others again, and nobody campaigns yet.
+        sim.run_for(ms(20))?;
+        sim.let_go();
+        sim.expect("its client is told", |sim| sim.is_back(ticket))?;
+        sim.require(sim.outcome(ticket) == Some(Outcome::Unknown), "its client is told that nobody knows")?;
+        elect(sim, 3)?;
+        let lines = read(sim, 3)?;
+        sim.require(lines == ["through 2"], "it is applied once")
+    });
+}
+
+/// Server 2 passes a write on to 1, which applies it; the answer is lost, and a copy of the write is held on the wire.
+fn forwarded_and_applied_unanswered(sim: &mut Script) -> Result<Ticket, Violation> {
+    settle_under(sim, 1)?;
+    sim.intercept(|sent| match sent.body {
+        Body::Forward(_) => Transit::Copied,
+        Body::ForwardReply(_) => Transit::Lost,
+        _ => Transit::Arrives,
+    });
+    let ticket = begin_write(sim, 2, "through 2");
+    sim.run_for(ms(20))?;
+    sim.intercept_nothing();
+    all_agree(sim)?;
+    sim.require(sim.held().count() == 1 && !sim.is_back(ticket), "it is applied, and nobody is told")?;
+    Ok(ticket)
+}
+
 /// The answer is lost on the way back: whoever asked must not be told "failed" for what has happened.
 #[test]
 fn a_forwarded_write_whose_answer_is_lost_is_unknown() {
     play(3, |sim| {
         settle_under(sim, 1)?;
         sim.intercept(|sent| {
-            let is_answer = is_on(sent, 1, 2) && matches!(sent.body, raft_actor::envelope::Body::ForwardReply(_));
+            let is_answer = is_on(sent, 1, 2) && matches!(sent.body, Body::ForwardReply(_));
             if is_answer { Transit::Lost } else { Transit::Arrives }
         });
         let ticket = begin_write(sim, 2, "through 2");

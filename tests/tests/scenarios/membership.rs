@@ -280,3 +280,21 @@ fn a_server_that_dies_while_it_records_a_peer_is_dead_and_comes_back() {
         all_agree(sim)
     });
 }
+
+/// A newcomer whose disk is emptied before it belongs to the cluster has said nothing that anybody counted (seed 1951):
+/// with its second disk it is a member like any other, and the recovery may not ask for another leader.
+#[test]
+fn a_newcomer_whose_disk_was_emptied_before_it_was_added_may_lead() {
+    play_on(&cluster(3, 1), |sim| {
+        sim.wipe(4);
+        sim.start(4);
+        settle_under(sim, 1)?;
+        sim.change_membership(1, of_voters(&[1, 2, 3, 4]));
+        sim.expect("4 is a voter", |sim| voters_at(sim, 1) == [1, 2, 3, 4] && voters_at(sim, 4) == [1, 2, 3, 4])?;
+        all_agree(sim)?;
+        sim.transfer_leadership(1, Some(4.into()));
+        sim.expect("4 leads", |sim| sim.leader() == Some(4.into()))?;
+        sim.quiet_clients();
+        sim.recover(Duration::from_secs(30))
+    });
+}

@@ -165,6 +165,8 @@ struct ForwardHeader {
     id: u64,
     timeout_ms: u32,
     kind: ForwardKind,
+    #[serde(default)]
+    term: Option<Term>,
     count: u32,
 }
 
@@ -232,9 +234,9 @@ impl<'a> Writer<'a> {
     }
 
     fn write_forward(self, message: &Forward) -> Result<(), EncodeError> {
-        let Forward { id, timeout_ms, kind, ref requests } = *message;
+        let Forward { id, timeout_ms, kind, term, ref requests } = *message;
         let count = items(requests.len())?;
-        let mut frame = self.begin(Kind::Forward, ForwardHeader { id, timeout_ms, kind, count });
+        let mut frame = self.begin(Kind::Forward, ForwardHeader { id, timeout_ms, kind, term, count });
         forward::write_requests(requests, &mut frame)?;
         Ok(frame.finish()?)
     }
@@ -292,9 +294,9 @@ fn read_append_entries(header: AppendEntriesHeader, payload: &[u8]) -> Result<Bo
 }
 
 fn read_forward(header: ForwardHeader, payload: &[u8]) -> Result<Body, DecodeError> {
-    let ForwardHeader { id, timeout_ms, kind, count } = header;
+    let ForwardHeader { id, timeout_ms, kind, term, count } = header;
     let requests = forward::read_requests(count, Region::copy_of(payload, count)?)?;
-    Ok(Body::Forward(Forward { id, timeout_ms, kind, requests }))
+    Ok(Body::Forward(Forward { id, timeout_ms, kind, term, requests }))
 }
 
 fn read_forward_reply(header: ForwardReplyHeader, payload: &[u8]) -> Result<Body, DecodeError> {

@@ -18,7 +18,7 @@ fn encoded<T: serde::Serialize>(value: T) -> Bytes {
 }
 
 fn forward(kind: ForwardKind, requests: Vec<Bytes>) -> Forward {
-    Forward { id: 9, timeout_ms: 1000, kind, requests }
+    Forward { id: 9, timeout_ms: 1000, kind, term: None, requests }
 }
 
 #[test]

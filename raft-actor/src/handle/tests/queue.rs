@@ -136,7 +136,7 @@ fn a_command_too_large_to_be_replicated_is_refused_at_the_edge_and_when_it_was_f
     assert!(matches!(refused, WriteError::TooLarge { bytes_max, .. } if bytes_max == 8 << 20), "{refused}");
     let (outlet, replies) = outlet();
     let requests = vec![plain(&word)];
-    let forward = Forward { id: 1, timeout_ms: 1000, kind: ForwardKind::Write, requests };
+    let forward = Forward { id: 1, timeout_ms: 1000, kind: ForwardKind::Write, term: None, requests };
     assert!(node.accept_forward(forward, Time::ZERO, outlet).writes.is_none());
     assert_eq!(replies.lock().expect("no panic")[0].outcomes, [Err(ForwardError::BadRequest)]);
 }

@@ -7,6 +7,12 @@ use super::member::{Facts, Run};
 use super::verdict::{Verdict, ensure};
 
 impl Knowledge {
+    /// Whether the last configuration that was committed has this member.
+    pub(super) fn is_member(&self, node: NodeId) -> bool {
+        let committed = self.written.configurations().rev().find(|at| self.commits.contains(*at));
+        self.written.configuration(committed).is_member(node)
+    }
+
     /// The configuration in force at `commit`, and those behind it, which may yet be rolled back.
     pub(super) fn in_force<'a>(&'a self, run: &'a Run, commit: LogIndex) -> impl Iterator<Item = &'a Configuration> {
         let all = run.log.configurations();

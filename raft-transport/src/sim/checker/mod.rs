@@ -97,6 +97,11 @@ impl Checker {
         Self::default()
     }
 
+    /// Whether this server belongs to the cluster, by the last configuration that was committed.
+    pub fn is_member(&self, node: NodeId) -> bool {
+        self.known.is_member(node)
+    }
+
     /// The time is this, by nobody's clock. Only leases and [`Situations`] depend on it.
     pub fn at(&mut self, now: Time) {
         self.known.now = now;

@@ -59,7 +59,7 @@ impl Written {
     }
 
     /// All entries that carry a configuration.
-    pub(super) fn configurations(&self) -> impl Iterator<Item = LogPosition> {
+    pub(super) fn configurations(&self) -> impl DoubleEndedIterator<Item = LogPosition> {
         self.configurations.keys().copied()
     }
 
