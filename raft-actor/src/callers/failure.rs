@@ -87,7 +87,7 @@ impl Failure {
             ForwardError::Overloaded => Some(Self::Overloaded),
             ForwardError::BadRequest => Some(Self::BadRequest),
             ForwardError::SessionExpired => Some(Self::SessionExpired),
-            ForwardError::Unknown => Some(Self::Unknown),
+            ForwardError::Unknown | ForwardError::Forgotten => Some(Self::Unknown),
         }
     }
 }

@@ -127,6 +127,9 @@ pub enum ForwardError {
     BadRequest,
     /// It was not finished in time, or the receiver lost track of it.
     Unknown,
+    /// The receiver was started anew since it led in the term that the [`Forward`] names, and does not know what it was
+    /// asked then. It leads no more in that term, and is not to be asked again in it.
+    Forgotten,
     /// The receiver stops; nothing was applied.
     ShuttingDown,
     /// The session of the command, or the answer to it, is not remembered any more. It may have been applied before.

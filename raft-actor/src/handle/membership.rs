@@ -66,7 +66,11 @@ pub(crate) fn from_wire(outcome: Result<Bytes, ForwardError>) -> Option<Result<L
         Err(ForwardError::NotLeader { .. } | ForwardError::ShuttingDown) => return None,
         // The first two are never said to such a request.
         Err(
-            ForwardError::Overloaded | ForwardError::BadRequest | ForwardError::SessionExpired | ForwardError::Unknown,
+            ForwardError::Overloaded
+            | ForwardError::BadRequest
+            | ForwardError::SessionExpired
+            | ForwardError::Unknown
+            | ForwardError::Forgotten,
         ) => unknown,
     })
 }

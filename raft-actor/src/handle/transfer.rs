@@ -74,7 +74,11 @@ pub(crate) fn from_wire(outcome: Result<Bytes, ForwardError>) -> Option<Result<L
         },
         Err(ForwardError::NotLeader { .. } | ForwardError::ShuttingDown) => return None,
         Err(
-            ForwardError::Overloaded | ForwardError::BadRequest | ForwardError::SessionExpired | ForwardError::Unknown,
+            ForwardError::Overloaded
+            | ForwardError::BadRequest
+            | ForwardError::SessionExpired
+            | ForwardError::Unknown
+            | ForwardError::Forgotten,
         ) => unknown,
     })
 }

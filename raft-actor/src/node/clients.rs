@@ -70,8 +70,12 @@ impl RaftNode {
             (Role::Follower | Role::Candidate | Role::Learner, leader) if request.waiting().is_remote() => {
                 request.into_waiting().fail(Failure::NoLeader { leader });
             }
-            (Role::Follower | Role::Candidate | Role::Learner, Some(leader)) => self.forward(leader, request),
-            (Role::Follower | Role::Candidate | Role::Learner, None) => self.requests.park(request),
+            (Role::Follower | Role::Candidate | Role::Learner, Some(leader))
+                if !self.requests.is_forgotten(self.raft.term()) =>
+            {
+                self.forward(leader, request);
+            }
+            (Role::Follower | Role::Candidate | Role::Learner, _) => self.requests.park(request),
         }
     }
 
@@ -139,9 +143,9 @@ impl RaftNode {
         let remaining = request.waiting().latest_deadline().since(self.clock.now());
         let timeout_ms = u32::try_from(remaining.as_millis()).unwrap_or(u32::MAX);
         let kind = request.kind();
-        let term = Some(self.raft.term());
-        let id = self.requests.forward(leader, request);
-        if !self.send(leader, Body::Forward(Forward { id, timeout_ms, kind, term, requests }))
+        let term = self.raft.term();
+        let id = self.requests.forward(leader, term, request);
+        if !self.send(leader, Body::Forward(Forward { id, timeout_ms, kind, term: Some(term), requests }))
             && let Some(Forwarded { request, .. }) = self.requests.take_forwarded(id)
         {
             // It certainly did not arrive: no harm in trying again.
@@ -160,7 +164,7 @@ impl RaftNode {
         if forward.kind == ForwardKind::Write && forward.term.is_some_and(|term| !self.raft.remembers_leading(term)) {
             // It was meant for the leader that this node was before it was started anew. That one may have taken it in:
             // to do so again would apply its commands twice, to send it back as not appended would have that done.
-            return self.refuse_forward(origin, &forward, ForwardError::Unknown);
+            return self.refuse_forward(origin, &forward, ForwardError::Forgotten);
         }
         if self.raft.role() != Role::Leader {
             let error = ForwardError::NotLeader { leader: self.raft.leader() };
@@ -215,6 +219,9 @@ impl RaftNode {
             tracing::debug!(%from, "an answer from a node that was not asked");
             self.requests.keep_forwarded(id, forwarded);
             return;
+        }
+        if outcomes.contains(&Err(ForwardError::Forgotten)) {
+            self.requests.forgotten(forwarded.term);
         }
         let first = usize::try_from(first).unwrap_or(usize::MAX);
         let answered = forwarded.request.waiting().answer_encoded(first, outcomes);

@@ -77,6 +77,8 @@ impl Request {
 /// Requests on their way to another node.
 pub(super) struct Forwarded {
     pub(super) to: NodeId,
+    /// The term in which that node leads.
+    pub(super) term: Term,
     pub(super) request: Request,
     /// Whether messages to or from that node got lost since.
     is_cut: bool,
@@ -110,6 +112,8 @@ impl Proposed {
 /// All requests that the node has taken and not answered.
 pub(super) struct Requests {
     last_id: u64,
+    /// The latest term of which it is known that its leader was started anew.
+    forgotten_in: Option<Term>,
     parked: VecDeque<Request>,
     forwarded: BTreeMap<u64, Forwarded>,
     proposed: VecDeque<Proposed>,
@@ -131,6 +135,7 @@ impl Requests {
         Self {
             // Counting up from here never comes to the end of the numbers.
             last_id: ChaCha8Rng::seed_from_u64(run).random::<u64>() >> 1,
+            forgotten_in: None,
             parked: VecDeque::new(),
             forwarded: BTreeMap::new(),
             proposed: VecDeque::new(),
@@ -164,11 +169,21 @@ impl Requests {
         std::mem::take(&mut self.parked)
     }
 
-    /// Notes a request that is sent to `to`; returns the id of the Forward.
-    pub(super) fn forward(&mut self, to: NodeId, mut request: Request) -> u64 {
+    /// The leader of this term was started anew: it leads no more, and nobody else does in this term.
+    pub(super) fn forgotten(&mut self, term: Term) {
+        self.forgotten_in = Some(term);
+    }
+
+    /// Whether the leader of this term has forgotten that it leads.
+    pub(super) fn is_forgotten(&self, term: Term) -> bool {
+        self.forgotten_in == Some(term)
+    }
+
+    /// Notes a request that is sent to `to`, the leader of `term`; returns the id of the Forward.
+    pub(super) fn forward(&mut self, to: NodeId, term: Term, mut request: Request) -> u64 {
         self.note_deadline(request.waiting());
         let id = self.next_id();
-        self.forwarded.insert(id, Forwarded { to, request, is_cut: false, doubted_until: None });
+        self.forwarded.insert(id, Forwarded { to, term, request, is_cut: false, doubted_until: None });
         id
     }
 

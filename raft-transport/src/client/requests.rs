@@ -325,7 +325,7 @@ impl Requests {
                 let error = RemoteError::SessionExpired { maybe_applied: request.maybe_applied() };
                 self.settle(request, Err(error), now);
             }
-            Err(ForwardError::Unknown) => self.repeat(request, now),
+            Err(ForwardError::Unknown | ForwardError::Forgotten) => self.repeat(request, now),
         }
     }
 

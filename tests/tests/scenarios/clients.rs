@@ -128,9 +128,13 @@ fn who_was_started_anew_does_not_send_a_forwarded_write_back_as_not_appended() {
         sim.let_go();
         sim.expect("its client is told", |sim| sim.is_back(ticket))?;
         sim.require(sim.outcome(ticket) == Some(Outcome::Unknown), "its client is told that nobody knows")?;
+        // What is asked from now on was never asked before: it waits for the next leader.
+        let fresh = begin_write(sim, 2, "later");
         elect(sim, 3)?;
+        sim.expect("it is answered", |sim| sim.is_back(fresh))?;
+        sim.require(is_applied(sim, fresh), "it is applied")?;
         let lines = read(sim, 3)?;
-        sim.require(lines == ["through 2"], "it is applied once")
+        sim.require(lines == ["through 2", "later"], "each is applied once")
     });
 }
 

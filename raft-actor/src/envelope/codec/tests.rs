@@ -356,6 +356,7 @@ fn forward_error() -> impl Strategy<Value = ForwardError> {
         Just(ForwardError::BadRequest),
         Just(ForwardError::SessionExpired),
         Just(ForwardError::Unknown),
+        Just(ForwardError::Forgotten),
         Just(ForwardError::ShuttingDown),
     ]
 }
@@ -368,8 +369,9 @@ fn any_envelope() -> impl Strategy<Value = Envelope> {
         Just(ForwardKind::Membership),
         Just(ForwardKind::Transfer)
     ];
-    let forward = (any::<u64>(), any::<u32>(), kind, proptest::option::of(any::<u64>().prop_map(Term::new)), vec(bytes(), 0..20))
-        .prop_map(|(id, timeout_ms, kind, term, requests)| Forward { id, timeout_ms, kind, term, requests });
+    let forward =
+        (any::<u64>(), any::<u32>(), kind, proptest::option::of(any::<u64>().prop_map(Term::new)), vec(bytes(), 0..20))
+            .prop_map(|(id, timeout_ms, kind, term, requests)| Forward { id, timeout_ms, kind, term, requests });
     let outcome = prop_oneof![2 => bytes().prop_map(Ok), 1 => forward_error().prop_map(Err)];
     let reply = (any::<u64>(), any::<u32>(), vec(outcome, 0..20)).prop_map(|(id, first, outcomes)| ForwardReply {
         id,

@@ -194,7 +194,7 @@ fn a_request_is_watched_for_its_deadline_wherever_it_is() {
     let early = Time::from_millis(3_700_000);
     let forwarded = node.batch(&[HOUR]);
     let WriteBatch { commands, waiting } = forwarded.1;
-    let id = node.requests.forward(NodeId::from(2), Request::Write { commands, waiting });
+    let id = node.requests.forward(NodeId::from(2), Term::new(2), Request::Write { commands, waiting });
     assert!(node.requests.earliest_deadline() < early);
     let taken = node.requests.take_forwarded(id).expect("it was noted");
     node.requests.park(taken.request);
@@ -207,7 +207,7 @@ fn a_request_is_watched_for_its_deadline_wherever_it_is() {
 fn whoever_waits_for_ever_is_not_taken_for_somebody_who_does_not_wait() {
     let mut node = Node::new();
     let (mut callers, WriteBatch { commands, waiting }) = node.batch(&[Duration::MAX]);
-    let id = node.requests.forward(NodeId::from(2), Request::Write { commands, waiting });
+    let id = node.requests.forward(NodeId::from(2), Term::new(2), Request::Write { commands, waiting });
     let _reader = node.queue.read((), Consistency::Linearizable, Duration::MAX);
     let Poll::Ready(Some(batch)) = node.face.poll_batch(&mut Context::from_waker(Waker::noop())) else {
         panic!("a read is in line")
@@ -228,7 +228,7 @@ fn two_runs_of_a_node_name_their_requests_differently() {
         let mut node = Node { requests: Requests::new(run), ..Node::new() };
         let name = |node: &mut Node| {
             let (_, WriteBatch { commands, waiting }) = node.batch(&[HOUR]);
-            node.requests.forward(NodeId::from(2), Request::Write { commands, waiting })
+            node.requests.forward(NodeId::from(2), Term::new(2), Request::Write { commands, waiting })
         };
         [name(&mut node), name(&mut node)]
     };
@@ -242,7 +242,7 @@ fn only_what_was_sent_where_nothing_arrives_is_lost() {
     let mut node = Node::new();
     let mut forward = |to: u64| {
         let (callers, WriteBatch { commands, waiting }) = node.batch(&[HOUR]);
-        node.requests.forward(NodeId::from(to), Request::Write { commands, waiting });
+        node.requests.forward(NodeId::from(to), Term::new(2), Request::Write { commands, waiting });
         callers
     };
     let (mut lost, mut kept) = (forward(2), forward(3));
@@ -259,7 +259,7 @@ fn everybody_is_answered_when_the_node_stops() {
     let (mut parked, WriteBatch { commands, waiting }) = node.batch(&[HOUR]);
     node.requests.park(Request::Write { commands, waiting });
     let (mut forwarded, WriteBatch { commands, waiting }) = node.batch(&[HOUR]);
-    node.requests.forward(NodeId::from(2), Request::Write { commands, waiting });
+    node.requests.forward(NodeId::from(2), Term::new(2), Request::Write { commands, waiting });
     let mut applying = node.propose(1, 1, 2);
     let answers = node.requests.apply(&entries(1, &[1, 1]));
     node.requests.fail_all(&StopReason::ShutDown);
