@@ -6,7 +6,7 @@ use raft_actor::consensus::{LogPosition, NodeId};
 
 use super::Knowledge;
 use super::disks::{Disks, Durable, holds};
-use super::member::{Image, Member};
+use super::member::{Image, Member, Write};
 use super::verdict::{Verdict, ensure};
 
 impl Knowledge {
@@ -40,11 +40,13 @@ impl Knowledge {
             is_back,
             "n{id} calls itself whole and lacks {last}, which it once held"
         );
+        // What a process has written and not synced before it died becomes durable when the next one opens the log.
+        let is_removed = |write: &Write| write.hard_state.is_some_and(|hard_state| hard_state.damage.is_none());
         ensure!(
             "the_damaged_become_whole",
             id,
-            member.run.is_some(),
-            "the mark of n{id} is gone while it does not run"
+            member.run.is_some() || member.writes.iter().any(is_removed),
+            "the mark of n{id} is gone, and nobody has removed it"
         );
         self.situations.damage_repaired += 1;
         Ok(())

@@ -83,14 +83,13 @@ impl Leader {
             None
         };
         match next {
-            // Whoever leads next, or we when nobody does, goes on from here.
-            Some(_) if shared.transfer.is_some() => Next::Stay,
-            Some(next) => {
+            Some(next) if shared.transfer.is_none() => {
                 self.append_configuration(shared, next, effects);
                 Next::Stay
             }
-            None if is_voter => Next::Stay,
-            None => {
+            // Whoever leads next, or we when nobody does, goes on from here.
+            Some(_) | None if is_voter => Next::Stay,
+            Some(_) | None => {
                 // Not before: until here it may have been the only one who could finish (§6, dissertation 4.2.2).
                 // With its last word all may learn what is committed, and need not wait for the next leader.
                 self.send_heartbeats(shared, effects);

@@ -95,6 +95,42 @@ fn a_server_that_calls_itself_whole_before_it_is_is_refused() {
     refused(world.look(3), "the_damaged_become_whole");
 }
 
+/// The process dies between writing that and syncing it, and whoever opens the log next syncs it (seed 1496).
+#[test]
+fn a_mark_whose_removal_was_written_may_go_when_the_log_is_opened_next() {
+    let mut world = settled();
+    world.damage(3, 1).expect("it says that it has lost something");
+    world.held.push(node(3));
+    let removes = |world: &mut World| {
+        let mut ordered = world.server(3).pending.iter();
+        ordered.any(|(_, hard_state, _)| hard_state.is_some_and(|hard_state| hard_state.damage.is_none()))
+    };
+    for _ in 0..5 {
+        world.deadline(1).expect("a sound step");
+        world.settle().expect("a sound step");
+        if removes(&mut world) {
+            break;
+        }
+        world.sync(3, usize::MAX).expect("a sound step");
+    }
+    assert!(removes(&mut world) && !world.checker.is_whole(node(3)));
+    world.crash(3, usize::MAX, 0).expect("it was written, and is durable now");
+    assert_eq!(world.disks[&node(3)].hard_state.damage, None);
+    world.start(3).expect("it has everything back");
+    assert!(world.checker.is_whole(node(3)));
+}
+
+#[test]
+fn a_mark_that_goes_by_itself_while_nobody_runs_is_refused() {
+    let mut world = settled();
+    world.damage(3, 1).expect("it says that it has lost something");
+    world.crash(3, usize::MAX, 0).expect("a sound end");
+    let whole = world.disks[&node(1)].entries.clone();
+    world.disk(3).entries = whole;
+    world.disk(3).hard_state.damage = None;
+    refused(world.look(3), "the_damaged_become_whole");
+}
+
 #[test]
 fn a_commit_that_counts_what_a_damaged_server_holds_is_refused() {
     let mut world = settled();

@@ -87,7 +87,7 @@ pub(super) struct Server {
     pub(super) raft: Option<Raft>,
     /// Written, durable or not.
     pub(super) written: ModelDisk,
-    pending: VecDeque<(WriteSeq, Option<HardState>, Option<LogWrite>)>,
+    pub(super) pending: VecDeque<(WriteSeq, Option<HardState>, Option<LogWrite>)>,
     orders: VecDeque<ReplicationOrder>,
     pub(super) apply: LogIndex,
     pub(super) applied: LogIndex,
