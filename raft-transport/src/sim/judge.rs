@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use raft_actor::clock::TimeSource as _;
 use raft_actor::consensus::notation::Moment;
 use raft_actor::consensus::{Effect, GroupId, Input, LogIndex, LogPosition, NodeId, Raft, Role, Term, Time};
 use raft_actor::envelope::Envelope;
@@ -17,6 +18,7 @@ use super::disks::DiskReaders;
 use super::durable::{Damage, RecordPlace};
 use super::hash::number_of;
 use super::oracle::{Fate, Kind, Oracle};
+use super::time::NodeClock;
 use super::trace::{Trace, Travel};
 use super::words::{ADVICE, Words};
 
@@ -137,8 +139,8 @@ impl Judge {
         self.state_of_things().rule(Err(Violation { invariant, node, what }));
     }
 
-    pub(super) fn observer(&self, node: NodeId) -> Arc<dyn Observer> {
-        Arc::new(Eye { judge: self.clone(), node })
+    pub(super) fn observer(&self, node: NodeId, clock: Arc<NodeClock>) -> Arc<dyn Observer> {
+        Arc::new(Eye { judge: self.clone(), node, clock })
     }
 
     pub(super) fn running(&self) -> Vec<Seen> {
@@ -221,6 +223,11 @@ impl Judge {
     /// Whether this server belongs to the cluster, by the last configuration that was committed.
     pub(super) fn is_member(&self, node: NodeId) -> bool {
         self.state_of_things().checker.is_member(node)
+    }
+
+    /// Whether this server runs and does without heartbeats.
+    pub(super) fn rests(&self, node: NodeId) -> bool {
+        self.state_of_things().checker.rests(node)
     }
 
     pub(super) fn earlier_records(&self, node: NodeId) -> Vec<RecordPlace> {
@@ -352,6 +359,7 @@ impl Judge {
 struct Eye {
     judge: Judge,
     node: NodeId,
+    clock: Arc<NodeClock>,
 }
 
 impl Observer for Eye {
@@ -366,7 +374,7 @@ impl Observer for Eye {
             let verdict = state.checker.started(self.node, raft, disk);
             state.rule(verdict);
         }
-        state.checker.before(self.node, input);
+        state.checker.before(self.node, input, self.clock.now());
         state.before = Some(Moment::from(raft));
     }
 

@@ -28,15 +28,28 @@ impl<S: StateMachine> Sim<S> {
         Ok(())
     }
 
+    /// Where groups rest they do so when nobody asks for anything, and find out all the same that their leader is gone:
+    /// its machine dies, and says so to nobody.
+    pub(super) fn replaces_a_leader_that_rests(&mut self, limit: Duration) -> Result<(), Violation> {
+        // Somebody who is lost and still a member would keep a group awake.
+        if self.setup.settings.rest_after().is_none() || self.sound().len() < self.nodes.len() {
+            return Ok(());
+        }
+        self.check(limit, "a group in which nothing happens rests after the faults", |sim| {
+            sim.leader().is_some_and(|leader| sim.judge.rests(leader))
+        })?;
+        self.replaces_a_dead_leader(Self::crash_machine)
+    }
+
     /// A leader that dies is replaced before long. It comes back then.
-    pub(super) fn replaces_a_dead_leader(&mut self) -> Result<(), Violation> {
+    pub(super) fn replaces_a_dead_leader(&mut self, dies: impl FnOnce(&mut Self, NodeId)) -> Result<(), Violation> {
         let Some(leader) = self.leader() else { return Ok(()) };
         let voters = self.voters();
         let others = self.sound().iter().filter(|id| **id != leader && voters.contains(*id)).count();
         if others * 2 <= voters.len() {
             return Ok(());
         }
-        self.crash(leader);
+        dies(self, leader);
         let limit = self.election_timeout_max() * TIMEOUTS_TO_ELECT;
         let is_replaced = self.run_until(limit, |sim| sim.leader().is_some())?;
         if !is_replaced {

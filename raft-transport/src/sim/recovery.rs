@@ -43,7 +43,7 @@ impl<S: StateMachine> Sim<S> {
             sim.clients_are_quiet || sim.clients.count() == 0 || sound.iter().all(|id| sim.acked_at.contains(id))
         })?;
         self.leads_in_peace(limit)?;
-        self.replaces_a_dead_leader()?;
+        self.replaces_a_dead_leader(Self::crash)?;
         // The last command that anybody applies shows the whole state of everybody.
         self.judge.look_at_every_state();
         self.acked_at.clear();
@@ -54,6 +54,7 @@ impl<S: StateMachine> Sim<S> {
         self.check(limit, "every request comes back after the faults", |sim| {
             (0..sim.clients.count()).all(|client| sim.clients.is_idle(client))
         })?;
+        self.replaces_a_leader_that_rests(limit)?;
         self.check(limit, "all servers agree after the faults", |sim| {
             let seen: Vec<_> = sim.judge.running().into_iter().filter(|seen| sound.contains(&seen.node)).collect();
             seen.len() == sound.len()

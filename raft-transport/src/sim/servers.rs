@@ -95,7 +95,7 @@ impl<S: StateMachine> Sim<S> {
             .data_dir(DATA_DIRECTORY)
             .log_segment_bytes(SEGMENT_BYTES)
             .clock(Clock::of(Arc::clone(&node.clock) as _))
-            .observer(self.judge.observer(id))
+            .observer(self.judge.observer(id, Arc::clone(&node.clock)))
             .settings(self.setup.settings.clone())
             .lease_reads(self.setup.lease_drift_percent_max)
             .placement(Placement::current_thread())

@@ -7,6 +7,7 @@ use raft_actor::consensus::{
     RequestVote, Role, Term, Time, WriteSeq,
 };
 
+use super::offices::Office;
 use super::shape::LogShape;
 
 /// A server, running or not.
@@ -22,6 +23,8 @@ pub(super) struct Member {
     pub(super) runs: u64,
     /// Something was done to its disk, and it has not been started since.
     pub(super) may_have_lost: bool,
+    /// Whether its votes ever counted, on this disk or an earlier one.
+    pub(super) had_suffrage: bool,
     /// The last command of the state that its machine has loaded in this run, before its core was there.
     pub(super) loaded: Option<LogIndex>,
 }
@@ -46,6 +49,7 @@ impl Image {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Write {
     pub(super) seq: WriteSeq,
+    /// By the server's own clock.
     pub(super) ordered_at: Time,
     pub(super) hard_state: Option<HardState>,
     /// Where the log ends with it, if it changes the log.
@@ -77,6 +81,7 @@ pub(super) struct Run {
     pub(super) reads: BTreeMap<ReadId, LogIndex>,
     /// The transfers of leadership that it has not answered.
     pub(super) handing_over: BTreeSet<ProposalId>,
+    pub(super) office: Office,
     /// How far its state machine may go, has gone, and said to have gone.
     pub(super) apply_ordered: LogIndex,
     pub(super) machine_applied: LogIndex,
@@ -224,6 +229,7 @@ impl Run {
             windows: BTreeMap::new(),
             reads: BTreeMap::new(),
             handing_over: BTreeSet::new(),
+            office: Office::default(),
             apply_ordered: facts.applied,
             machine_applied: facts.applied,
             machine_told: facts.applied,

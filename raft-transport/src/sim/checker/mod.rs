@@ -14,6 +14,7 @@
 //! | what is committed, by whom, and that a majority has it | `commits` |
 //! | State Machine Safety | `machines` |
 //! | reads by lease | `leases` |
+//! | who may lead, rest and vote as far as its disk, its quorum and its memory go | `offices` |
 //! | what may leave a server | `messages` |
 //! | what a disk may never lose, and what a server starts with; the look from scratch | `stored` |
 //! | snapshots: what covers, what may be purged, what is loaded and sent | `snapshots` |
@@ -31,6 +32,7 @@ mod machines;
 mod member;
 mod membership;
 mod messages;
+mod offices;
 mod repair;
 mod shape;
 mod situations;
@@ -89,6 +91,9 @@ struct Knowledge {
     situations: Watch,
     told: transfer::Told,
     words: leases::Words,
+    /// Servers whose disks were wiped after they had a vote, and how much was committed then.
+    forgetful: BTreeMap<NodeId, LogIndex>,
+    rests: offices::Rests,
 }
 
 impl Checker {
@@ -102,7 +107,7 @@ impl Checker {
         self.known.is_member(node)
     }
 
-    /// The time is this, by nobody's clock. Only leases and [`Situations`] depend on it.
+    /// The time is this, by nobody's clock. Only leases, rests and [`Situations`] depend on it.
     pub fn at(&mut self, now: Time) {
         self.known.now = now;
     }
@@ -131,6 +136,7 @@ impl Checker {
             self.known.wiped.insert(node, gone);
             member.writes.clear();
             self.known.elections.forget(node);
+            self.known.forgets(node, member.had_suffrage);
         }
     }
 
@@ -148,15 +154,21 @@ impl Checker {
         self.members.get(&node).is_some_and(|member| member.run.is_some() && member.durable.hard_state.damage.is_none())
     }
 
+    /// Whether this server runs and rests.
+    pub fn rests(&self, node: NodeId) -> bool {
+        self.members.get(&node).and_then(|member| member.run.as_ref()).is_some_and(|run| run.office.rests)
+    }
+
     /// Whether this server runs, as far as is known here.
     pub fn is_running(&self, node: NodeId) -> bool {
         self.members.get(&node).is_some_and(|member| member.run.is_some())
     }
 
-    /// A server is about to take in `input`.
-    pub fn before(&mut self, node: NodeId, input: &Input) {
+    /// A server is about to take in `input`; its own clock shows `now`.
+    pub fn before(&mut self, node: NodeId, input: &Input, now: Time) {
         if let Some(run) = self.members.get_mut(&node).and_then(|member| member.run.as_mut()) {
             run.cause = Cause::of(input);
+            run.office.takes_in(input, now);
         }
     }
 
@@ -170,6 +182,7 @@ impl Checker {
             return Ok(());
         };
         self.known.check_step(node, member, raft, effects, disks)?;
+        member.had_suffrage |= raft.has_suffrage();
         let Some(run) = &mut member.run else { return Ok(()) };
         if run.inherited.is_some() {
             self.known.situations.look_for_figure_8(run, &self.known.written, disks);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use raft_actor::consensus::{LogIndex, LogPosition, NodeId, Raft, Role, Term, Time};
+use raft_actor::consensus::{LogIndex, LogPosition, NodeId, Raft, Role, Term};
 
 use raft_actor::envelope::SnapshotChunk;
 use raft_actor::state_machine::SnapshotId;
@@ -186,7 +186,6 @@ impl Watch {
     }
 
     /// A member took a step.
-    #[expect(clippy::too_many_arguments, reason = "it looks at everything")]
     pub(super) fn step(
         &mut self,
         run: &Run,
@@ -195,7 +194,6 @@ impl Watch {
         after: &Facts,
         cause: Cause,
         raft: &Raft,
-        now: Time,
     ) {
         let leads_on = before.leads() && after.leads() && before.term == after.term;
         if after.leads() && !leads_on {
@@ -210,9 +208,8 @@ impl Watch {
         }
         self.seen.step_down_with_writes_pending += u64::from(!writes.is_empty());
         self.seen.step_down_with_uncommitted += u64::from(before.last.index > before.commit);
-        let oldest = writes.front().map_or(now, |write| write.ordered_at);
-        // Its own clock may run faster than the world's.
-        let is_stuck = now.since(oldest) * 4 >= raft.settings().storage_stall_max() * 3;
+        let waits_since = writes.front().map_or(run.office.now, |write| write.ordered_at);
+        let is_stuck = run.office.now.since(waits_since) >= raft.settings().storage_stall_max();
         let is_by_itself = cause == Cause::Deadline && after.term == before.term;
         self.seen.step_down_by_stuck_disk += u64::from(is_by_itself && is_stuck);
         self.seen.leader_removed += u64::from(after.role == Role::Learner && after.term == before.term);

@@ -41,13 +41,15 @@ impl Knowledge {
             self.check_leader(id, run, &before, &after, raft, disks)?;
             self.meet_newcomers(run, &before, &after);
         }
+        let waits_since = member.writes.front().map(|write| write.ordered_at);
+        self.check_office(id, run, &before, &after, waits_since, raft, effects)?;
         for effect in effects {
             self.check_effect(id, run, &before, &after, effect, disks)?;
         }
         self.check_hands_over_only(id, run, &before, &after)?;
         self.check_configuration(id, run, &before, &after, raft)?;
         self.check_commit(id, run, &before, &after, disks)?;
-        self.situations.step(run, &member.writes, &before, &after, cause, raft, self.now);
+        self.situations.step(run, &member.writes, &before, &after, cause, raft);
         if !after.leads() {
             run.windows.clear();
             run.inherited = None;

@@ -1,6 +1,6 @@
 //! What a step orders from the storage, and what the storage says it has done.
 
-use raft_actor::consensus::{Effect, Entries, HardState, LogIndex, LogPosition, LogWrite, NodeId, Term, WriteSeq};
+use raft_actor::consensus::{Effect, Entries, HardState, LogIndex, LogPosition, LogWrite, NodeId, Term, Time, WriteSeq};
 
 use super::Knowledge;
 use super::disks::{Disks, Durable};
@@ -18,6 +18,7 @@ impl Knowledge {
         effects: &[Effect],
         disks: &dyn Disks,
     ) -> Verdict {
+        let ordered_at = member.run.as_ref().map_or(Time::ZERO, |run| run.office.now);
         for effect in effects {
             if let Effect::Persist { seq, hard_state, log } = effect {
                 let is_next = member.writes.back().is_none_or(|last| last.seq < *seq);
@@ -26,7 +27,7 @@ impl Knowledge {
                     Some(write) => self.take_log_write(id, member, before, after, write, disks)?,
                     None => (None, None),
                 };
-                let (seq, hard_state, ordered_at) = (*seq, *hard_state, self.now);
+                let (seq, hard_state) = (*seq, *hard_state);
                 member.writes.push_back(Write { seq, ordered_at, hard_state, end, removes_from });
             }
         }

@@ -3,6 +3,7 @@
 use raft_actor::consensus::{LogIndex, LogPosition, NodeId, Term};
 
 mod leases;
+mod offices;
 mod promises;
 mod repair;
 mod rules;

@@ -244,7 +244,7 @@ impl World {
         self.steps += 1;
         let id = node(n);
         self.checker.at(self.now);
-        self.checker.before(id, &input);
+        self.checker.before(id, &input, self.now);
         let mut effects = Effects::new();
         let now = self.now;
         let server = self.servers.get_mut(&id).expect("it is one of them");
