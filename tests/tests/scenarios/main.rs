@@ -5,6 +5,7 @@ mod clients;
 mod disks;
 mod durability;
 mod elections;
+mod farewells;
 mod leadership;
 mod leases;
 mod membership;

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use raft_actor::consensus::{LeaseReads, LogPosition, NodeId, Time};
+use raft_actor::consensus::{Effect, LeaseReads, LogPosition, NodeId, Time};
 
 use super::Knowledge;
 use super::disks::{Disks, holds};
 use super::member::{Cause, Facts, Run};
+use super::offices::elects;
 use super::verdict::{Verdict, ensure};
 
 /// When each member last gave its word to help to elect nobody. Whose leader it heard does not matter.
@@ -36,10 +37,17 @@ impl Knowledge {
     }
 
     /// Who has given its word keeps it: it helps to elect nobody, unless the leader itself wants that.
-    pub(super) fn check_word(&self, id: NodeId, run: &Run, before: &Facts, after: &Facts, cause: Cause) -> Verdict {
-        let has_voted = after.vote.is_some() && (after.vote != before.vote || after.term != before.term);
+    pub(super) fn check_word(
+        &self,
+        id: NodeId,
+        run: &Run,
+        before: &Facts,
+        after: &Facts,
+        cause: Cause,
+        effects: &[Effect],
+    ) -> Verdict {
         let is_wanted = matches!(cause, Cause::VoteAsked { is_handed_over: true, .. });
-        if !has_voted || is_wanted || self.told.contains(before.term, id) {
+        if !elects(cause, before, after, effects) || is_wanted || self.told.contains(before.term, id) {
             return Ok(());
         }
         let (Some((_, lease_reads)), Some(given_at)) = (self.lease_reads(run), self.words.get(&id)) else {
@@ -50,9 +58,9 @@ impl Knowledge {
             "words_are_kept",
             id,
             since >= kept(lease_reads),
-            "n{id} votes for {:?} in term {}, {since:?} after it heard a leader that may have a lease",
-            after.vote,
-            after.term
+            "n{id}@{} helps to elect somebody ({cause:?}, vote {:?}), {since:?} after it heard a leader that may have a lease",
+            after.term,
+            after.vote
         );
         Ok(())
     }

@@ -63,13 +63,12 @@ impl Knowledge {
         raft: &Raft,
         effects: &[Effect],
     ) -> Verdict {
-        let votes = gives_votes(run.cause, before, after, effects);
-        let campaigns = after.role == Role::Candidate && (before.role != Role::Candidate || after.term > before.term);
-        self.check_disk_answers(id, run, after, waits_since, votes || campaigns)?;
+        let elects = elects(run.cause, before, after, effects);
+        self.check_disk_answers(id, run, after, waits_since, elects)?;
         ensure!(
             "the_wiped_do_not_vote",
             id,
-            !(votes || campaigns) || self.remembers(id),
+            !elects || self.remembers(id),
             "n{id}@{} has an empty disk, was not added again, and votes for {:?} as a {:?}; it takes in {:?}",
             after.term,
             after.vote,
@@ -223,11 +222,11 @@ fn answer(input: &Input) -> Option<(NodeId, Term)> {
     }
 }
 
-/// Whether a step gives a vote or a pre-vote to somebody else.
-fn gives_votes(cause: Cause, before: &Facts, after: &Facts, effects: &[Effect]) -> bool {
-    let has_voted = after.vote.is_some() && (after.vote != before.vote || after.term != before.term);
-    let is_granted = |effect: &Effect| {
-        matches!(effect, Effect::Send { message: Message::PreVoteReply(reply), .. } if reply.granted)
-    };
-    has_voted || (matches!(cause, Cause::PreVoteAsked { .. }) && effects.iter().any(is_granted))
+/// Whether a step helps to elect anybody: by a vote, a pre-vote or a candidacy.
+pub(super) fn elects(cause: Cause, before: &Facts, after: &Facts, effects: &[Effect]) -> bool {
+    let votes = after.vote.is_some() && (after.vote != before.vote || after.term != before.term);
+    let campaigns = after.role == Role::Candidate && (before.role != Role::Candidate || after.term > before.term);
+    let is_granted =
+        |effect: &Effect| matches!(effect, Effect::Send { message: Message::PreVoteReply(reply), .. } if reply.granted);
+    votes || campaigns || (matches!(cause, Cause::PreVoteAsked { .. }) && effects.iter().any(is_granted))
 }

@@ -34,7 +34,7 @@ impl Knowledge {
         self.check_snapshot(id, &before, &after, is_installed, disks)?;
         check_durable(id, run, &before, &after, disks)?;
         self.check_vote(id, run, &before, &after)?;
-        self.check_word(id, run, &before, &after, cause)?;
+        self.check_word(id, run, &before, &after, cause, effects)?;
         Self::check_vote_is_given(id, &before, &after, cause, owes, raft, effects)?;
         self.check_cause(id, run, &before, &after, cause)?;
         if after.leads() {

@@ -1,6 +1,8 @@
 //! What a step orders from the storage, and what the storage says it has done.
 
-use raft_actor::consensus::{Effect, Entries, HardState, LogIndex, LogPosition, LogWrite, NodeId, Term, Time, WriteSeq};
+use raft_actor::consensus::{
+    Effect, Entries, HardState, LogIndex, LogPosition, LogWrite, NodeId, Term, Time, WriteSeq,
+};
 
 use super::Knowledge;
 use super::disks::{Disks, Durable};

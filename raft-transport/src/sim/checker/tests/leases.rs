@@ -40,7 +40,7 @@ impl World {
         let before = self.run(2).facts;
         let after = Facts { term: before.term.next(), vote: Some(node(3)), ..before };
         let run = self.checker.members[&node(2)].run.as_ref().unwrap();
-        self.checker.known.check_word(node(2), run, &before, &after, cause)
+        self.checker.known.check_word(node(2), run, &before, &after, cause, &[])
     }
 
     fn asked(&mut self, is_handed_over: bool) -> Cause {

@@ -51,11 +51,11 @@ impl World {
         self.checker.known.check_office(node(n), run, &before, &after, waits_since, raft, effects)
     }
 
-    fn votes(&mut self, n: u64) -> Verdict {
+    fn gives_its_vote(&mut self, n: u64) -> Verdict {
         self.becomes(n, &Input::Stirred, &[], |after| (after.term, after.vote) = (Term::new(9), Some(node(1))))
     }
 
-    fn votes_in_advance(&mut self, n: u64) -> Verdict {
+    fn gives_a_pre_vote(&mut self, n: u64) -> Verdict {
         let asked = Message::PreVote(PreVote { term: Term::new(9), last: at(9, 8) });
         let granted = Message::PreVoteReply(PreVoteReply { term: Term::new(9), granted: true });
         let input = Input::Received { from: node(1), message: asked };
@@ -67,7 +67,7 @@ impl World {
     }
 
     fn elects_in_any_way(&mut self, n: u64) -> [Verdict; 3] {
-        [self.votes(n), self.votes_in_advance(n), self.campaigns(n)]
+        [self.gives_its_vote(n), self.gives_a_pre_vote(n), self.campaigns(n)]
     }
 }
 
