@@ -15,6 +15,7 @@ use super::WriteError;
 use super::queue::Queue;
 use super::raft_handle::RaftHandle;
 use crate::callers::slots::Pending;
+use crate::remote::Sequence;
 use crate::state_machine::command::Once;
 use crate::state_machine::{StateMachine, Writes};
 
@@ -144,8 +145,33 @@ impl<S: StateMachine> RaftHandle<S> {
     /// # }
     /// ```
     pub fn write_once(&self, client: &str, sequence: u64, command: S::Command) -> SessionWrite<S> {
-        let once = Once { client, sequence, acknowledged: 0, may_open: sequence == 1 };
-        SessionWrite::new(self, &once, &command, None)
+        self.write_sequenced(Sequence { client, sequence, acknowledged: 0, may_open: sequence == 1 }, command)
+    }
+
+    /// As [`write_once`](Self::write_once), for clients that say also which answers they have, so that those need not
+    /// be remembered.
+    ///
+    /// # Errors
+    /// As [`write_once`](Self::write_once).
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handle/doc_counter.rs"));
+    /// use raft_actor::remote::Sequence;
+    /// # #[actix_rt::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = LocalCluster::<Counter>::start(3).await?;
+    /// let raft = cluster.node(1);
+    /// let first = Sequence { client: "till-7", sequence: 1, acknowledged: 0, may_open: true };
+    /// assert_eq!(raft.write_sequenced(first, 5).await?, 5);
+    /// let second = Sequence { client: "till-7", sequence: 2, acknowledged: 1, may_open: false };
+    /// assert_eq!(raft.write_sequenced(second, 5).await?, 10);
+    /// assert!(raft.write_sequenced(first, 5).await.is_err(), "whoever has the answer does not ask again");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn write_sequenced(&self, sequence: Sequence<'_>, command: S::Command) -> SessionWrite<S> {
+        let Sequence { client, sequence, acknowledged, may_open } = sequence;
+        SessionWrite::new(self, &Once { client, sequence, acknowledged, may_open }, &command, None)
     }
 }
 

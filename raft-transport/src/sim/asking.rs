@@ -6,9 +6,10 @@ use raft_actor::StateMachine;
 use raft_actor::clock::TimeSource as _;
 use raft_actor::consensus::{LogIndex, NodeId};
 
-use super::clients::{AnswerDue, Outcome, Request, Returned};
+use super::clients::{AnswerDue, Attempt, Outcome, Request, Returned};
 use super::hash::number_of;
 use super::oracle::{Fate, Kind};
+use super::sessions::Number;
 use super::workload::{Call, Return};
 use super::world::{Event, Sim};
 
@@ -28,6 +29,7 @@ impl<S: StateMachine> Sim<S> {
     pub fn add_clients(&mut self, count: usize) {
         for _ in 0..count {
             let client = self.clients.add();
+            self.may_join_a_session(client);
             let delay = self.chance.between(THINK_US);
             self.plan(delay, Event::Ask { client });
         }
@@ -38,19 +40,24 @@ impl<S: StateMachine> Sim<S> {
         self.clients_are_quiet = true;
     }
 
-    fn think(&mut self, client: usize) {
+    pub(super) fn think(&mut self, client: usize) {
         let delay = self.chance.between(if self.is_hurried() { HURRY_US } else { THINK_US });
         self.plan(delay, Event::Ask { client });
     }
 
     /// A client asks a server for something, mostly the one it asked last.
     pub(super) fn ask(&mut self, client: usize) {
-        if self.clients_are_quiet || !self.clients.is_idle(client) {
+        // What was begun is brought to an end.
+        let has_nothing_to_do = self.clients_are_quiet && !self.sessions.has_to_try(client);
+        if has_nothing_to_do || !self.clients.is_idle(client) {
             return;
         }
         let node = self.whom_to_ask();
         if self.handle(node).is_none() {
             return self.think(client);
+        }
+        if self.tries_again(client, node) || self.clients_are_quiet {
+            return;
         }
         let what = self.workload.next(client, &mut self.chance);
         self.request(client, node, what);
@@ -78,7 +85,23 @@ impl<S: StateMachine> Sim<S> {
 
     /// Sends a request of a client to a server. Returns its number, or `None` if the server does not run.
     pub(super) fn request(&mut self, client: usize, node: NodeId, what: Request<S::Command, S::Query>) -> Option<u64> {
-        let handle = self.handle(node)?.with_timeout(self.setup.request_timeout);
+        let now_us = self.now_us();
+        let number = match &what {
+            Request::Write(_) if self.handle(node).is_some() => self.sessions.number(client, now_us),
+            Request::Write(_) | Request::Read(_) | Request::ReadLease(_) | Request::ReadLocal(_) => None,
+        };
+        self.request_once(client, node, what, number)
+    }
+
+    /// The same, under this number if there is one.
+    pub(super) fn request_once(
+        &mut self,
+        client: usize,
+        node: NodeId,
+        what: Request<S::Command, S::Query>,
+        number: Option<Number>,
+    ) -> Option<u64> {
+        self.handle(node)?;
         let request = self.clients.next_request();
         let at_us = self.now_us();
         self.workload.called(&Call { request, client, node, at_us, what: &what });
@@ -89,19 +112,34 @@ impl<S: StateMachine> Sim<S> {
         };
         self.judge.called(request, kind);
         self.replay.called(request, &what);
-        let asked = self.node(node);
-        let due = asked.clock.now().after(self.setup.request_timeout + ANSWERS_WITHIN);
-        let answer_due = AnswerDue { run: asked.run, at: due };
-        self.clients.send(client, request, node, &handle, answer_due, what);
-        let deadline_us = u64::try_from(self.setup.request_timeout.as_micros()).unwrap_or(u64::MAX / 4);
-        let patience = if self.is_hurried() { HURRIED_PATIENCE_US } else { deadline_us + PATIENCE_US };
-        self.plan(patience, Event::GiveUp { client, request });
+        self.try_through(client, node, request, what, number);
         Some(request)
     }
 
+    /// Sends a request to a server, be it once more. Returns whether the server runs.
+    pub(super) fn try_through(
+        &mut self,
+        client: usize,
+        node: NodeId,
+        request: u64,
+        what: Request<S::Command, S::Query>,
+        number: Option<Number>,
+    ) -> bool {
+        let Some(handle) = self.handle(node) else { return false };
+        let handle = handle.with_timeout(self.setup.request_timeout);
+        let asked = self.node(node);
+        let due = asked.clock.now().after(self.setup.request_timeout + ANSWERS_WITHIN);
+        let answer_due = AnswerDue { run: asked.run, at: due };
+        let attempt = self.clients.send(client, node, &handle, answer_due, Attempt { request, number, what });
+        let deadline_us = u64::try_from(self.setup.request_timeout.as_micros()).unwrap_or(u64::MAX / 4);
+        let patience = if self.is_hurried() { HURRIED_PATIENCE_US } else { deadline_us + PATIENCE_US };
+        self.plan(patience, Event::GiveUp { client, attempt });
+        true
+    }
+
     /// Returns whether the client was still waiting.
-    pub(super) fn give_up(&mut self, client: usize, request: u64) -> bool {
-        let Some((node, due)) = self.clients.waits_for(client, request) else { return false };
+    pub(super) fn give_up(&mut self, client: usize, attempt: u64) -> bool {
+        let Some((request, node, due)) = self.clients.waits_for(client, attempt) else { return false };
         let asked = self.node(node);
         if asked.is_up() && asked.pauses == 0 && asked.run == due.run && asked.clock.now() > due.at {
             let what = format!("n{node} has not answered request {request}, whose deadline has passed");
@@ -124,7 +162,13 @@ impl<S: StateMachine> Sim<S> {
     }
 
     fn back(&mut self, returned: Returned<S>) {
-        let Returned { client, request, node, outcome } = returned;
+        let Returned { client, request, number, node, outcome, is_forgotten } = returned;
+        let outcome = match number {
+            None => Some(outcome),
+            Some(_) if self.is_scripted(client) => self.tried_by_script(request, outcome),
+            Some(number) => self.tried(client, request, number, outcome, is_forgotten),
+        };
+        let Some(outcome) = outcome else { return };
         let at_us = self.now_us();
         let index = match &outcome {
             Outcome::Applied(told) => Some(told.index),

@@ -10,6 +10,7 @@ use raft_actor::{ReadError, StateMachine, WriteError};
 
 use super::machine::{At, Tagged};
 use super::process::Handle;
+use super::sessions::Number;
 
 /// What a client asks of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,15 +41,29 @@ pub enum Outcome<R, A> {
 /// What the user's machine answers, with the index of the state it comes from.
 pub(super) type Told<S> = Outcome<At<<S as StateMachine>::Response>, At<<S as StateMachine>::Answer>>;
 
+/// What became of a request, and whether its session was forgotten.
+type Back<S> = (Told<S>, bool);
+
 /// A request on its way.
-type OnItsWay<S> = Pin<Box<dyn Future<Output = Told<S>>>>;
+type OnItsWay<S> = Pin<Box<dyn Future<Output = Back<S>>>>;
 
 /// A request that a client is waiting for.
 struct Waiting<S: StateMachine> {
     request: u64,
+    /// A request in a session may take many.
+    attempt: u64,
+    number: Option<Number>,
     node: NodeId,
     answer_due: AnswerDue,
     future: OnItsWay<S>,
+}
+
+/// What is sent to a server.
+pub(super) struct Attempt<S: StateMachine> {
+    pub(super) request: u64,
+    /// Of a write in a session.
+    pub(super) number: Option<Number>,
+    pub(super) what: Request<S::Command, S::Query>,
 }
 
 /// Until when a server owes its caller an answer, be it that there is none.
@@ -66,6 +81,7 @@ pub(super) struct Clients<S: StateMachine> {
     wakers: Vec<Waker>,
     ready: Ready,
     last_request: u64,
+    last_attempt: u64,
 }
 
 /// Clients that have something to look at.
@@ -86,13 +102,16 @@ impl Wake for ClientWaker {
 pub(super) struct Returned<S: StateMachine> {
     pub(super) client: usize,
     pub(super) request: u64,
+    pub(super) number: Option<Number>,
     pub(super) node: NodeId,
     pub(super) outcome: Told<S>,
+    /// Whether its session is forgotten.
+    pub(super) is_forgotten: bool,
 }
 
 impl<S: StateMachine> Clients<S> {
     pub(super) fn new() -> Self {
-        Self { waiting: Vec::new(), wakers: Vec::new(), ready: Ready::default(), last_request: 0 }
+        Self { waiting: Vec::new(), wakers: Vec::new(), ready: Ready::default(), last_request: 0, last_attempt: 0 }
     }
 
     /// One more client.
@@ -113,42 +132,49 @@ impl<S: StateMachine> Clients<S> {
         self.last_request
     }
 
-    /// Sends a request to `node`.
+    /// Sends a request to `node`. Returns which attempt this is.
     pub(super) fn send(
         &mut self,
         client: usize,
-        request: u64,
         node: NodeId,
         handle: &Handle<S>,
         answer_due: AnswerDue,
-        what: Request<S::Command, S::Query>,
-    ) {
-        let future: OnItsWay<S> = match what {
-            Request::Write(command) => {
+        attempt: Attempt<S>,
+    ) -> u64 {
+        let Attempt { request, number, what } = attempt;
+        let future: OnItsWay<S> = match (what, &number) {
+            (Request::Write(command), None) => {
                 let pending = handle.write(Tagged { request, command });
-                Box::pin(async move { pending.await.map_or_else(told_of_write::<S>, Outcome::Applied) })
+                Box::pin(async move { pending.await.map_or_else(told_of_write::<S>, applied::<S>) })
             }
-            Request::Read(query) => {
+            (Request::Write(command), Some(number)) => {
+                let pending = handle.write_sequenced(number.sequence(), Tagged { request, command });
+                Box::pin(async move { pending.await.map_or_else(told_of_write::<S>, applied::<S>) })
+            }
+            (Request::Read(query), _) => {
                 let pending = handle.read(query);
-                Box::pin(async move { pending.await.map_or_else(told_of_read::<S>, Outcome::Answered) })
+                Box::pin(async move { pending.await.map_or_else(told_of_read::<S>, answered::<S>) })
             }
-            Request::ReadLease(query) => {
+            (Request::ReadLease(query), _) => {
                 let pending = handle.read_lease(query);
-                Box::pin(async move { pending.await.map_or_else(told_of_read::<S>, Outcome::Answered) })
+                Box::pin(async move { pending.await.map_or_else(told_of_read::<S>, answered::<S>) })
             }
-            Request::ReadLocal(query) => {
+            (Request::ReadLocal(query), _) => {
                 let pending = handle.read_local(query);
-                Box::pin(async move { pending.await.map_or_else(told_of_read::<S>, Outcome::Answered) })
+                Box::pin(async move { pending.await.map_or_else(told_of_read::<S>, answered::<S>) })
             }
         };
-        self.waiting[client] = Some(Waiting { request, node, answer_due, future });
+        self.last_attempt += 1;
+        let attempt = self.last_attempt;
+        self.waiting[client] = Some(Waiting { request, attempt, number, node, answer_due, future });
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+        attempt
     }
 
-    /// Who is to answer this request and until when, if this client still waits for it.
-    pub(super) fn waits_for(&self, client: usize, request: u64) -> Option<(NodeId, AnswerDue)> {
-        let waiting = self.waiting[client].as_ref().filter(|waiting| waiting.request == request)?;
-        Some((waiting.node, waiting.answer_due))
+    /// Which request this attempt is, who is to answer it and until when, if this client still waits for it.
+    pub(super) fn waits_for(&self, client: usize, attempt: u64) -> Option<(u64, NodeId, AnswerDue)> {
+        let waiting = self.waiting[client].as_ref().filter(|waiting| waiting.attempt == attempt)?;
+        Some((waiting.request, waiting.node, waiting.answer_due))
     }
 
     pub(super) fn is_idle(&self, client: usize) -> bool {
@@ -157,8 +183,8 @@ impl<S: StateMachine> Clients<S> {
 
     /// The client does not wait any longer.
     pub(super) fn give_up(&mut self, client: usize) -> Option<Returned<S>> {
-        let Waiting { request, node, .. } = self.waiting[client].take()?;
-        Some(Returned { client, request, node, outcome: Outcome::Unknown })
+        let Waiting { request, number, node, .. } = self.waiting[client].take()?;
+        Some(Returned { client, request, number, node, outcome: Outcome::Unknown, is_forgotten: false })
     }
 
     /// A request that has come back, if there is one.
@@ -167,19 +193,28 @@ impl<S: StateMachine> Clients<S> {
             let client = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
             let Some(waiting) = &mut self.waiting[client] else { continue };
             let mut cx = Context::from_waker(&self.wakers[client]);
-            if let Poll::Ready(outcome) = waiting.future.as_mut().poll(&mut cx) {
-                let Waiting { request, node, .. } = self.waiting[client].take().expect("it is there");
-                return Some(Returned { client, request, node, outcome });
+            if let Poll::Ready((outcome, is_forgotten)) = waiting.future.as_mut().poll(&mut cx) {
+                let Waiting { request, number, node, .. } = self.waiting[client].take().expect("it is there");
+                return Some(Returned { client, request, number, node, outcome, is_forgotten });
             }
         }
     }
 }
 
-fn told_of_write<S: StateMachine>(error: WriteError) -> Told<S> {
-    if error.maybe_applied() { Outcome::Unknown } else { Outcome::Failed }
+fn applied<S: StateMachine>(response: At<S::Response>) -> Back<S> {
+    (Outcome::Applied(response), false)
+}
+
+fn answered<S: StateMachine>(answer: At<S::Answer>) -> Back<S> {
+    (Outcome::Answered(answer), false)
+}
+
+fn told_of_write<S: StateMachine>(error: WriteError) -> Back<S> {
+    let outcome = if error.maybe_applied() { Outcome::Unknown } else { Outcome::Failed };
+    (outcome, matches!(error, WriteError::SessionExpired { .. }))
 }
 
 /// A read changes nothing, so it does not matter whether it happened.
-fn told_of_read<S: StateMachine>(_: ReadError) -> Told<S> {
-    Outcome::Failed
+fn told_of_read<S: StateMachine>(_: ReadError) -> Back<S> {
+    (Outcome::Failed, false)
 }

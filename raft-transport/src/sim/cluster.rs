@@ -125,6 +125,14 @@ const PIECE_BYTES_MAX: [u64; 3] = [1_100, 1_300, 1 << 20];
 /// Half of the clusters have lease reads, with clocks of this quality.
 const LEASE_DRIFTS_PERCENT: [Option<u8>; 8] = [None, None, None, None, Some(5), Some(10), Some(25), Some(30)];
 
+/// How many of the clients write in sessions, in parts of a million.
+const SESSION_PARTS: [u32; 6] = [0, 0, 500_000, 500_000, 500_000, 1_000_000];
+
+/// How long sessions are remembered, ...
+const LIFETIMES: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(16), LONG_LIFETIMES[0]];
+/// ... and where log time may leap: whoever could not even open a session in it is to have tried in vain for good.
+const LONG_LIFETIMES: [Duration; 1] = [Duration::from_secs(3_600)];
+
 /// How long the servers get to agree after the faults.
 const RECOVERY_MAX: Duration = Duration::from_secs(60);
 
@@ -226,6 +234,11 @@ impl<S: StateMachine> SimCluster<S> {
         let lease_drift_percent_max = self.lease_drift_percent_max.or(drawn);
         let clock_bound = lease_drift_percent_max.map(|percent| ClockBound::draw(percent, &settings, &mut chance));
         let members_change = self.faults.contains(FaultKind::MembershipChange);
+        let clocks_leap = clock_bound.is_none() && self.faults.contains(FaultKind::ClockJump);
+        let mut chance = Chance::of(seed, 6);
+        let session_parts = *chance.pick(&SESSION_PARTS);
+        let session_lifetime = *chance.pick(if clocks_leap { &LONG_LIFETIMES } else { &LIFETIMES });
+        let is_short = session_lifetime < LONG_LIFETIMES[0];
         Setup {
             seed,
             founders: self.nodes,
@@ -239,6 +252,9 @@ impl<S: StateMachine> SimCluster<S> {
             machine: self.machine,
             saves_alike: self.saves_alike,
             request_timeout: Duration::from_secs(2),
+            session_parts,
+            session_lifetime,
+            session_silence_us: is_short.then(|| micros(session_lifetime)),
         }
     }
 

@@ -267,6 +267,13 @@ impl Judge {
         state.rule(verdict);
     }
 
+    /// A client is told that its session is forgotten.
+    pub(super) fn told_expired(&self, client: &str, sequence: u64) {
+        let state = &mut *self.state_of_things();
+        let verdict = state.checker.told_expired(client, sequence);
+        state.rule(verdict);
+    }
+
     /// Has somebody look at the log as the clients' judge knows it.
     pub(super) fn with_log(&self, look: impl FnOnce(&Oracle, &Words) -> Verdict) {
         let state = &mut *self.state_of_things();

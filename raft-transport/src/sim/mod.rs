@@ -28,6 +28,7 @@ mod recovery;
 mod schedule;
 mod script;
 mod servers;
+mod sessions;
 mod storm;
 mod time;
 pub mod words;

@@ -52,7 +52,7 @@ impl<S: StateMachine> Sim<S> {
         })?;
         self.quiet_clients();
         self.check(limit, "every request comes back after the faults", |sim| {
-            (0..sim.clients.count()).all(|client| sim.clients.is_idle(client))
+            (0..sim.clients.count()).all(|client| sim.clients.is_idle(client) && !sim.sessions.has_to_try(client))
         })?;
         self.replaces_a_leader_that_rests(limit)?;
         self.check(limit, "all servers agree after the faults", |sim| {

@@ -31,8 +31,8 @@ pub struct Replay<S: StateMachine> {
     applied: LogIndex,
     /// Whether a fresh machine begins at the beginning.
     is_possible: bool,
-    /// Commands and queries by request, encoded as they travel. A command is needed as long as the log.
-    asked: BTreeMap<u64, Vec<u8>>,
+    /// What was asked for, by request, encoded as it travels. A command is needed as long as the log.
+    asked: BTreeMap<u64, Request<Vec<u8>, Vec<u8>>>,
     /// Reads of states that the machine had left behind, by the state.
     late: BTreeMap<LogIndex, Vec<Answered>>,
 }
@@ -56,13 +56,25 @@ impl<S: StateMachine> Replay<S> {
 
     /// A client asks for this.
     pub fn called(&mut self, request: u64, what: &Request<S::Command, S::Query>) {
-        let bytes = match what {
-            Request::Write(command) => encode(command),
-            Request::Read(query) | Request::ReadLease(query) | Request::ReadLocal(query) => encode(query),
+        let encoded = match what {
+            Request::Write(command) => encode(command).map(Request::Write),
+            Request::Read(query) => encode(query).map(Request::Read),
+            Request::ReadLease(query) => encode(query).map(Request::ReadLease),
+            Request::ReadLocal(query) => encode(query).map(Request::ReadLocal),
         };
         // What cannot be encoded cannot travel, and will not be in the log.
-        if let Some(bytes) = bytes {
-            self.asked.insert(request, bytes);
+        if let Some(encoded) = encoded {
+            self.asked.insert(request, encoded);
+        }
+    }
+
+    /// What a request asked for, to ask for it again; `None` of one that is over.
+    pub(super) fn asked(&self, request: u64) -> Option<Request<S::Command, S::Query>> {
+        match self.asked.get(&request)? {
+            Request::Write(command) => decode(command).map(Request::Write),
+            Request::Read(query) => decode(query).map(Request::Read),
+            Request::ReadLease(query) => decode(query).map(Request::ReadLease),
+            Request::ReadLocal(query) => decode(query).map(Request::ReadLocal),
         }
     }
 
@@ -79,7 +91,7 @@ impl<S: StateMachine> Replay<S> {
             self.applied = applied.position.index;
             if number_of(&response) != applied.response {
                 let Applied { request, position, .. } = applied;
-                let command = self.asked.get(request).map(|command| readable(command)).unwrap_or_default();
+                let command = self.asked.get(request).map(|asked| readable(bytes_of(asked))).unwrap_or_default();
                 let (first, second) = (words.first(position.index), shown(&response));
                 let what = format!(
                     "{first} to {command}, request {request} at {position}; a fresh machine that is given the same commands \
@@ -98,8 +110,8 @@ impl<S: StateMachine> Replay<S> {
     /// If the machine, in that state, answers otherwise. Of a state that it has left behind that is known in
     /// [`finish`](Self::finish) only.
     pub fn answered(&mut self, request: u64, index: LogIndex, answer: &S::Answer) -> Verdict {
-        let Some(query) = self.asked.remove(&request).filter(|_| self.is_possible) else { return Ok(()) };
-        let answered = Answered { request, query, answer: number_of(answer) };
+        let Some(asked) = self.asked.remove(&request).filter(|_| self.is_possible) else { return Ok(()) };
+        let answered = Answered { request, query: bytes_of(&asked).to_vec(), answer: number_of(answer) };
         if index == self.applied {
             return answered.compare(&self.machine, index);
         }
@@ -179,9 +191,19 @@ impl Answered {
 
 /// Gives a machine the next command, and gives back its response; `None` if its client was told that it will not happen,
 /// of which the oracle has spoken already.
-fn give<S: StateMachine>(machine: &mut S, asked: &BTreeMap<u64, Vec<u8>>, next: &Applied) -> Option<S::Response> {
-    let command = decode(asked.get(&next.request)?).expect("it was applied, so it can be decoded");
+fn give<S: StateMachine>(
+    machine: &mut S,
+    asked: &BTreeMap<u64, Request<Vec<u8>, Vec<u8>>>,
+    next: &Applied,
+) -> Option<S::Response> {
+    let command = decode(bytes_of(asked.get(&next.request)?)).expect("it was applied, so it can be decoded");
     Some(machine.apply(&mut ApplyContext::at(next.position), command))
+}
+
+fn bytes_of(asked: &Request<Vec<u8>, Vec<u8>>) -> &[u8] {
+    match asked {
+        Request::Write(bytes) | Request::Read(bytes) | Request::ReadLease(bytes) | Request::ReadLocal(bytes) => bytes,
+    }
 }
 
 fn encode(value: &impl Serialize) -> Option<Vec<u8>> {

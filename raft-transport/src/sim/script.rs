@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raft_actor::consensus::NodeId;
+use raft_actor::remote::Sequence;
 use raft_actor::transport::Refusal;
 use raft_actor::{StateMachine, Status};
 
@@ -13,6 +14,7 @@ use super::clients::{Outcome, Request, Told};
 use super::disks::WAL_DIRECTORY;
 use super::durable::{Damage, DurableReader};
 use super::judge::Seen;
+use super::sessions::Number;
 use super::world::Sim;
 
 /// A request of a script.
@@ -25,15 +27,62 @@ pub struct Ticket {
 pub(super) struct Scripted<S: StateMachine> {
     pub(super) clients: Vec<usize>,
     pub(super) answers: BTreeMap<u64, Told<S>>,
+    /// Who has sent what under which number.
+    numbers: BTreeMap<u64, (usize, Number)>,
 }
 
 impl<S: StateMachine> Sim<S> {
     /// Sends a request to a server. `None` if no process runs there.
     pub fn send(&mut self, node: impl Into<NodeId>, what: Request<S::Command, S::Query>) -> Option<Ticket> {
-        let client = self.clients.add();
-        let scripted = self.scripted.get_or_insert_with(|| Scripted { clients: Vec::new(), answers: BTreeMap::new() });
-        scripted.clients.push(client);
+        let client = self.scripted_client();
         self.request(client, node.into(), what).map(|request| Ticket { request })
+    }
+
+    fn scripted_client(&mut self) -> usize {
+        let client = self.clients.add();
+        let nothing = || Scripted { clients: Vec::new(), answers: BTreeMap::new(), numbers: BTreeMap::new() };
+        self.scripted.get_or_insert_with(nothing).clients.push(client);
+        client
+    }
+
+    /// Sends a command of a session to a server. `None` if no process runs there.
+    pub fn write_sequenced(
+        &mut self,
+        node: impl Into<NodeId>,
+        sequence: Sequence<'_>,
+        command: S::Command,
+    ) -> Option<Ticket> {
+        let client = self.scripted_client();
+        let number = Number::of(sequence, self.now_us());
+        let request = self.request_once(client, node.into(), Request::Write(command), Some(number.clone()))?;
+        self.scripted.as_mut()?.numbers.insert(request, (client, number));
+        Some(Ticket { request })
+    }
+
+    /// Sends a [command of a session](Self::write_sequenced) once more, under the same number, to this server. Its
+    /// outcome is open again. Returns whether a process runs there.
+    ///
+    /// A command that was answered is not open any more: ask for the same with another ticket.
+    pub fn try_again(&mut self, ticket: Ticket, node: impl Into<NodeId>) -> bool {
+        let Some(scripted) = &mut self.scripted else { return false };
+        let Some((client, number)) = scripted.numbers.get(&ticket.request).cloned() else { return false };
+        let Some(what) = self.replay.asked(ticket.request) else { return false };
+        scripted.answers.remove(&ticket.request);
+        self.try_through(client, node.into(), ticket.request, what, Some(number))
+    }
+
+    /// Whether a client is one of the script.
+    pub(super) fn is_scripted(&self, client: usize) -> bool {
+        self.scripted.as_ref().is_some_and(|scripted| scripted.clients.contains(&client))
+    }
+
+    /// A try is not the end of a numbered command until it is answered.
+    pub(super) fn tried_by_script(&mut self, request: u64, outcome: Told<S>) -> Option<Told<S>> {
+        if matches!(outcome, Outcome::Applied(_)) {
+            return Some(outcome);
+        }
+        self.scripted.as_mut()?.answers.insert(request, outcome);
+        None
     }
 
     /// Sends a command to a server. `None` if no process runs there.

@@ -98,6 +98,7 @@ impl<S: StateMachine> Sim<S> {
             .observer(self.judge.observer(id, Arc::clone(&node.clock)))
             .settings(self.setup.settings.clone())
             .lease_reads(self.setup.lease_drift_percent_max)
+            .session_lifetime(self.setup.session_lifetime)
             .placement(Placement::current_thread())
             .seed(seed);
         let builder = if joins { builder.join() } else { builder };

@@ -24,6 +24,7 @@ use super::process::Process;
 use super::replay::Replay;
 use super::schedule::Schedule;
 use super::script::Scripted;
+use super::sessions::Sessions;
 use super::storm::Repair;
 use super::time::{NodeClock, Pace, WorldTime};
 use super::workload::Workload;
@@ -47,6 +48,7 @@ pub struct Sim<S: StateMachine> {
     pub(super) judge: Judge,
     pub(super) nodes: Vec<Node<S>>,
     pub(super) clients: Clients<S>,
+    pub(super) sessions: Sessions,
     pub(super) workload: Box<dyn Workload<S>>,
     pub(super) noise: Noise,
     pub(super) held: Held,
@@ -95,6 +97,11 @@ pub(super) struct Setup<S> {
     pub(super) machine: fn() -> S,
     pub(super) saves_alike: bool,
     pub(super) request_timeout: Duration,
+    /// How likely a client writes in a session, in parts of a million.
+    pub(super) session_parts: u32,
+    pub(super) session_lifetime: Duration,
+    /// The same in microseconds, where sessions are silent for about as long.
+    pub(super) session_silence_us: Option<u64>,
 }
 
 /// A server: its machine, and the process that runs on it, if one does.
@@ -143,7 +150,7 @@ pub(super) enum Event {
     /// A client asks for something.
     Ask { client: usize },
     /// A client has waited long enough.
-    GiveUp { client: usize, request: u64 },
+    GiveUp { client: usize, attempt: u64 },
     /// Something breaks.
     Break(Fault),
     /// Something that broke is mended.
@@ -161,6 +168,7 @@ impl<S: StateMachine> Sim<S> {
             judge,
             nodes: Vec::new(),
             clients: Clients::new(),
+            sessions: Sessions::default(),
             workload,
             noise: Noise::default(),
             held: Held::default(),
@@ -295,8 +303,8 @@ impl<S: StateMachine> Sim<S> {
                 self.start(node);
             }
             Event::Ask { client } => self.ask(client),
-            Event::GiveUp { client, request } => {
-                if !self.give_up(client, request) {
+            Event::GiveUp { client, attempt } => {
+                if !self.give_up(client, attempt) {
                     return;
                 }
             }

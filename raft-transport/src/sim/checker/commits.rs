@@ -91,6 +91,7 @@ impl Knowledge {
             let position = run.log.position_at(LogIndex::new(index)).unwrap_or(newest);
             self.commits.push(Commit { position, in_term: after.term });
         }
+        self.sessions.follow(&self.commits, &mut self.situations);
         Ok(())
     }
 

@@ -32,6 +32,7 @@ impl Knowledge {
         ensure!("applied_in_order", id, is_ordered, "n{id} applies {position}, it was told {}", run.apply_ordered);
         let is_committed = self.commits.contains(position);
         ensure!("state_machine_safety", id, is_committed, "n{id} applies {position}, which is not committed");
+        self.check_once(id, position)?;
         self.check_nothing_between(id, run.machine_applied, index.prev())?;
         run.machine_applied = index;
         let new = Applied { position, command, response };
@@ -57,12 +58,13 @@ impl Knowledge {
         Ok(())
     }
 
-    /// No command lies in `after+1 ..= through`.
+    /// No command lies in `after+1 ..= through`, but such as machines are not given.
     pub(super) fn check_nothing_between(&self, id: NodeId, after: LogIndex, through: LogIndex) -> Verdict {
         for index in after.next().get()..=through.get() {
             let Some(commit) = self.commits.at(LogIndex::new(index)) else { continue };
             let is_command = self.written.get(commit.position).is_some_and(|known| known.kind == PayloadKind::Command);
-            ensure!("applied_in_order", id, !is_command, "n{id} skips {} when it applies", commit.position);
+            let is_due = is_command && !self.sessions.passes_over(commit.position.index);
+            ensure!("applied_in_order", id, !is_due, "n{id} skips {} when it applies", commit.position);
         }
         Ok(())
     }

@@ -13,6 +13,7 @@
 //! | Log Matching | `written`, with `shape` for the log of one server |
 //! | what is committed, by whom, and that a majority has it | `commits` |
 //! | State Machine Safety | `machines` |
+//! | commands of sessions are applied once | `sessions` |
 //! | reads by lease | `leases` |
 //! | who may lead, rest and vote as far as its disk, its quorum and its memory go | `offices` |
 //! | what may leave a server | `messages` |
@@ -34,6 +35,7 @@ mod membership;
 mod messages;
 mod offices;
 mod repair;
+mod sessions;
 mod shape;
 mod situations;
 mod snapshots;
@@ -58,6 +60,7 @@ use commits::Commits;
 use elections::Elections;
 use machines::Applied;
 use member::{Cause, Image, Member};
+use sessions::Sessions;
 use situations::Watch;
 use step::next_recheck;
 use verdict::ensure;
@@ -94,6 +97,7 @@ struct Knowledge {
     /// Servers whose disks were wiped after they had a vote, and how much was committed then.
     forgetful: BTreeMap<NodeId, LogIndex>,
     rests: offices::Rests,
+    sessions: Sessions,
 }
 
 impl Checker {
@@ -231,6 +235,14 @@ impl Checker {
             return Ok(());
         };
         self.known.check_applied(node, run, position, command, response)
+    }
+
+    /// A client is told that the session in which it sent this number is forgotten.
+    ///
+    /// # Errors
+    /// If that is not so by the log.
+    pub fn told_expired(&self, client: &str, sequence: u64) -> Verdict {
+        self.known.check_expired(client, sequence)
     }
 
     /// A server's state machine has loaded a state whose last command stands at `index`: before its core is there, or

@@ -87,6 +87,10 @@ situations! {
     joint_configuration_committed,
     /// A leader committed a configuration without itself.
     leader_removed,
+    /// A command of a session came again when it had been applied.
+    answered_from_memory,
+    /// A command of a session came when its session, or its number, was forgotten.
+    came_when_forgotten,
     /// A voter was told to campaign.
     told_to_campaign,
     /// Leadership went where it was wanted.

@@ -90,6 +90,7 @@ impl Knowledge {
         ensure!("log_matching", id, !entries.is_empty(), "n{id} orders an empty write");
         for entry in entries.iter() {
             self.written.remember(id, entry, run.log.last())?;
+            self.sessions.written(entry);
             let is_configuration = self.written.has_configuration_at(entry.position);
             run.log.push(entry.position, is_configuration);
         }
