@@ -1,5 +1,6 @@
 //! How the clients of a simulated cluster behave.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use raft_actor::StateMachine;
@@ -7,6 +8,7 @@ use raft_actor::clock::TimeSource as _;
 use raft_actor::consensus::{LogIndex, NodeId};
 
 use super::clients::{AnswerDue, Attempt, Outcome, Request, Returned};
+use super::faults::FaultKind;
 use super::hash::number_of;
 use super::oracle::{Fate, Kind};
 use super::sessions::Number;
@@ -17,12 +19,30 @@ use super::world::{Event, Sim};
 const THINK_US: std::ops::RangeInclusive<u64> = 15_000..=200_000;
 /// The same for clients in a hurry.
 const HURRY_US: std::ops::RangeInclusive<u64> = 0..=20_000;
+/// The same where what was not answered is asked for again, in a storm of retries.
+const AGAIN_US: std::ops::RangeInclusive<u64> = 0..=2_000;
+/// So often a client asks for the same in a row, unless it is in a session.
+const REPEATS_MAX: u32 = 8;
 /// How long clients in a hurry wait for an answer, in microseconds.
 const HURRIED_PATIENCE_US: u64 = 30_000;
 /// Beyond the deadline of a request, after which its client does not count on an answer any more, in microseconds.
 const PATIENCE_US: u64 = 500_000;
 /// Beyond the deadline of a request, until when its server tells its caller that there is no answer.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(100);
+
+/// What clients without a session ask for once more, in a storm of retries: as requests of their own, for nobody can
+/// tell them from others.
+pub(super) struct Repeats<S: StateMachine> {
+    next: BTreeMap<usize, Request<S::Command, S::Query>>,
+    /// How often each client has asked in vain in a row.
+    in_vain: BTreeMap<usize, u32>,
+}
+
+impl<S: StateMachine> Repeats<S> {
+    pub(super) fn new() -> Self {
+        Self { next: BTreeMap::new(), in_vain: BTreeMap::new() }
+    }
+}
 
 impl<S: StateMachine> Sim<S> {
     /// This many more clients begin to ask, one request at a time each.
@@ -41,7 +61,13 @@ impl<S: StateMachine> Sim<S> {
     }
 
     pub(super) fn think(&mut self, client: usize) {
-        let delay = self.chance.between(if self.is_hurried() { HURRY_US } else { THINK_US });
+        let asks_again = self.sessions.has_to_try(client) || self.repeats.next.contains_key(&client);
+        let delay = match () {
+            () if asks_again && self.hurries > 0 => AGAIN_US,
+            () if self.is_hurried() => HURRY_US,
+            () => THINK_US,
+        };
+        let delay = self.chance.between(delay);
         self.plan(delay, Event::Ask { client });
     }
 
@@ -57,6 +83,11 @@ impl<S: StateMachine> Sim<S> {
             return self.think(client);
         }
         if self.tries_again(client, node) || self.clients_are_quiet {
+            return;
+        }
+        if let Some(what) = self.repeats.next.remove(&client) {
+            self.tally.count(FaultKind::RetryStorm);
+            self.request_once(client, node, what, None);
             return;
         }
         let what = self.workload.next(client, &mut self.chance);
@@ -163,6 +194,7 @@ impl<S: StateMachine> Sim<S> {
 
     fn back(&mut self, returned: Returned<S>) {
         let Returned { client, request, number, node, outcome, is_forgotten } = returned;
+        let is_numbered = number.is_some();
         let outcome = match number {
             None => Some(outcome),
             Some(_) if self.is_scripted(client) => self.tried_by_script(request, outcome),
@@ -189,6 +221,9 @@ impl<S: StateMachine> Sim<S> {
             Outcome::Answered(_) => self.answered_reads += 1,
             Outcome::Failed | Outcome::Unknown => self.unanswered += 1,
         }
+        let is_answered = matches!(shown, Outcome::Applied(_) | Outcome::Answered(_));
+        let is_over = is_answered || is_numbered || self.hurries == 0;
+        let again = if is_over { None } else { self.replay.asked(request) };
         self.judge_answer(request, index, &shown);
         if let Err(what) = self.workload.returned(&Return { request, client, node, at_us, index, outcome: shown }) {
             self.judge.found("workload", None, what);
@@ -197,7 +232,23 @@ impl<S: StateMachine> Sim<S> {
             Some(scripted) if scripted.clients.contains(&client) => {
                 scripted.answers.insert(request, outcome);
             }
-            Some(_) | None => self.think(client),
+            Some(_) | None => {
+                self.may_repeat(client, again);
+                self.think(client);
+            }
+        }
+    }
+
+    /// In a storm of retries a client asks at once for what it was not told.
+    fn may_repeat(&mut self, client: usize, what: Option<Request<S::Command, S::Query>>) {
+        let Some(what) = what else {
+            self.repeats.in_vain.remove(&client);
+            return;
+        };
+        let in_vain = self.repeats.in_vain.entry(client).or_default();
+        *in_vain += 1;
+        if *in_vain <= REPEATS_MAX {
+            self.repeats.next.insert(client, what);
         }
     }
 

@@ -60,7 +60,7 @@ kinds! {
     Pause = "pause" in Crash,
     /// A state machine takes its time.
     SlowMachine = "slow_machine" in Crash,
-    /// Clients give up early and ask again at once.
+    /// Clients give up early, and what failed or timed out they ask for again at once.
     RetryStorm = "retry_storm" in Crash,
     /// A sync fails once.
     FailedSync = "sync_failure" in Disk,

@@ -243,7 +243,6 @@ impl<S: StateMachine> Sim<S> {
                 Some(Repair::Apply(victim))
             }
             FaultKind::RetryStorm => {
-                self.tally.count(fault.kind);
                 self.hurries += 1;
                 Some(Repair::Hurry)
             }

@@ -10,6 +10,7 @@ use raft_actor::log_storage::sim_disk::SimDisk;
 use raft_actor::transport::{Credit, Hello, Refusal};
 use raft_actor::{Settings, StateMachine};
 
+use super::asking::Repeats;
 use super::chance::Chance;
 use super::checker::Violation;
 use super::clients::Clients;
@@ -49,6 +50,7 @@ pub struct Sim<S: StateMachine> {
     pub(super) nodes: Vec<Node<S>>,
     pub(super) clients: Clients<S>,
     pub(super) sessions: Sessions,
+    pub(super) repeats: Repeats<S>,
     pub(super) workload: Box<dyn Workload<S>>,
     pub(super) noise: Noise,
     pub(super) held: Held,
@@ -169,6 +171,7 @@ impl<S: StateMachine> Sim<S> {
             nodes: Vec::new(),
             clients: Clients::new(),
             sessions: Sessions::default(),
+            repeats: Repeats::new(),
             workload,
             noise: Noise::default(),
             held: Held::default(),
