@@ -19,23 +19,17 @@ impl<S: StateMachine> Sim<S> {
 
     /// The process dies after so many more changes that it makes to its disk: in the middle of whatever it does then.
     pub fn kill_after(&mut self, node: impl Into<NodeId>, changes: u32) {
-        let node = self.node_mut(node.into());
-        node.disk_may_fail = true;
-        node.disk.kill_process_after(changes);
+        self.node(node.into()).disk.kill_process_after(changes);
     }
 
     /// The next sync of this server's disk fails, once.
     pub fn fail_next_sync(&mut self, node: impl Into<NodeId>) {
-        let node = self.node_mut(node.into());
-        node.disk_may_fail = true;
-        node.disk.fail_next_sync();
+        self.node(node.into()).disk.fail_next_sync();
     }
 
     /// From now on this server's disk has room for this many more bytes; what does not fit is written as far as it does.
     pub fn fill_disk(&mut self, node: impl Into<NodeId>, room_bytes: u64) {
-        let node = self.node_mut(node.into());
-        node.disk_may_fail = true;
-        node.disk.set_room(Some(room_bytes));
+        self.node(node.into()).disk.set_room(Some(room_bytes));
     }
 
     /// A disk that was slow, full or about to fail is as good as new. What it has lost stays lost.
@@ -52,9 +46,7 @@ impl<S: StateMachine> Sim<S> {
     /// It is started again. Either its peers repair it, or it refuses to run: see [`is_lost`](Self::is_lost).
     pub fn damage_disk(&mut self, node: impl Into<NodeId>) -> bool {
         let id = node.into();
-        let is_damaged = self.flip_a_bit(id, 0, 0);
-        self.tally.add(FaultKind::BitFlip, u64::from(is_damaged));
-        is_damaged
+        self.flip_a_bit(id, 0, 0)
     }
 
     /// As [`crash_machine`](Self::crash_machine), but it is not left to chance what survives of that which was not synced.

@@ -10,6 +10,7 @@ use raft_actor::{Settings, StateMachine};
 
 use super::chance::Chance;
 use super::faults::FaultKind;
+use super::time::RATE_RIGHT;
 use super::world::{Sim, place};
 
 /// What lease reads assume of clocks: by how much one is off over a minimum election timeout.
@@ -57,8 +58,10 @@ impl<S: StateMachine> Sim<S> {
     pub(super) fn put_clocks_off(&mut self) {
         let Some(bound) = self.setup.clock_bound else { return };
         let mut chance = Chance::of(self.setup.seed, 5);
-        for node in &self.nodes {
-            node.clock.set_rate(bound.rate(&mut chance));
+        for node in &mut self.nodes {
+            let rate = bound.rate(&mut chance);
+            node.broken.own_rate = Some(rate);
+            node.clock.set_rate(rate);
         }
     }
 
@@ -75,19 +78,21 @@ impl<S: StateMachine> Sim<S> {
                 bound.jump_us - (die % 4) * bound.jump_us / 8
             }
         };
-        self.tally.count(FaultKind::ClockJump);
+        // Without a process nobody looks at the clock.
+        self.tally.add(FaultKind::ClockJump, u64::from(self.is_up(victim)));
         self.node(victim).clock.jump(Duration::from_micros(by_us));
         self.arm(place(victim));
     }
 
-    /// A clock runs fast or slow.
-    pub(super) fn drift(&mut self, victim: NodeId, die: u64) {
+    /// A clock runs fast or slow, as long as a fault lasts.
+    pub(super) fn drift(&mut self, fault: usize, victim: NodeId, die: u64) {
         let rate = match self.setup.clock_bound {
             None => RATE_UNBOUNDED.start + die % (RATE_UNBOUNDED.end - RATE_UNBOUNDED.start),
             Some(bound) => bound.rate(&mut Chance::of(die, 0)),
         };
-        self.tally.count(FaultKind::ClockDrift);
-        self.node(victim).clock.set_rate(rate);
-        self.arm(place(victim));
+        let is_right = rate == self.node(victim).broken.own_rate.unwrap_or(RATE_RIGHT);
+        self.tally.add(FaultKind::ClockDrift, u64::from(self.is_up(victim) && !is_right));
+        self.node_mut(victim).broken.rate.begins(fault, rate);
+        self.keep_time(victim);
     }
 }

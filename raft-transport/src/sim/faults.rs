@@ -349,7 +349,23 @@ impl Default for Noise {
     }
 }
 
-/// How often what really happened.
+impl Noise {
+    /// What the network does while this and `other` go on.
+    pub(super) fn with(self, other: &Self) -> Self {
+        let delay_us_max = *self.delay_us.end().max(other.delay_us.end());
+        Self {
+            loss: self.loss.max(other.loss),
+            repetition: self.repetition.max(other.repetition),
+            lateness: self.lateness.max(other.lateness),
+            lateness_in_elections: self.lateness_in_elections.max(other.lateness_in_elections),
+            holding: self.holding.max(other.holding),
+            late_us_max: self.late_us_max.max(other.late_us_max),
+            delay_us: *DELAY_US.start()..=delay_us_max,
+        }
+    }
+}
+
+/// How often what really happened: a fault that was on its way and met nothing that it could harm is none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally {
     faults: BTreeMap<FaultKind, u64>,

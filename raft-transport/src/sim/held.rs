@@ -8,8 +8,7 @@ use raft_actor::StateMachine;
 use raft_actor::consensus::{Message, Term};
 use raft_actor::envelope::{Body, Envelope};
 
-use super::faults::FaultKind;
-use super::world::{Event, Sim};
+use super::world::{Event, Sim, Why};
 
 /// No more are held back at a time; the others arrive as usual.
 const HELD_MAX: usize = 32;
@@ -66,7 +65,6 @@ impl<S: StateMachine> Sim<S> {
         if !self.chance.happens(self.noise.holding) || self.held.messages.len() == HELD_MAX {
             return Some(envelope);
         }
-        self.tally.count(FaultKind::Delay);
         self.held.messages.push(HeldMessage { envelope, number, until });
         None
     }
@@ -75,8 +73,8 @@ impl<S: StateMachine> Sim<S> {
     pub(super) fn release_held(&mut self, sent: &Envelope) {
         let Body::Raft(message) = &sent.body else { return };
         for HeldMessage { envelope, number, until: _ } in self.held.take(sent.from, message) {
-            let delay = self.delay(false);
-            self.plan(delay, Event::Deliver { envelope, number });
+            let (delay, _) = self.delay(false);
+            self.plan(delay, Event::Deliver { envelope, number, why: Why { is_late: true, is_again: false } });
         }
     }
 

@@ -267,6 +267,13 @@ impl Judge {
         state.rule(verdict);
     }
 
+    /// All tries of a request have failed so far.
+    pub(super) fn has_failed_so_far(&self, request: u64) {
+        let state = &mut *self.state_of_things();
+        let verdict = state.oracle.has_failed_so_far(request);
+        state.rule(verdict);
+    }
+
     /// A client is told that its session is forgotten.
     pub(super) fn told_expired(&self, client: &str, sequence: u64) {
         let state = &mut *self.state_of_things();

@@ -71,8 +71,13 @@ impl<S: StateMachine> Sim<S> {
     pub fn change_membership(&mut self, node: impl Into<NodeId>, membership: Membership) -> bool {
         let Some(handle) = self.handle(node.into()) else { return false };
         let admin = handle.admin().with_timeout(CHANGE_TIMEOUT);
+        let status = handle.status();
+        // It counts if it changes anything.
+        let is_other = !membership.voters.iter().eq(&status.voters)
+            || !membership.learners.iter().eq(&status.learners)
+            || membership.lease_reads != LeaseChange::Keep;
         let change = admin.change_membership(membership);
-        self.changes.add(FaultKind::MembershipChange, Box::pin(async move { change.await.is_ok() }));
+        self.changes.add(FaultKind::MembershipChange, Box::pin(async move { change.await.is_ok() && is_other }));
         true
     }
 

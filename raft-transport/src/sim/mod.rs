@@ -17,6 +17,7 @@ mod disks;
 mod faults;
 mod hash;
 mod held;
+mod in_force;
 mod judge;
 mod machine;
 mod members;

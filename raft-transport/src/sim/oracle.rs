@@ -93,7 +93,8 @@ macro_rules! ensure {
 }
 
 impl Oracle {
-    /// A client asks. `request` is a number that no other request has, and each retry has its own.
+    /// A client asks. `request` is a number that no other request has, and each retry has its own, unless it is one in a
+    /// session: that is the same request, and its client is told when it is over.
     ///
     /// # Panics
     /// If the number was used before.
@@ -209,6 +210,17 @@ impl Oracle {
             }
             (Fate::Unknown, _) => {}
         }
+        Ok(())
+    }
+
+    /// A client was told that its try has failed, and tries again: until then nobody has applied it.
+    ///
+    /// # Errors
+    /// If somebody has.
+    pub fn has_failed_so_far(&self, request: u64) -> Verdict {
+        let Some(asked) = self.requests.get(&request) else { return Ok(()) };
+        let (place, who) = (asked.place.unwrap_or_default(), Named(request, asked));
+        ensure!("failed_is_not_applied", None, asked.place.is_none(), "it stands at {place}, and failed: {who}");
         Ok(())
     }
 

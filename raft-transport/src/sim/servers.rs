@@ -85,6 +85,7 @@ impl<S: StateMachine> Sim<S> {
         let machine = Watched::new((self.setup.machine)(), id, self.judge.clone(), self.setup.saves_alike);
         let node = &mut self.nodes[place(id)];
         node.run += 1;
+        node.failures_before = node.disk_failures();
         let run = node.run;
         let builder = RaftHost::builder()
             .node(id)
@@ -165,9 +166,10 @@ impl<S: StateMachine> Sim<S> {
         let offset = record.offset + bit / 8 % record.length;
         self.judge.damaged(id);
         let node = self.node_mut(id);
-        node.disk_is_damaged |= node.disk.flip_bit(&record.path, offset, (bit % 8) as u8);
+        let is_flipped = node.disk.flip_bit(&record.path, offset, (bit % 8) as u8);
+        node.disk_is_damaged |= is_flipped;
         self.plan_start(id);
-        true
+        is_flipped
     }
 
     pub(super) fn handle(&self, id: NodeId) -> Option<Handle<S>> {
@@ -181,6 +183,8 @@ impl<S: StateMachine> Sim<S> {
             tally.add(FaultKind::FailedSync, happened.failed_syncs);
             tally.add(FaultKind::FailedRead, happened.failed_reads);
             tally.add(FaultKind::FullDisk, happened.full_writes);
+            tally.add(FaultKind::BitFlip, happened.flipped_bits);
+            tally.add(FaultKind::WipedDisk, happened.wipes);
             tally.lost_sectors += happened.lost_sectors;
         }
     }
@@ -225,6 +229,7 @@ impl<S: StateMachine> Sim<S> {
         let Some(process) = &mut node.process else { return };
         if node.disk.has_died_of_order() {
             node.last_words = Some("it died in the middle of what it did to its disk".to_owned());
+            self.tally.count(FaultKind::Crash);
             self.end_process(id, true);
             self.plan_start(id);
             return;
@@ -234,7 +239,7 @@ impl<S: StateMachine> Sim<S> {
                 matches!(&error, StartError::Log(LogError::Damaged { .. }) | StartError::NobodyToRepair { .. });
             let may_be = match &error {
                 StartError::Log(LogError::Damaged { .. }) | StartError::NobodyToRepair { .. } => node.disk_is_damaged,
-                StartError::Log(_) | StartError::Snapshot(_) => node.disk_may_fail,
+                StartError::Log(_) | StartError::Snapshot(_) => node.disk_has_failed(),
                 _ => false,
             };
             if !may_be {
@@ -250,7 +255,7 @@ impl<S: StateMachine> Sim<S> {
         node.disk_is_damaged = node.disk_is_damaged && !self.judge.is_whole(id);
         let Some(reason) = process.take_stop() else { return };
         let may_be = match &reason {
-            StopReason::Log(_) | StopReason::Snapshot(_) => node.disk_may_fail || node.disk_is_damaged,
+            StopReason::Log(_) | StopReason::Snapshot(_) => node.disk_has_failed() || node.disk_is_damaged,
             StopReason::ShutDown => true,
             _ => false,
         };

@@ -190,6 +190,9 @@ impl<S: StateMachine> Sim<S> {
         let (now_us, is_awake) = (self.now_us(), self.clients_are_quiet);
         let Some((request, number)) = self.sessions.take_due(client, now_us, is_awake) else { return false };
         let Some(what) = self.replay.asked(request) else { return false };
+        if !number.may_have_happened {
+            self.judge.has_failed_so_far(request);
+        }
         if self.hurries > 0 {
             self.tally.count(FaultKind::RetryStorm);
         }

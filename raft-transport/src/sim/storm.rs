@@ -4,18 +4,20 @@ use raft_actor::StateMachine;
 use raft_actor::consensus::{NodeId, Role};
 
 use super::chance::Chance;
-use super::faults::{DELAY_US, Fault, FaultKind};
+use super::faults::{DELAY_US, Fault, FaultKind, Noise};
+use super::in_force::{Broken, InForce};
 use super::network::Link;
+use super::process::Process;
 use super::time::Pace;
-use super::world::{Event, Node, SYNC, Sim, place};
+use super::world::{Event, Node, Sim};
 
 /// What has to be done to mend a fault.
 pub(super) enum Repair {
-    Links(Vec<Link>),
+    Links(Cut),
     Noise,
     Resume(NodeId, u64),
-    Sync(NodeId),
-    Apply(NodeId),
+    Sync(Slow),
+    Apply(Slow),
     Room(NodeId),
     Rate(NodeId),
     Hurry,
@@ -25,6 +27,22 @@ pub(super) enum Repair {
     Power(NodeId),
     /// The storm goes on: another fault of the kind follows until its time is over.
     Restarts,
+}
+
+/// Links that are cut.
+pub(super) struct Cut {
+    links: Vec<Link>,
+    /// What it counts as when it meets its first message.
+    kind: Option<FaultKind>,
+}
+
+/// A server that takes its time.
+pub(super) struct Slow {
+    node: NodeId,
+    /// How much it had begun before.
+    begun: u64,
+    /// What it counts as if it begins anything meanwhile.
+    kind: Option<FaultKind>,
 }
 
 /// Each fault has chances of its own; this is the purpose of the first.
@@ -43,6 +61,15 @@ impl Repair {
             Self::Power(_) => duration_us % POWER_GOES_AFTER_US,
             Self::Hurry => duration_us.min(HURRY_US_MAX),
             _ => duration_us,
+        }
+    }
+
+    /// A message was cut off on this link. What to count, if that is the first that this fault met.
+    fn meets(&mut self, link: Link) -> Option<FaultKind> {
+        match self {
+            Self::Links(cut) if cut.links.contains(&link) => cut.kind.take(),
+            Self::Both(both) => both.0.meets(link).or_else(|| both.1.meets(link)),
+            _ => None,
         }
     }
 }
@@ -68,8 +95,30 @@ impl<S: StateMachine> Sim<S> {
 
     pub(super) fn mend_from(&mut self, fault: Fault) {
         if let Some(repair) = self.repairs.remove(&fault.number) {
-            self.repair(repair);
+            self.repair(fault.number, repair);
         }
+    }
+
+    /// A message was cut off on this link.
+    pub(super) fn meets_a_cut(&mut self, link: Link) {
+        for repair in self.repairs.values_mut() {
+            if let Some(kind) = repair.meets(link) {
+                self.tally.count(kind);
+            }
+        }
+    }
+
+    fn make_noise(&mut self, fault: &Fault, noise: Noise) -> Option<Repair> {
+        self.noises.begins(fault.number, noise);
+        self.keep_noise();
+        Some(Repair::Noise)
+    }
+
+    fn slow_syncs(&mut self, fault: &Fault, id: NodeId, pace: Pace, kind: Option<FaultKind>) -> Repair {
+        let node = self.node_mut(id);
+        node.broken.sync.begins(fault.number, pace);
+        node.keep_pace();
+        Repair::Sync(Slow { node: id, begun: node.clock.syncs(), kind })
     }
 
     /// The server that a die chooses: as often as not the leader, since nothing hurts more.
@@ -83,23 +132,24 @@ impl<S: StateMachine> Sim<S> {
         let victim = self.victim(who);
         match fault.kind {
             FaultKind::Loss => {
-                self.noise.loss = 10_000 + (how % 290_000) as u32;
-                Some(Repair::Noise)
+                self.make_noise(fault, Noise { loss: 10_000 + (how % 290_000) as u32, ..Noise::default() })
             }
             FaultKind::Repetition => {
-                self.noise.repetition = 10_000 + (how % 190_000) as u32;
-                Some(Repair::Noise)
+                self.make_noise(fault, Noise { repetition: 10_000 + (how % 190_000) as u32, ..Noise::default() })
             }
-            FaultKind::Delay => {
-                self.noise.lateness = 1_000 + (how % 50_000) as u32;
-                self.noise.lateness_in_elections = 100_000 + (how / 50_000 % 400_000) as u32;
-                self.noise.holding = (how / 20_000_000_000 % 400_000) as u32;
-                self.noise.late_us_max = 10_000 + more % 2_000_000;
-                Some(Repair::Noise)
-            }
+            FaultKind::Delay => self.make_noise(
+                fault,
+                Noise {
+                    lateness: 1_000 + (how % 50_000) as u32,
+                    lateness_in_elections: 100_000 + (how / 50_000 % 400_000) as u32,
+                    holding: (how / 20_000_000_000 % 400_000) as u32,
+                    late_us_max: 10_000 + more % 2_000_000,
+                    ..Noise::default()
+                },
+            ),
             FaultKind::Reordering => {
-                self.noise.delay_us = *DELAY_US.start()..=1_000 + how % 50_000;
-                Some(Repair::Noise)
+                let delay_us = *DELAY_US.start()..=1_000 + how % 50_000;
+                self.make_noise(fault, Noise { delay_us, ..Noise::default() })
             }
             FaultKind::Partition | FaultKind::OneWayPartition | FaultKind::Bridge | FaultKind::LeaderIsolation => {
                 self.cut_some(fault, victim)
@@ -122,7 +172,7 @@ impl<S: StateMachine> Sim<S> {
                 None
             }
             FaultKind::ClockDrift => {
-                self.drift(victim, how);
+                self.drift(fault.number, victim, how);
                 Some(Repair::Rate(victim))
             }
             FaultKind::LeadershipTransfer => {
@@ -136,7 +186,7 @@ impl<S: StateMachine> Sim<S> {
                 // Whoever is to campaign may not hear so, and the leader stays.
                 let (from, to) = (self.leader()?, to.filter(|_| more & 4 == 4)?);
                 self.network.cut((from, to));
-                Some(Repair::Links(vec![(from, to)]))
+                Some(Repair::Links(Cut { links: vec![(from, to)], kind: None }))
             }
             FaultKind::CleanShutdown => {
                 self.shut_down(victim);
@@ -172,9 +222,8 @@ impl<S: StateMachine> Sim<S> {
         if links.is_empty() {
             return None;
         }
-        self.tally.count(fault.kind);
         links.iter().for_each(|link| self.network.cut(*link));
-        let repair = Repair::Links(links);
+        let repair = Repair::Links(Cut { links, kind: Some(fault.kind) });
         if fault.kind != FaultKind::LeaderIsolation {
             return Some(repair);
         }
@@ -195,8 +244,8 @@ impl<S: StateMachine> Sim<S> {
             return repair;
         }
         let max_us = 200_000 + more % 1_500_000;
-        self.node(leader).clock.set_sync(Pace { min_us: max_us / 2, max_us });
-        Repair::Both(Box::new((repair, Repair::Sync(leader))))
+        let slow = self.slow_syncs(fault, leader, Pace { min_us: max_us / 2, max_us }, None);
+        Repair::Both(Box::new((repair, slow)))
     }
 
     fn strike_process(&mut self, fault: &Fault, victim: NodeId) -> Option<Repair> {
@@ -205,9 +254,7 @@ impl<S: StateMachine> Sim<S> {
             FaultKind::Crash | FaultKind::PowerLoss if !self.is_up(victim) => None,
             FaultKind::Crash if how.is_multiple_of(2) => {
                 // In the middle of what it does with its disk; its end is noticed when it comes.
-                self.node_mut(victim).disk_may_fail = true;
                 self.node(victim).disk.kill_process_after((how / 2 % 12) as u32);
-                self.tally.count(fault.kind);
                 None
             }
             FaultKind::Crash => {
@@ -218,7 +265,8 @@ impl<S: StateMachine> Sim<S> {
             }
             FaultKind::PowerLoss => {
                 // A disk that is slow now makes it likely that the power goes in the middle of a sync.
-                self.node(victim).clock.set_sync(Pace { min_us: POWER_GOES_AFTER_US / 2, max_us: POWER_GOES_AFTER_US });
+                let pace = Pace { min_us: POWER_GOES_AFTER_US / 2, max_us: POWER_GOES_AFTER_US };
+                self.slow_syncs(fault, victim, pace, None);
                 Some(Repair::Power(victim))
             }
             FaultKind::RestartStorm => {
@@ -232,15 +280,16 @@ impl<S: StateMachine> Sim<S> {
                 (fault.duration_us > 400_000).then_some(Repair::Restarts)
             }
             FaultKind::Pause if self.is_up(victim) => {
-                self.tally.count(fault.kind);
                 self.pause(victim);
                 Some(Repair::Resume(victim, self.node(victim).run))
             }
             FaultKind::SlowMachine => {
-                self.tally.count(fault.kind);
                 let max_us = 500 + how % 20_000;
-                self.node(victim).clock.set_apply(Pace { min_us: max_us / 4, max_us });
-                Some(Repair::Apply(victim))
+                let node = self.node_mut(victim);
+                node.broken.apply.begins(fault.number, Pace { min_us: max_us / 4, max_us });
+                node.keep_pace();
+                let (begun, kind) = (node.clock.applies(), Some(fault.kind));
+                Some(Repair::Apply(Slow { node: victim, begun, kind }))
             }
             FaultKind::RetryStorm => {
                 self.hurries += 1;
@@ -254,43 +303,35 @@ impl<S: StateMachine> Sim<S> {
         let [_, how, more] = fault.dice;
         match fault.kind {
             FaultKind::FailedSync => {
-                self.node_mut(victim).disk_may_fail = true;
                 self.node(victim).disk.fail_next_sync();
                 None
             }
             FaultKind::FailedRead => {
-                self.node_mut(victim).disk_may_fail = true;
                 self.node(victim).disk.fail_next_read();
                 None
             }
             FaultKind::StalledSync => {
-                self.tally.count(fault.kind);
                 let min_us = 1_000_000 + how % 4_000_000;
-                self.node(victim).clock.set_sync(Pace { min_us, max_us: min_us });
-                Some(Repair::Sync(victim))
+                Some(self.slow_syncs(fault, victim, Pace { min_us, max_us: min_us }, Some(fault.kind)))
             }
             FaultKind::SlowDisk => {
-                self.tally.count(fault.kind);
                 let max_us = 2_000 + how % 100_000;
-                self.node(victim).clock.set_sync(Pace { min_us: max_us / 10, max_us });
-                Some(Repair::Sync(victim))
+                Some(self.slow_syncs(fault, victim, Pace { min_us: max_us / 10, max_us }, Some(fault.kind)))
             }
             FaultKind::FullDisk => {
                 let node = self.node_mut(victim);
-                node.disk_may_fail = true;
+                node.broken.room.begins(fault.number, ());
                 node.disk.set_room(Some(how % 3_000));
                 Some(Repair::Room(victim))
             }
             FaultKind::BitFlip if self.may_lose_a_server(victim) => {
                 let is_unbearable = !self.can_bear_to_lose(victim);
                 if self.flip_a_bit(victim, how, more) {
-                    self.tally.count(fault.kind);
                     self.tally.unbearable_losses += u64::from(is_unbearable);
                 }
                 None
             }
             FaultKind::WipedDisk if self.may_lose_a_server(victim) => {
-                self.tally.count(fault.kind);
                 self.tally.unbearable_losses += u64::from(!self.can_bear_to_lose(victim));
                 self.wipe(victim);
                 self.plan_start(victim);
@@ -300,29 +341,55 @@ impl<S: StateMachine> Sim<S> {
         }
     }
 
-    fn repair(&mut self, repair: Repair) {
+    fn repair(&mut self, fault: usize, repair: Repair) {
         match repair {
-            Repair::Links(links) => links.into_iter().for_each(|link| self.network.mend(link)),
-            Repair::Noise => self.noise = Default::default(),
+            Repair::Links(cut) => cut.links.into_iter().for_each(|link| self.network.mend(link)),
+            Repair::Noise => {
+                self.noises.ends(fault);
+                self.keep_noise();
+            }
             Repair::Resume(id, run) => {
                 if self.node(id).run == run {
+                    // Something has waited for it.
+                    let is_missed = self.node(id).process.as_ref().is_some_and(Process::wants_turn);
+                    self.tally.add(FaultKind::Pause, u64::from(is_missed));
                     self.resume(id);
                 }
             }
             Repair::Both(both) => {
-                self.repair(both.0);
-                self.repair(both.1);
+                self.repair(fault, both.0);
+                self.repair(fault, both.1);
             }
-            Repair::Sync(id) => self.node(id).clock.set_sync(SYNC),
-            Repair::Apply(id) => self.node(id).clock.set_apply(Pace::INSTANT),
-            Repair::Room(id) => self.node(id).disk.set_room(None),
+            Repair::Sync(slow) => {
+                let node = self.node_mut(slow.node);
+                node.broken.sync.ends(fault);
+                node.keep_pace();
+                let begun = node.clock.syncs();
+                self.count_slow(&slow, begun);
+            }
+            Repair::Apply(slow) => {
+                let node = self.node_mut(slow.node);
+                node.broken.apply.ends(fault);
+                node.keep_pace();
+                let begun = node.clock.applies();
+                self.count_slow(&slow, begun);
+            }
+            Repair::Room(id) => {
+                let node = self.node_mut(id);
+                node.broken.room.ends(fault);
+                if node.broken.room.is_empty() {
+                    node.disk.set_room(None);
+                }
+            }
             Repair::Rate(id) => {
-                self.node(id).clock.set_right();
-                self.arm(place(id));
+                self.node_mut(id).broken.rate.ends(fault);
+                self.keep_time(id);
             }
             Repair::Hurry => self.hurries = self.hurries.saturating_sub(1),
             Repair::Power(id) => {
-                self.node(id).clock.set_sync(SYNC);
+                let node = self.node_mut(id);
+                node.broken.sync.ends(fault);
+                node.keep_pace();
                 if self.is_up(id) {
                     self.tally.count(FaultKind::PowerLoss);
                     self.crash_machine(id);
@@ -341,16 +408,24 @@ impl<S: StateMachine> Sim<S> {
         }
     }
 
+    /// Slowness that nothing met is none.
+    fn count_slow(&mut self, slow: &Slow, begun: u64) {
+        if let Some(kind) = slow.kind.filter(|_| begun > slow.begun) {
+            self.tally.count(kind);
+        }
+    }
+
     /// Everything that broke is mended, and every server that can run does.
     pub fn mend_all(&mut self) {
         self.schedule.retain(|event| !matches!(event, Event::Break(_) | Event::Mend(_)));
-        for (_, repair) in std::mem::take(&mut self.repairs) {
+        for (fault, repair) in std::mem::take(&mut self.repairs) {
             if !matches!(repair, Repair::Restarts | Repair::Power(_)) {
-                self.repair(repair);
+                self.repair(fault, repair);
             }
         }
         self.network.mend_all();
-        self.noise = Default::default();
+        self.noises = InForce::default();
+        self.keep_noise();
         self.drop_held();
         self.hurries = 0;
         self.crowd = None;
@@ -359,11 +434,10 @@ impl<S: StateMachine> Sim<S> {
             node.pauses = 0;
             node.disk.clear_orders();
             node.disk.set_room(None);
-            node.clock.set_right();
-            node.clock.set_sync(SYNC);
-            node.clock.set_apply(Pace::INSTANT);
+            node.broken = Broken::default();
+            node.keep_pace();
             self.start(id);
-            self.arm(place(id));
+            self.keep_time(id);
         }
     }
 

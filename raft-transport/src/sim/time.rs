@@ -27,7 +27,7 @@ impl WorldTime {
 }
 
 /// Parts in a million by which a clock that is right advances.
-const RATE_RIGHT: u64 = 1_000_000;
+pub(super) const RATE_RIGHT: u64 = 1_000_000;
 
 /// The clock of a node, and how long things take there.
 #[derive(Debug)]
@@ -48,6 +48,10 @@ struct State {
     sleepers_ever: u64,
     sync: Pace,
     apply: Pace,
+    /// Syncs that were begun so far, those of snapshots among them.
+    syncs: u64,
+    /// How often something was applied or loaded so far.
+    applies: u64,
     /// When the latest sync ends, or has ended.
     synced_at: Time,
     chance: ChaCha8Rng,
@@ -91,6 +95,8 @@ impl NodeClock {
             sleepers_ever: 0,
             sync,
             apply: Pace::INSTANT,
+            syncs: 0,
+            applies: 0,
             synced_at: Time::ZERO,
             chance: ChaCha8Rng::seed_from_u64(seed),
         };
@@ -129,6 +135,16 @@ impl NodeClock {
     /// From now on applying an entry takes this long.
     pub(super) fn set_apply(&self, pace: Pace) {
         self.state().apply = pace;
+    }
+
+    /// How many syncs were begun so far.
+    pub(super) fn syncs(&self) -> u64 {
+        self.state().syncs
+    }
+
+    /// How often something was applied or loaded so far.
+    pub(super) fn applies(&self) -> u64 {
+        self.state().applies
     }
 
     /// When the first sleeper is to be woken, in the time of the world.
@@ -185,6 +201,10 @@ impl TimeSource for NodeClock {
 
     fn duration_of(&self, work: Work) -> Duration {
         let state = &mut *self.state();
+        match work {
+            Work::Sync | Work::Save => state.syncs += 1,
+            Work::Apply { .. } | Work::Load => state.applies += 1,
+        }
         match work {
             Work::Sync => {
                 let duration = state.sync.draw(&mut state.chance);

@@ -17,6 +17,7 @@ use super::clients::Clients;
 use super::clocks::ClockBound;
 use super::faults::{Fault, FaultKind, Noise, Tally};
 use super::held::Held;
+use super::in_force::{Broken, InForce};
 use super::judge::Judge;
 use super::members::Changes;
 use super::messages::Interception;
@@ -52,6 +53,8 @@ pub struct Sim<S: StateMachine> {
     pub(super) sessions: Sessions,
     pub(super) repeats: Repeats<S>,
     pub(super) workload: Box<dyn Workload<S>>,
+    pub(super) noises: InForce<Noise>,
+    /// All of them together.
     pub(super) noise: Noise,
     pub(super) held: Held,
     pub(super) tally: Tally,
@@ -123,8 +126,9 @@ pub(super) struct Node<S: StateMachine> {
     pub(super) is_wiped: bool,
     /// It was a member when that happened: the others know its disk, and let no other one vote.
     pub(super) has_lost_its_vote: bool,
-    /// Something was done to its disk that may make it stop.
-    pub(super) disk_may_fail: bool,
+    /// How often its disk had failed when its process was started: only what fails after that excuses its end.
+    pub(super) failures_before: u64,
+    pub(super) broken: Broken,
     /// It was told to shut down and has not.
     pub(super) is_leaving: bool,
     /// A bit was flipped on it, and what that took from it its peers have not given back: it may refuse to be opened.
@@ -137,10 +141,17 @@ pub(super) struct Node<S: StateMachine> {
     armed_at: Option<u64>,
 }
 
+/// What the network has done to a message that arrives.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Why {
+    pub(super) is_late: bool,
+    pub(super) is_again: bool,
+}
+
 /// What can be planned.
 pub(super) enum Event {
     /// A message arrives.
-    Deliver { envelope: Box<Envelope>, number: u64 },
+    Deliver { envelope: Box<Envelope>, number: u64, why: Why },
     /// A node, in this run, introduces itself.
     Hello { link: Link, run: u64 },
     /// The answer to that arrives.
@@ -173,6 +184,7 @@ impl<S: StateMachine> Sim<S> {
             sessions: Sessions::default(),
             repeats: Repeats::new(),
             workload,
+            noises: InForce::default(),
             noise: Noise::default(),
             held: Held::default(),
             tally: Tally::default(),
@@ -217,7 +229,8 @@ impl<S: StateMachine> Sim<S> {
             is_lost: false,
             is_wiped: false,
             has_lost_its_vote: false,
-            disk_may_fail: false,
+            failures_before: 0,
+            broken: Broken::default(),
             is_leaving: false,
             disk_is_damaged: false,
             last_words: None,
@@ -293,7 +306,7 @@ impl<S: StateMachine> Sim<S> {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Deliver { envelope, number } => self.deliver(*envelope, number),
+            Event::Deliver { envelope, number, why } => self.deliver(*envelope, number, why),
             Event::Hello { link, run } => self.introduce(link, run),
             Event::Admitted { link, run, verdict } => self.admitted(link, run, verdict),
             Event::Alarm { node } => {
@@ -395,6 +408,7 @@ impl<S: StateMachine> Sim<S> {
     fn transmit(&mut self, envelope: Box<Envelope>) {
         if self.network.is_cut((envelope.from, envelope.to)) {
             self.tally.messages_cut += 1;
+            self.meets_a_cut((envelope.from, envelope.to));
             self.judge.is_lost(&envelope);
             return;
         }
@@ -412,30 +426,32 @@ impl<S: StateMachine> Sim<S> {
             return;
         }
         if self.chance.happens(self.noise.repetition) {
-            self.tally.count(FaultKind::Repetition);
-            let delay = self.delay(is_about_an_election(&envelope));
-            self.plan(delay, Event::Deliver { envelope: envelope.clone(), number });
+            let (delay, is_late) = self.delay(is_about_an_election(&envelope));
+            let why = Why { is_late, is_again: true };
+            self.plan(delay, Event::Deliver { envelope: envelope.clone(), number, why });
         }
         self.release_held(&envelope);
         let Some(envelope) = self.hold_back(envelope, number) else { return };
-        let delay = self.delay(is_about_an_election(&envelope));
-        self.plan(delay, Event::Deliver { envelope, number });
+        let (delay, is_late) = self.delay(is_about_an_election(&envelope));
+        self.plan(delay, Event::Deliver { envelope, number, why: Why { is_late, is_again: false } });
     }
 
-    pub(super) fn delay(&mut self, is_about_an_election: bool) -> u64 {
+    /// How long a message takes, and whether that is late.
+    pub(super) fn delay(&mut self, is_about_an_election: bool) -> (u64, bool) {
         let noise = &self.noise;
         let lateness = if is_about_an_election { noise.lateness_in_elections } else { noise.lateness };
         if self.chance.happens(lateness) {
-            self.tally.count(FaultKind::Delay);
-            return self.chance.between(1_000..=self.noise.late_us_max.max(1_000));
+            return (self.chance.between(1_000..=self.noise.late_us_max.max(1_000)), true);
         }
-        self.chance.between(self.noise.delay_us.clone())
+        (self.chance.between(self.noise.delay_us.clone()), false)
     }
 
-    fn deliver(&mut self, envelope: Envelope, number: u64) {
+    fn deliver(&mut self, envelope: Envelope, number: u64, why: Why) {
         let link = (envelope.from, envelope.to);
         let Some(station) = self.network.station(link.1) else { return };
         self.judge.arrives(&envelope);
+        self.tally.add(FaultKind::Delay, u64::from(why.is_late));
+        self.tally.add(FaultKind::Repetition, u64::from(why.is_again));
         if self.network.arrives_out_of_order(number, link) {
             self.tally.count(FaultKind::Reordering);
         }
@@ -446,7 +462,7 @@ impl<S: StateMachine> Sim<S> {
     fn connect(&mut self, link: Link) {
         let Some(station) = self.network.station(link.0) else { return };
         if self.network.begin_connecting(link) {
-            let delay = self.delay(false);
+            let (delay, _) = self.delay(false);
             self.plan(delay, Event::Hello { link, run: station.run });
         }
     }
@@ -460,7 +476,7 @@ impl<S: StateMachine> Sim<S> {
             }
             Some(_) | None => Err(Refusal::Busy),
         };
-        let delay = self.delay(false);
+        let (delay, _) = self.delay(false);
         self.plan(delay, Event::Admitted { link, run, verdict });
     }
 
