@@ -118,6 +118,20 @@ impl WriteError {
         }
     }
 
+    /// The same for a command that was sent before, and that may have been applied then.
+    pub(crate) fn of_one_more_try(self) -> Self {
+        match self {
+            Self::TimedOut { maybe_applied: _ } => Self::TimedOut { maybe_applied: true },
+            Self::NodeStopped { reason, maybe_applied: _ } => Self::NodeStopped { reason, maybe_applied: true },
+            known @ (Self::CannotApply { .. } | Self::SessionExpired {} | Self::Unknown {}) => known,
+            Self::NoLeader { .. }
+            | Self::Overloaded {}
+            | Self::ShuttingDown {}
+            | Self::BadRequest {}
+            | Self::TooLarge { .. } => Self::Unknown {},
+        }
+    }
+
     /// Who leads, if this error knows.
     pub fn leader(&self) -> Option<NodeId> {
         match self {

@@ -229,7 +229,9 @@ impl<S: StateMachine> Future for SessionWrite<S> {
                     if let (Ok(_), Some(outstanding)) = (&outcome, &this.outstanding) {
                         outstanding.client.numbers().is_open = true;
                     }
-                    return Poll::Ready(outcome);
+                    // What holds of the last try does not hold of those before it.
+                    let is_first = this.tries == 1;
+                    return Poll::Ready(outcome.map_err(|error| if is_first { error } else { error.of_one_more_try() }));
                 }
             }
         }

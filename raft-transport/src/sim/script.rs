@@ -61,8 +61,6 @@ impl<S: StateMachine> Sim<S> {
 
     /// Sends a [command of a session](Self::write_sequenced) once more, under the same number, to this server. Its
     /// outcome is open again. Returns whether a process runs there.
-    ///
-    /// A command that was answered is not open any more: ask for the same with another ticket.
     pub fn try_again(&mut self, ticket: Ticket, node: impl Into<NodeId>) -> bool {
         let Some(scripted) = &mut self.scripted else { return false };
         let Some((client, number)) = scripted.numbers.get(&ticket.request).cloned() else { return false };

@@ -12,6 +12,7 @@ mod membership;
 mod network;
 mod reads;
 mod replication;
+mod sessions;
 mod snapshots;
 mod streams;
 mod support;
