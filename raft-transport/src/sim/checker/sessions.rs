@@ -100,7 +100,8 @@ impl Sessions {
     pub(super) fn written(&mut self, entry: &Entry) {
         let Payload::Command(command) = &entry.payload else { return };
         let LogPosition { term, index } = entry.position;
-        if command.first() != Some(&IN_A_SESSION) || index <= self.through || self.written.contains_key(&(index, term)) {
+        if command.first() != Some(&IN_A_SESSION) || index <= self.through || self.written.contains_key(&(index, term))
+        {
             return;
         }
         if let Some(numbered) = Numbered::parse(command) {

@@ -8,6 +8,7 @@ mod promises;
 mod repair;
 mod rules;
 mod safety;
+mod sessions;
 mod situations;
 mod snapshots;
 mod sound;
