@@ -231,7 +231,9 @@ impl<S: StateMachine> Future for SessionWrite<S> {
                     }
                     // What holds of the last try does not hold of those before it.
                     let is_first = this.tries == 1;
-                    return Poll::Ready(outcome.map_err(|error| if is_first { error } else { error.of_one_more_try() }));
+                    return Poll::Ready(
+                        outcome.map_err(|error| if is_first { error } else { error.of_one_more_try() }),
+                    );
                 }
             }
         }

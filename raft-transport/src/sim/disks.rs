@@ -137,3 +137,6 @@ impl Disks for DiskReaders {
         self.readers.get(&node).map(|reader| reader as &dyn Durable)
     }
 }
+
+#[cfg(test)]
+mod tests;

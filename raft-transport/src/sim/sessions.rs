@@ -102,8 +102,15 @@ impl Sessions {
         session.next += 1;
         session.outstanding.insert(sequence);
         let (acknowledged, may_open) = (0, true);
-        let number =
-            Number { client, sequence, acknowledged, may_open, session: Some(at), since_us: now_us, may_have_happened: false };
+        let number = Number {
+            client,
+            sequence,
+            acknowledged,
+            may_open,
+            session: Some(at),
+            since_us: now_us,
+            may_have_happened: false,
+        };
         Some(self.as_of_now(number))
     }
 

@@ -105,7 +105,8 @@ fn a_command_that_is_tried_again_at_one_who_loaded_a_snapshot_happens_once() {
     use crate::support::{play_on, settings};
     use raft_transport::sim::SimCluster;
 
-    let settings = raft_actor::Settings { snapshot_entries: 10, log_tail_entries: 0, log_tail_bytes_max: 0, ..settings() };
+    let settings =
+        raft_actor::Settings { snapshot_entries: 10, log_tail_entries: 0, log_tail_bytes_max: 0, ..settings() };
     play_on(&SimCluster::of(3).settings(settings), |sim| {
         settle_under(sim, 1)?;
         sim.isolate(3);
