@@ -94,8 +94,8 @@ struct Knowledge {
     situations: Watch,
     told: transfer::Told,
     words: leases::Words,
-    /// Servers whose disks were wiped after they had a vote, and how much was committed then.
-    forgetful: BTreeMap<NodeId, LogIndex>,
+    /// Servers whose disks were wiped, with the last configuration before that in which they had a vote.
+    forgetful: BTreeMap<NodeId, LogPosition>,
     rests: offices::Rests,
     sessions: Sessions,
 }

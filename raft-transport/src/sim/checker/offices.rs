@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use raft_actor::consensus::{Effect, Input, LogIndex, Message, NodeId, Raft, Role, Term, Time};
+use raft_actor::consensus::{Effect, Input, Message, NodeId, Raft, Role, Term, Time};
 
 use super::Knowledge;
 use super::member::{Cause, Facts, Run};
@@ -44,10 +44,12 @@ impl Office {
 pub(super) type Rests = BTreeMap<NodeId, (Term, Time)>;
 
 impl Knowledge {
-    /// A server whose disk was wiped knows its votes and entries no more, if it had a vote at all.
+    /// A server whose disk was wiped knows its votes and entries no more, if there was ever a configuration in which they
+    /// counted. What a learner forgets nobody has counted (seed 3061).
     pub(super) fn forgets(&mut self, id: NodeId, had_suffrage: bool) {
-        if had_suffrage {
-            self.forgetful.entry(id).or_insert(self.commits.last().index);
+        let mut all = self.written.configurations().rev();
+        if let Some(at) = all.find(|at| had_suffrage && self.written.configuration(Some(*at)).is_voter(id)) {
+            self.forgetful.insert(id, at);
         }
     }
 
@@ -110,14 +112,12 @@ impl Knowledge {
         Ok(())
     }
 
-    /// Whether what this server promised and acknowledged is still on its disk, or counts no more: it has been removed
-    /// since it was forgotten, and whoever is added again gets all anew.
+    /// Whether what this server promised and acknowledged is still on its disk, or counts no more: it has lost its vote
+    /// since it was forgotten, and whoever is given one again gets all anew.
     fn remembers(&self, id: NodeId) -> bool {
-        let Some(forgotten_at) = self.forgetful.get(&id).copied() else { return true };
-        let committed = |at: LogIndex| self.configurations_through(at);
-        let then = committed(forgotten_at).last().copied();
-        let since = committed(self.commits.last().index).into_iter().filter(|at| at.index > forgotten_at);
-        then.into_iter().chain(since).any(|at| !self.written.configuration(Some(at)).is_member(id))
+        let Some(counted_at) = self.forgetful.get(&id) else { return true };
+        let later = self.written.configurations().rev().take_while(|at| at > counted_at);
+        later.filter(|at| self.commits.contains(*at)).any(|at| !self.written.configuration(Some(at)).is_voter(id))
     }
 
     /// What somebody answers who is not in the latest configuration counts for nothing, its term least of all

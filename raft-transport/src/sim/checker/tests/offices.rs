@@ -125,6 +125,19 @@ fn a_vote_of_who_was_wiped_is_refused_until_it_is_removed() {
     world.elects_in_any_way(3).into_iter().for_each(Result::unwrap);
 }
 
+/// Nobody has counted what a learner forgets (seed 3061).
+#[test]
+fn a_learner_that_was_wiped_may_be_given_a_vote() {
+    let mut world = settled();
+    world.change(1, &[1, 2], &[3]).unwrap();
+    world.settle().unwrap();
+    world.crash(3, 0, 0).unwrap();
+    world.checker.wiped(node(3));
+    *world.disk(3) = ModelDisk::default();
+    world.start(3).unwrap();
+    world.elects_in_any_way(3).into_iter().for_each(Result::unwrap);
+}
+
 #[test]
 fn a_term_that_a_stranger_ends_is_refused() {
     let mut world = settled();
