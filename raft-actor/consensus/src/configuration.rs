@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LeaseChange, LeaseReads, Membership, NodeId};
+use crate::{DirectoryId, LeaseChange, LeaseReads, Membership, NodeId};
 
 /// The members of a cluster (§6, dissertation chapter 4).
 ///
@@ -24,6 +24,11 @@ pub struct Configuration {
     /// Where each member can be reached; travels with the configuration.
     #[serde(default)]
     pub addresses: BTreeMap<NodeId, String>,
+    /// The disk that each voter became one with: only on that one does it count. Travels as addresses do; learners that had
+    /// a vote keep theirs. Whoever is absent was never recorded: a founder of a cluster whose membership has not changed
+    /// since, or written by a version that records none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub directories: BTreeMap<NodeId, DirectoryId>,
     /// What the membership shall become once the future voters have caught up; never while joint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wish: Option<Wish>,
@@ -110,7 +115,8 @@ impl Configuration {
         let wished = self.wish.as_ref().map_or(0, |wish| wish.voters.len() + wish.learners.len());
         let ids = self.voters.len() + self.voters_outgoing.len() + self.learners.len() + wished;
         let addresses: usize = self.addresses.values().map(|address| address.len() + 9).sum();
+        let directories = self.directories.len() * 18;
         let lease_reads = self.lease_reads.map_or(0, |_| 12);
-        u32::try_from(ids * 9 + addresses + lease_reads).unwrap_or(u32::MAX)
+        u32::try_from(ids * 9 + addresses + directories + lease_reads).unwrap_or(u32::MAX)
     }
 }

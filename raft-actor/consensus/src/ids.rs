@@ -53,6 +53,18 @@ pub struct Round(u64);
 #[serde(transparent)]
 pub struct DamageId(pub u64);
 
+/// The random id that a data directory gets at its first start: names the disk on which a member remembers what it has
+/// promised, and tells one that was wiped from a restart. A label; its value means nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DirectoryId(pub u64);
+
+impl fmt::Display for DirectoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// Names a batch of proposals between the node and the core; chosen by the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProposalId(pub u64);

@@ -24,6 +24,9 @@ pub enum Ignored {
     BeyondSent,
     /// A reply from somebody outside of the configuration.
     UnknownSender,
+    /// A reply from a member with another disk than the configuration says: the disk that it became a voter with was
+    /// wiped or replaced.
+    OtherDirectory,
     /// A RequestVote while a leader is alive (dissertation 4.2.3): a removed or cut-off member wants to disturb.
     LeaderAlive,
     /// A reply in a term that has passed.
@@ -37,7 +40,7 @@ pub enum Ignored {
 
 impl Ignored {
     /// All reasons.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::FromSelf,
         Self::Malformed,
         Self::ImplausibleTerm,
@@ -46,6 +49,7 @@ impl Ignored {
         Self::RewritesOwnTerm,
         Self::BeyondSent,
         Self::UnknownSender,
+        Self::OtherDirectory,
         Self::LeaderAlive,
         Self::StaleReply,
         Self::UnexpectedReply,
@@ -63,6 +67,7 @@ impl Ignored {
             Self::RewritesOwnTerm => "rewrites_own_term",
             Self::BeyondSent => "beyond_sent",
             Self::UnknownSender => "unknown_sender",
+            Self::OtherDirectory => "other_directory",
             Self::LeaderAlive => "leader_alive",
             Self::StaleReply => "stale_reply",
             Self::UnexpectedReply => "unexpected_reply",
@@ -110,6 +115,6 @@ mod tests {
             counts.add(reason);
             assert_eq!(counts.count(reason), 1, "{}", reason.name());
         }
-        assert_eq!(counts.total(), 12);
+        assert_eq!(counts.total(), 13);
     }
 }

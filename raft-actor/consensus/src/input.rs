@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{LogIndex, LogPosition, Membership, Message, NodeId, ProposalId, ReadId, SnapshotMeta, WriteSeq};
+use crate::{DirectoryId, LogIndex, LogPosition, Membership, Message, NodeId, ProposalId, ReadId, SnapshotMeta, WriteSeq};
 
 /// Everything that can happen to a member; the argument of `Raft::step`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,14 @@ pub enum Input {
     HostSilent(NodeId),
     /// Somebody here wants something of the group: a member that rests watches its leader again.
     Stirred,
+    /// A server was met, or met again: from now on it has this disk. Said of everybody before anything that it
+    /// [sends](Input::Received), and of those that were met in an earlier run.
+    Met {
+        /// Who.
+        peer: NodeId,
+        /// Its disk.
+        directory: DirectoryId,
+    },
     /// Every peer has confirmed this directory: from now on this member votes and campaigns.
     SuffrageGranted,
 }

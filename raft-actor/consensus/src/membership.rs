@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::disks::Disks;
 use crate::{Configuration, LeaseChange, Log, LogIndex, LogPosition, NodeId, Wish};
 
 /// Who shall belong to the cluster; asked for with [`Input::ChangeMembership`](crate::Input::ChangeMembership).
@@ -137,6 +138,7 @@ pub enum MembershipRefusal {
 pub(crate) fn enter(
     current: &Configuration,
     wanted: Membership,
+    disks: &Disks,
     is_ready: impl Fn(NodeId) -> bool,
 ) -> Result<Configuration, MembershipRefusal> {
     debug_assert!(!current.is_joint(), "a change begins where the last one has ended");
@@ -162,33 +164,48 @@ pub(crate) fn enter(
         voters_outgoing: BTreeSet::new(),
         learners: voters.union(&learners).filter(|id| !current.voters.contains(id)).copied().collect(),
         addresses,
+        directories: current.directories.clone(),
         wish: Some(Wish { voters, learners }),
         lease_reads,
     };
-    let next = with_own_addresses(granted(&with_wish, is_ready).unwrap_or(with_wish));
-    if next == *current { Err(MembershipRefusal::Unchanged) } else { Ok(next) }
+    let next = granted(&with_wish, disks, is_ready).unwrap_or(with_wish);
+    let next = of_members(next);
+    // That more disks are known by now is no change of the membership.
+    let is_same = Configuration { directories: current.directories.clone(), ..next.clone() } == *current;
+    if is_same { Err(MembershipRefusal::Unchanged) } else { Ok(next) }
 }
 
-/// The configuration that fulfils the wish of `current`, if there is one and all future voters are ready.
-pub(crate) fn granted(current: &Configuration, is_ready: impl Fn(NodeId) -> bool) -> Option<Configuration> {
+/// The configuration that fulfils the wish of `current`, if there is one and all future voters are ready. Nobody gets a
+/// vote unless it says with which disks all voters have theirs: see `disks`.
+pub(crate) fn granted(
+    current: &Configuration,
+    disks: &Disks,
+    is_ready: impl Fn(NodeId) -> bool,
+) -> Option<Configuration> {
     let Wish { voters, learners } = current.wish.as_ref()?;
     let changes_majorities = *voters != current.voters;
     if changes_majorities && !voters.difference(&current.voters).all(|id| is_ready(*id)) {
         return None;
     }
-    sound(Configuration {
+    let mut next = Configuration {
         voters: voters.clone(),
         voters_outgoing: if changes_majorities { current.voters.clone() } else { BTreeSet::new() },
         learners: learners.clone(),
         addresses: current.addresses.clone(),
+        directories: current.directories.clone(),
         wish: None,
         lease_reads: current.lease_reads,
-    })
+    };
+    let are_recorded = disks.record(&mut next);
+    if !are_recorded && !voters.is_subset(&current.voters) {
+        return None;
+    }
+    sound(next)
 }
 
 /// The configuration that ends a joint one: the new voters alone (§6).
 pub(crate) fn leave(joint: &Configuration) -> Option<Configuration> {
-    sound(with_own_addresses(Configuration { voters_outgoing: BTreeSet::new(), wish: None, ..joint.clone() }))
+    sound(of_members(Configuration { voters_outgoing: BTreeSet::new(), wish: None, ..joint.clone() }))
 }
 
 /// What has become of the change to `wanted` whose first configuration was appended at `first`.
@@ -224,9 +241,11 @@ fn sound(next: Configuration) -> Option<Configuration> {
     (!next.voters.is_empty() && next.voters.is_disjoint(&next.learners)).then_some(next)
 }
 
-fn with_own_addresses(mut configuration: Configuration) -> Configuration {
+/// Addresses and disks of members only.
+fn of_members(mut configuration: Configuration) -> Configuration {
     let members = configuration.members();
     configuration.addresses.retain(|id, _| members.contains(id));
+    configuration.directories.retain(|id, _| members.contains(id));
     configuration
 }
 

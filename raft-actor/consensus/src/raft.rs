@@ -5,7 +5,7 @@ use crate::invariants::{self, Facts};
 use crate::role::{Candidate, Follower, Leader, RoleState, Transition};
 use crate::shared::Shared;
 use crate::{
-    AppendOutcome, ChangeState, DamageId, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log, LogIndex,
+    AppendOutcome, ChangeState, DamageId, DirectoryId, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log, LogIndex,
     LogPosition, Membership, MembershipRefusal, Message, NodeId, ProposalOutcome, RequestVoteReply, Role, Settings,
     SnapshotMeta, Status, Term, Time, TransferOutcome, TransferRefusal, membership,
 };
@@ -51,6 +51,8 @@ pub struct Start {
     pub applied: LogIndex,
     /// Whether this member may vote and campaign. If not, it waits for [`Input::SuffrageGranted`].
     pub suffrage: bool,
+    /// The disk that all this was read from. `None`: nobody keeps track of disks here, and none is recorded.
+    pub directory: Option<DirectoryId>,
     /// Seeds the randomised timeouts; different for each member, the same for the same run.
     pub seed: u64,
     /// The present time.
@@ -200,6 +202,15 @@ impl Raft {
             },
             // That it happened is all there is to it.
             Input::Stirred => {}
+            Input::Met { peer, directory } => {
+                if peer != shared.id && shared.disks.meet(peer, directory) {
+                    match &mut self.role {
+                        RoleState::Leader(leader) => leader.met_with_another_disk(peer, shared),
+                        // What it once voted it voted as the member that it was.
+                        RoleState::Follower(_) | RoleState::Candidate(_) => {}
+                    }
+                }
+            }
             Input::SuffrageGranted => {
                 if !shared.suffrage {
                     shared.suffrage = true;
@@ -308,6 +319,9 @@ impl Raft {
         if is_reply && !was_asked {
             return Err(Ignored::UnknownSender);
         }
+        if is_reply && shared.is_on_another_disk(from) {
+            return Err(Ignored::OtherDirectory);
+        }
         match message {
             // While a leader is alive, nobody else may disturb it, except at its own word
             // (dissertation 4.2.3): not even the term counts.
@@ -411,9 +425,9 @@ impl Raft {
         self.shared.damage()
     }
 
-    /// Whether its votes may count: see [`Start::suffrage`].
+    /// Whether its votes may count: see [`Start::suffrage`] and [`Configuration::directories`](crate::Configuration).
     pub fn has_suffrage(&self) -> bool {
-        self.shared.suffrage
+        self.shared.has_suffrage()
     }
 
     /// The role; a follower without a vote in the latest configuration is a learner.
@@ -557,6 +571,7 @@ fn stirs(input: &Input) -> bool {
         | Input::SnapshotFailed
         | Input::SnapshotInstalled(_)
         | Input::HostSilent(_)
+        | Input::Met { .. }
         | Input::SuffrageGranted => false,
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::compaction::Compaction;
+use crate::disks::Disks;
 use crate::election::{ElectionTimer, Voter};
 use crate::installation::Installation;
 use crate::outbox::Outbox;
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) now: Time,
     /// Whether this member may vote and campaign at all.
     pub(crate) suffrage: bool,
+    /// With which disks the others were met, and which one this member has.
+    pub(crate) disks: Disks,
     /// The voters of the latest configuration in the log.
     pub(crate) quorum: Quorum,
     pub(crate) election_timer: ElectionTimer,
@@ -70,6 +73,7 @@ impl Shared {
             settings: start.settings,
             now: start.now,
             suffrage: start.suffrage,
+            disks: Disks::new(start.id, start.directory),
             quorum,
             election_timer,
             ignored: IgnoredCounts::default(),
@@ -94,9 +98,19 @@ impl Shared {
 
     /// A member that decides alone has nobody to wait for.
     pub(crate) fn wait_less_if_alone(&mut self) {
-        if self.suffrage && self.quorum.is_only(self.id) {
+        if self.has_suffrage() && self.quorum.is_only(self.id) {
             self.election_timer.expire(self.now);
         }
+    }
+
+    /// Whether its votes may count: it was granted the right to, and has not lost the disk that it had it with.
+    pub(crate) fn has_suffrage(&self) -> bool {
+        self.suffrage && !self.is_on_another_disk(self.id)
+    }
+
+    /// Whether a server has another disk than the latest configuration says.
+    pub(crate) fn is_on_another_disk(&self, id: NodeId) -> bool {
+        self.disks.is_other(id, self.log.configuration())
     }
 
     pub(crate) fn term(&self) -> Term {
@@ -219,7 +233,7 @@ impl Shared {
             last: self.log.last(),
             // A learner does vote: it may not know yet that it was promoted. A server without any
             // configuration does not: it knows nothing of the cluster.
-            may_vote: self.suffrage
+            may_vote: self.has_suffrage()
                 && !self.quorum.is_empty()
                 && !self.is_storage_stuck()
                 && repair::may_vote(self.damage()),
@@ -229,7 +243,7 @@ impl Shared {
 
     /// Whether this member may start an election.
     pub(crate) fn may_campaign(&self) -> bool {
-        self.suffrage
+        self.has_suffrage()
             && !self.quorum.is_empty()
             && !self.is_storage_stuck()
             && repair::may_vote(self.damage())

@@ -41,6 +41,7 @@ pub(crate) fn start(n: u64, voters: impl IntoIterator<Item = u64>, terms: &[u64]
         snapshot: None,
         applied: LogIndex::ZERO,
         suffrage: true,
+        directory: None,
         seed: n,
         now: Time::ZERO,
     }

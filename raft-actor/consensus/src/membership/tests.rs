@@ -9,7 +9,7 @@ fn membership(voters: &[u64], learners: &[u64]) -> Membership {
 }
 
 fn enter(current: &Configuration, wanted: Membership) -> Result<Configuration, MembershipRefusal> {
-    super::enter(current, wanted, |_| true)
+    super::enter(current, wanted, &Disks::default(), |_| true)
 }
 
 #[test]
@@ -73,27 +73,27 @@ fn addresses_of_strangers_are_not_kept() {
 #[test]
 fn future_voters_that_lag_behind_are_learners_first() {
     let current = configuration([1, 2, 3]);
-    let waiting = super::enter(&current, membership(&[1, 4], &[3, 5]), |_| false).expect("a valid change");
+    let waiting = super::enter(&current, membership(&[1, 4], &[3, 5]), &Disks::default(), |_| false).expect("a valid change");
     assert!(!waiting.is_joint() && !waiting.is_settled());
     assert_eq!(waiting.voters, current.voters, "nobody loses a vote before the others are ready");
     assert_eq!(waiting.learners, [id(4), id(5)].into());
-    assert_eq!(granted(&waiting, |_| false), None);
+    assert_eq!(granted(&waiting, &Disks::default(), |_| false), None);
 
-    let joint = granted(&waiting, |ready| ready == id(4)).expect("all future voters are ready");
+    let joint = granted(&waiting, &Disks::default(), |ready| ready == id(4)).expect("all future voters are ready");
     assert_eq!((&joint.voters, &joint.voters_outgoing), (&[id(1), id(4)].into(), &current.voters));
     assert_eq!(joint.learners, [id(3), id(5)].into());
-    let at_once = super::enter(&current, membership(&[1, 4], &[3, 5]), |_| true);
+    let at_once = super::enter(&current, membership(&[1, 4], &[3, 5]), &Disks::default(), |_| true);
     assert_eq!(at_once, Ok(joint), "the same as if they had been ready from the beginning");
 }
 
 #[test]
 fn a_wish_can_be_withdrawn_or_replaced() {
-    let waiting = super::enter(&configuration([1, 2]), membership(&[1, 2, 3], &[]), |_| false).expect("a valid change");
-    let again = super::enter(&waiting, membership(&[1, 2, 3], &[]), |_| false);
+    let waiting = super::enter(&configuration([1, 2]), membership(&[1, 2, 3], &[]), &Disks::default(), |_| false).expect("a valid change");
+    let again = super::enter(&waiting, membership(&[1, 2, 3], &[]), &Disks::default(), |_| false);
     assert_eq!(again, Err(MembershipRefusal::Unchanged));
-    let withdrawn = super::enter(&waiting, membership(&[1, 2], &[]), |_| false);
+    let withdrawn = super::enter(&waiting, membership(&[1, 2], &[]), &Disks::default(), |_| false);
     assert_eq!(withdrawn, Ok(configuration([1, 2])));
-    let replaced = super::enter(&waiting, membership(&[2], &[]), |_| false).expect("a valid change");
+    let replaced = super::enter(&waiting, membership(&[2], &[]), &Disks::default(), |_| false).expect("a valid change");
     assert!(replaced.is_joint() && !replaced.is_member(id(3)));
 }
 
@@ -107,7 +107,7 @@ fn a_configuration_that_no_true_leader_wrote_leads_nowhere() {
     assert_eq!(leave(&joint), None);
     let mut waiting = configuration([1, 2]);
     waiting.wish = Some(Wish::default());
-    assert_eq!(granted(&waiting, |_| true), None);
+    assert_eq!(granted(&waiting, &Disks::default(), |_| true), None);
 }
 
 mod change_state {
@@ -130,9 +130,9 @@ mod change_state {
 
     /// The configurations on the way from n1, n2, n3 to n1 and n4.
     fn way() -> [Configuration; 3] {
-        let waiting = super::super::enter(&configuration([1, 2, 3]), membership(&[1, 4], &[]), |_| false);
+        let waiting = super::super::enter(&configuration([1, 2, 3]), membership(&[1, 4], &[]), &Disks::default(), |_| false);
         let waiting = waiting.expect("a valid change");
-        let joint = granted(&waiting, |_| true).expect("ready");
+        let joint = granted(&waiting, &Disks::default(), |_| true).expect("ready");
         let last = leave(&joint).expect("sound");
         [waiting, joint, last]
     }
@@ -165,7 +165,7 @@ mod change_state {
     #[test]
     fn a_change_that_gave_way_to_another_is_superseded_and_does_not_revive() {
         let [waiting, ..] = way();
-        let withdrawn = super::super::enter(&waiting, membership(&[1, 2, 3], &[]), |_| false).expect("a valid change");
+        let withdrawn = super::super::enter(&waiting, membership(&[1, 2, 3], &[]), &Disks::default(), |_| false).expect("a valid change");
         let log = log(&[(1, Some(&waiting)), (1, Some(&withdrawn)), (1, Some(&waiting))]);
         assert_eq!(state(&log, 2, at(2, 1)), ChangeState::UnderWay, "the other is not committed");
         assert_eq!(state(&log, 3, at(2, 1)), ChangeState::Superseded);

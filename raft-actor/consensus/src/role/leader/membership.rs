@@ -50,7 +50,7 @@ impl Leader {
         if index > shared.commit() || current.is_joint() {
             return Err(MembershipRefusal::InProgress);
         }
-        membership::enter(current, wanted, |id| self.has_caught_up(shared, id))
+        membership::enter(current, wanted, &shared.disks, |id| self.has_caught_up(shared, id))
     }
 
     /// Whether a peer may become a voter (dissertation 4.2.1): it durably has the latest configuration, and lacks
@@ -62,6 +62,14 @@ impl Leader {
             let is_in_log = matched >= shared.log().base().index;
             is_in_log && matched >= configured_at.max(self.noop) && missing_bytes <= shared.settings.inflight_bytes_max
         })
+    }
+
+    /// A peer is there with another disk: it begins from the start, and nothing that it acknowledged before counts.
+    pub(crate) fn met_with_another_disk(&mut self, peer: NodeId, shared: &Shared) {
+        let (last, last_round) = (shared.log().last().index, self.rounds.last());
+        if let Some(progress) = self.addressee_mut(peer) {
+            progress.replaced(last, last_round);
+        }
     }
 
     /// What a committed configuration leads to. Costs next to nothing while no change is under way.
@@ -78,7 +86,7 @@ impl Leader {
             // In whatever term it was written: its author may be gone.
             membership::leave(configuration)
         } else if is_voter {
-            membership::granted(configuration, |id| self.has_caught_up(shared, id))
+            membership::granted(configuration, &shared.disks, |id| self.has_caught_up(shared, id))
         } else {
             None
         };
