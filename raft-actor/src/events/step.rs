@@ -83,6 +83,7 @@ fn of_input(raft: &Raft, input: &Input) -> Option<EventKind> {
         | Input::TakeSnapshot
         | Input::HostSilent(_)
         | Input::Stirred
+        | Input::Met { .. }
         | Input::SuffrageGranted => None,
     }
 }
@@ -141,6 +142,7 @@ fn of_write(write: &LogWrite, kinds: &mut Vec<EventKind>) {
 }
 
 fn summary(configuration: &Configuration, index: LogIndex, committed: bool) -> ConfigurationSummary {
-    let Configuration { voters, voters_outgoing, learners, addresses, wish: _, lease_reads: _ } = configuration.clone();
+    let Configuration { voters, voters_outgoing, learners, addresses, directories: _, wish: _, lease_reads: _ } =
+        configuration.clone();
     ConfigurationSummary { index, committed, voters, voters_outgoing, learners, addresses }
 }

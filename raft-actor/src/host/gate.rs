@@ -6,6 +6,10 @@
 //! founding of a cluster nobody can know anybody; a founder therefore neither
 //! votes nor campaigns before every other founder has recorded its directory.
 //!
+//! What a configuration records of a member's directory wins over what this host
+//! has met: whoever gets a vote later gets it with one disk, the same for all
+//! (`disks` in the consensus crate). What was met decides where nothing is recorded.
+//!
 //! Only the directories of members are remembered: nobody counts the votes of
 //! others. So a node whose disk was wiped is let in after it was removed, and
 //! has its new directory recorded when it is added again.
@@ -38,8 +42,8 @@ struct State {
     confirmed_by: BTreeSet<NodeId>,
     /// Who belongs to a configuration of a group that counts or may yet count; empty as long as nobody has said so.
     members: BTreeMap<GroupId, BTreeSet<NodeId>>,
-    /// The directories of those that were let in and are no members.
-    guests: BTreeMap<NodeId, DirectoryId>,
+    /// The directories of those that were let in, in this run and since they last left.
+    admitted: BTreeMap<NodeId, DirectoryId>,
 }
 
 impl State {
@@ -50,6 +54,11 @@ impl State {
     /// Whether a host is a member of another group than this one.
     fn is_member_besides(&self, group: GroupId, node: NodeId) -> bool {
         self.members.iter().any(|(other, members)| *other != group && members.contains(&node))
+    }
+
+    /// Who was let in, with what; of others, what is remembered.
+    fn known(&self) -> BTreeMap<NodeId, DirectoryId> {
+        self.identity.peers.iter().chain(&self.admitted).map(|(peer, directory)| (*peer, *directory)).collect()
     }
 
     fn store(&mut self) -> Result<(), LogError> {
@@ -70,7 +79,7 @@ impl Gate {
             closed: false,
             confirmed_by: BTreeSet::new(),
             members: BTreeMap::new(),
-            guests: BTreeMap::new(),
+            admitted: BTreeMap::new(),
         };
         Self { hello, founders, state: Mutex::new(state) }
     }
@@ -100,22 +109,21 @@ impl Gate {
         }
         let mut state = self.state();
         match state.identity.peers.get(&other.node) {
-            Some(known) if *known == other.directory => Ok(()),
-            Some(known) => Err(Refusal::Wiped { node: other.node, known: *known }),
-            None if state.closed || state.identity.peers.len() + state.guests.len() >= PEERS_MAX => Err(Refusal::Busy),
-            None if !state.is_member(other.node) => {
-                state.guests.insert(other.node, other.directory);
-                Ok(())
-            }
+            Some(known) if *known == other.directory => {}
+            Some(known) => return Err(Refusal::Wiped { node: other.node, known: *known }),
+            None if state.closed || state.known().len() >= PEERS_MAX => return Err(Refusal::Busy),
+            None if !state.is_member(other.node) => {}
             None => {
                 state.identity.peers.insert(other.node, other.directory);
                 state.store().map_err(|error| {
                     tracing::error!(%error, peer = %other.node, "cannot record the directory of a peer");
                     state.identity.peers.remove(&other.node);
                     Refusal::Busy
-                })
+                })?;
             }
         }
+        state.admitted.insert(other.node, other.directory);
+        Ok(())
     }
 
     /// The last committed configuration of a group that it was told of, in this run of the host or an earlier one, as
@@ -124,19 +132,30 @@ impl Gate {
         self.state().identity.configured.get(&group).copied().unwrap_or(LogIndex::ZERO)
     }
 
-    /// Other hosts are members of a group now. Who left it is forgotten, unless it is a member of another one.
-    pub(crate) fn follow(&self, MembersChanged { group, committed, left, members }: MembersChanged) {
+    /// Other hosts are members of a group now. Who left it is forgotten, unless it is a member of another one. Those whose
+    /// directories are recorded are known by these from now on, whomever this host has met.
+    pub(crate) fn follow(&self, MembersChanged { group, committed, left, members, directories }: MembersChanged) {
         let mut state = self.state();
         let left: BTreeSet<NodeId> = left.into_iter().filter(|node| !state.is_member_besides(group, *node)).collect();
-        let State { identity, guests, .. } = &mut *state;
+        let State { identity, admitted, .. } = &mut *state;
         let before = identity.peers.clone();
         identity.peers.retain(|peer, _| !left.contains(peer));
+        admitted.retain(|peer, _| !left.contains(peer));
         if !left.is_empty() || identity.configured.contains_key(&group) {
             let configured = identity.configured.entry(group).or_default();
             *configured = committed.max(*configured);
         }
-        for (guest, directory) in guests.extract_if(.., |guest, _| members.contains(guest)) {
-            identity.peers.entry(guest).or_insert(directory);
+        for (peer, directory) in directories {
+            if peer != self.hello.node {
+                identity.peers.insert(peer, directory);
+            } else if directory != self.hello.directory {
+                tracing::error!(node = %peer, %group, %directory, ours = %self.hello.directory,
+                    "this node got its vote with another directory, which was wiped or replaced: it neither votes nor \
+                     counts until it is removed from the cluster and added again");
+            }
+        }
+        for (guest, directory) in admitted.iter().filter(|(guest, _)| members.contains(guest)) {
+            identity.peers.entry(*guest).or_insert(*directory);
         }
         let is_news = identity.peers != before || !left.is_empty();
         state.members.insert(group, members);
@@ -147,6 +166,11 @@ impl Gate {
             // In memory it counts; after a restart the same is found out again.
             tracing::error!(%error, node = %self.hello.node, "cannot record who the members are");
         }
+    }
+
+    /// The directories of all hosts that this one knows: with which they were let in, or else how they are remembered.
+    pub(crate) fn met(&self) -> BTreeMap<NodeId, DirectoryId> {
+        self.state().known()
     }
 
     /// This host has no part in a group any more.
@@ -179,6 +203,8 @@ impl Gate {
             tracing::warn!(node = %self.hello.node, by = %by.node, "a confirmation from a wiped disk does not count");
             return false;
         }
+        // Who gets a vote by this knows the directories of all founders, and can tell others when the membership changes.
+        state.identity.peers.entry(by.node).or_insert(by.directory);
         let news = state.confirmed_by.insert(by.node);
         let missing = self.missing(&state);
         if !missing.is_empty() {

@@ -159,6 +159,7 @@ impl HostActor {
             snapshot: snapshots.newest().map(|file| file.meta().clone()),
             applied: loaded.covered.position.index,
             suffrage: self.inbound.gate.has_suffrage(),
+            directory: Some(self.inbound.gate.hello().directory),
             seed,
             now: clock.now(),
         });
@@ -224,6 +225,7 @@ impl HostActor {
             })
         });
         self.inbound.groups.insert(group, node.clone());
+        self.inbound.tell_met(&node);
         // It may have been granted between the look at it above and the line before this one.
         if self.inbound.gate.has_suffrage() {
             node.do_send(SuffrageGranted);

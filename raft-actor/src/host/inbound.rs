@@ -11,7 +11,7 @@ use super::gate::Gate;
 use super::pulse::PulseReceived;
 use crate::clock::Clock;
 use crate::envelope::{Body, Envelope, ForwardError};
-use crate::node::{Asked, PeerUnreachable, RaftNode, Received, SuffrageGranted};
+use crate::node::{Asked, PeerMet, PeerUnreachable, RaftNode, Received, SuffrageGranted};
 use crate::registry::Registry;
 use crate::transport::{ClientRequest, Credit, Hello, Inbound, Refusal};
 
@@ -89,7 +89,16 @@ impl HostInbound {
     fn grant_suffrage(&self) {
         tracing::info!(node = %self.gate.hello().node, "all peers have confirmed this directory; it votes from now on");
         for group in self.groups.values() {
+            // Those who have confirmed it were met by that.
+            self.tell_met(&group);
             group.do_send(SuffrageGranted);
+        }
+    }
+
+    /// Tells a group whom this host has met, with which disks.
+    pub(super) fn tell_met(&self, group: &Addr<RaftNode>) {
+        for (peer, directory) in self.gate.met() {
+            group.do_send(PeerMet { peer, directory });
         }
     }
 }
@@ -97,6 +106,10 @@ impl HostInbound {
 impl Inbound for HostInbound {
     fn admit(&self, hello: &Hello) -> Result<(), Refusal> {
         let verdict = self.gate.admit(hello);
+        if verdict.is_ok() {
+            let met = PeerMet { peer: hello.node, directory: hello.directory };
+            self.groups.values().iter().for_each(|group| group.do_send(met));
+        }
         if let Err(refusal) = &verdict {
             complain!(warn, self, refusing, node = %self.gate.hello().node, from = %hello.node, %refusal, "refused a host");
         }

@@ -193,7 +193,8 @@ fn assemble<P, R>(
         let committed = gate.configured(group);
         // Which of its configurations are committed will be seen; so far all of them may count.
         let members = recovered.log.members_from(LogIndex::ZERO);
-        gate.follow(MembersChanged { group, committed, left: Default::default(), members });
+        let directories = recovered.log.configuration().directories.clone();
+        gate.follow(MembersChanged { group, committed, left: Default::default(), members, directories });
         addresses.extend(recovered.log.configuration().addresses.clone());
     }
     let inbound = Arc::new(HostInbound::new(gate, clock.clone()));

@@ -1,7 +1,7 @@
 //! What a [`RaftNode`](super::RaftNode) is told. All of it is control or comes in batches;
 //! what clients want comes through the queue beside the mailbox.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix::prelude::*;
 use raft_consensus::{GroupId, LogIndex, NodeId, Round, Term};
@@ -9,7 +9,7 @@ use raft_consensus::{GroupId, LogIndex, NodeId, Round, Term};
 use crate::envelope::Envelope;
 use crate::handle::StopReason;
 use crate::state_machine::snapshots::ReceivedSnapshot;
-use crate::transport::{ClientRequest, Credit};
+use crate::transport::{ClientRequest, Credit, DirectoryId};
 
 /// A message for this group arrived from another host.
 #[derive(Debug, Message)]
@@ -54,6 +54,14 @@ pub(crate) struct HostSilent(pub(crate) NodeId);
 #[rtype(result = "()")]
 pub(crate) struct SuffrageGranted;
 
+/// Another host was met, with this disk. Comes before anything that it sends.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub(crate) struct PeerMet {
+    pub(crate) peer: NodeId,
+    pub(crate) directory: DirectoryId,
+}
+
 /// Stop for good, for this reason.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
@@ -81,6 +89,8 @@ pub(crate) struct MembersChanged {
     pub(crate) left: BTreeSet<NodeId>,
     /// Who is in that configuration or in one above it, which may yet be committed or not.
     pub(crate) members: BTreeSet<NodeId>,
+    /// The disks that the latest configuration records.
+    pub(crate) directories: BTreeMap<NodeId, DirectoryId>,
 }
 
 /// Send this; said by whoever has no access to the transport from its own thread.

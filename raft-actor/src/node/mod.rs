@@ -48,7 +48,7 @@ use membership::Changes;
 use messages::SendOut;
 pub(crate) use messages::SnapshotReceived;
 pub(crate) use messages::{
-    Asked, GroupStopped, HostSilent, MembersChanged, PeerUnreachable, Received, StopNode, SuffrageGranted,
+    Asked, GroupStopped, HostSilent, MembersChanged, PeerMet, PeerUnreachable, Received, StopNode, SuffrageGranted,
 };
 pub(crate) use peers::Peers;
 use requests::Requests;
@@ -492,6 +492,15 @@ impl Handler<HostSilent> for RaftNode {
             self.step(Input::HostSilent(host), ctx);
             self.settle(ctx);
         }
+    }
+}
+
+impl Handler<PeerMet> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, PeerMet { peer, directory }: PeerMet, ctx: &mut Context<Self>) {
+        self.step(Input::Met { peer, directory }, ctx);
+        self.settle(ctx);
     }
 }
 

@@ -57,7 +57,8 @@ impl Peers {
             }
         }
         self.arrive(raft.id(), log.configuration(), outbound);
-        Some(MembersChanged { group, committed: self.committed, left, members })
+        let directories = log.configuration().directories.clone();
+        Some(MembersChanged { group, committed: self.committed, left, members, directories })
     }
 
     /// Who is absent from a configuration that has been committed since the last time, and was not from the one
@@ -165,6 +166,7 @@ mod tests {
             snapshot: None,
             applied: LogIndex::new(commit),
             suffrage: true,
+            directory: None,
             seed: 1,
             now: Time::ZERO,
         })

@@ -19,6 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::envelope::{Envelope, Forward, ForwardError, ForwardReply};
 
 pub use local::{LocalNetwork, LocalTransport};
+pub use raft_consensus::DirectoryId;
 
 /// A way for messages to travel between hosts.
 pub trait Transport: Send + 'static {
@@ -154,17 +155,6 @@ pub struct Hello {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Incarnation(pub u64);
-
-/// The random id that a data directory gets at its first start. Tells a wiped disk from a restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct DirectoryId(pub u64);
-
-impl fmt::Display for DirectoryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
 
 /// Why a host does not let another one in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

@@ -4,6 +4,7 @@
 mod support;
 
 mod commit;
+mod disks;
 mod durability;
 mod elections;
 mod leases;

@@ -400,6 +400,15 @@ impl Cluster {
         self.disk(node(n)).damage(LogIndex::new(through));
     }
 
+    /// A member loses its disk, and what it has said and not been heard of is lost as well. It is down, then.
+    pub fn wipe(&mut self, n: u64) {
+        if self.member(n).is_up() {
+            self.crash(n);
+        }
+        self.network.take_all(|packet| packet.from == node(n) || packet.to == node(n));
+        self.member_mut(n).wipe();
+    }
+
     /// Whether the mark of a damage is on the disk of a member.
     pub fn is_damaged(&self, n: u64) -> bool {
         self.member(n).disk.durable().hard_state.damage.is_some()
@@ -425,9 +434,20 @@ impl Cluster {
     pub fn hand_over(&mut self, packet: Packet) {
         let Packet { from, to, message } = packet;
         if self.members.get(&to).is_some_and(Member::is_up) {
+            self.introduce(from, to);
             self.input(to, Input::Received { from, message });
         } else if let Message::InstallSnapshot(_) = message {
             self.snapshot_lost(from, to);
+        }
+    }
+
+    /// Whoever hears from another one has met it, and with which disk.
+    fn introduce(&mut self, from: NodeId, to: NodeId) {
+        let directory = self.members.get(&from).and_then(|member| member.directory);
+        if let Some(directory) = directory
+            && self.member_mut(to.get()).met.insert(from, directory) != Some(directory)
+        {
+            self.step(to, Input::Met { peer: from, directory });
         }
     }
 

@@ -1,9 +1,9 @@
 //! One member: the core under test with a model of everything around it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use raft_consensus::{
-    AppendEntries, Configuration, Effect, Effects, Entries, Input, InstallSnapshot, LogPosition, Message, NodeId, Raft,
+    AppendEntries, Configuration, DirectoryId, Effect, Effects, Entries, Input, InstallSnapshot, LogPosition, Message, NodeId, Raft,
     ReplicationOrder, Role, Settings, SnapshotOrder, Start, Status, Term, Time,
 };
 
@@ -21,6 +21,10 @@ pub struct Member {
     pub first_configuration: Configuration,
     /// Whether it may vote and campaign when it starts.
     pub suffrage: bool,
+    /// Which disk it has, where that is kept track of.
+    pub directory: Option<DirectoryId>,
+    /// Whom it has met since it started, and with which disk.
+    pub met: BTreeMap<NodeId, DirectoryId>,
     /// Seed of its randomness; each start draws a new one from it.
     pub seed: u64,
     /// Its storage.
@@ -54,6 +58,8 @@ impl Member {
             settings,
             first_configuration,
             suffrage: true,
+            directory: None,
+            met: BTreeMap::new(),
             seed,
             disk: Disk::with(image),
             machine: Machine::default(),
@@ -83,6 +89,7 @@ impl Member {
             snapshot: self.snapshots.newest.as_ref().map(|snapshot| snapshot.meta.clone()),
             applied: self.machine.applied(),
             suffrage: self.suffrage,
+            directory: self.directory,
             seed: self.seed,
             now: self.by_its_clock(now),
         }));
@@ -98,9 +105,20 @@ impl Member {
         self.sending.clear();
         self.failed.clear();
         self.received.clear();
+        self.met.clear();
         self.snapshots.crash();
         self.disk.crash();
         self.machine.crash();
+    }
+
+    /// A dead one gets another disk, an empty one, on which it waits to be added.
+    pub fn wipe(&mut self) {
+        assert!(!self.is_up(), "n{} runs", self.id);
+        let next = self.directory.map(|directory| DirectoryId(directory.0 + 1));
+        *self = Self {
+            directory: next,
+            ..Self::new(self.id, self.settings.clone(), Configuration::default(), Image::default(), self.seed)
+        };
     }
 
     /// Whether it runs.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_consensus::{Configuration, Entry, HardState, LeaseReads, NodeId, Settings, Term};
+use raft_consensus::{Configuration, DirectoryId, Entry, HardState, LeaseReads, NodeId, Settings, Term};
 
 use super::cluster::Cluster;
 use super::disk::Image;
@@ -19,6 +19,7 @@ pub struct Setup {
     images: BTreeMap<NodeId, Image>,
     without_suffrage: Vec<NodeId>,
     joining: BTreeSet<NodeId>,
+    has_disks: bool,
 }
 
 impl Setup {
@@ -32,6 +33,7 @@ impl Setup {
             images: BTreeMap::new(),
             without_suffrage: Vec::new(),
             joining: BTreeSet::new(),
+            has_disks: false,
         }
     }
 
@@ -90,6 +92,12 @@ impl Setup {
         self
     }
 
+    /// Everybody meets the others with their disks: server 4 has disk 40, and 41 when that was wiped.
+    pub fn disks(mut self) -> Self {
+        self.has_disks = true;
+        self
+    }
+
     /// Server `n` alone, not started.
     pub fn member(&self, n: u64) -> Member {
         let id = node(n);
@@ -99,6 +107,7 @@ impl Setup {
         let configuration = if is_joining { Configuration::default() } else { self.configuration.clone() };
         let mut member = Member::new(id, self.settings.clone(), configuration, image, seed);
         member.suffrage = !self.without_suffrage.contains(&id);
+        member.directory = self.has_disks.then_some(DirectoryId(10 * n));
         member
     }
 

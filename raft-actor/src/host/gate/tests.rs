@@ -153,7 +153,13 @@ fn a_closed_gate_gives_its_directory_back() {
 
 fn members(committed: u64, left: &[u64], members: &[u64]) -> MembersChanged {
     let ids = |ids: &[u64]| ids.iter().map(|id| NodeId::from(*id)).collect();
-    MembersChanged { group: GROUP, committed: LogIndex::new(committed), left: ids(left), members: ids(members) }
+    MembersChanged {
+        group: GROUP,
+        committed: LogIndex::new(committed),
+        left: ids(left),
+        members: ids(members),
+        directories: BTreeMap::new(),
+    }
 }
 
 /// What the refusal of a wiped disk advises.

@@ -207,6 +207,7 @@ impl Cause {
             | Input::ChangeMembership { .. }
             | Input::SuffrageGranted
             | Input::HostSilent(_)
+            | Input::Met { .. }
             | Input::Stirred
             | Input::TakeSnapshot
             | Input::SnapshotTaken(_)

@@ -205,6 +205,7 @@ impl World {
             snapshot: disk.snapshot.clone(),
             applied: disk.snapshot().index,
             suffrage: true,
+            directory: None,
             seed: n * 1000 + self.steps,
             now: self.now,
         })
