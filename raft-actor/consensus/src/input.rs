@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::{DirectoryId, LogIndex, LogPosition, Membership, Message, NodeId, ProposalId, ReadId, SnapshotMeta, WriteSeq};
+use crate::{
+    DirectoryId, LogIndex, LogPosition, Membership, Message, NodeId, ProposalId, ReadId, SnapshotMeta, WriteSeq,
+};
 
 /// Everything that can happen to a member; the argument of `Raft::step`.
 #[derive(Debug, Clone, PartialEq, Eq)]

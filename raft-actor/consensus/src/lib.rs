@@ -129,7 +129,9 @@ pub use configuration::{Configuration, Wish};
 pub use effect::{Effect, Effects, LogWrite, ProposalOutcome, ReplicationOrder, SnapshotOrder};
 pub use entries::Entries;
 pub use entry::{Entry, HardState, Payload};
-pub use ids::{DamageId, DirectoryId, GroupId, LogIndex, LogPosition, NodeId, ProposalId, ReadId, Round, Term, Time, WriteSeq};
+pub use ids::{
+    DamageId, DirectoryId, GroupId, LogIndex, LogPosition, NodeId, ProposalId, ReadId, Round, Term, Time, WriteSeq,
+};
 pub use ignored::{Ignored, IgnoredCounts};
 pub use input::Input;
 pub use lease::{LEASE_DRIFT_PERCENT_MAX, LEASE_TIMEOUT_MS_MAX, LeaseChange, LeaseReads};

@@ -123,10 +123,10 @@ impl Progress {
         if self.repair.is_some() { LogIndex::ZERO } else { self.matched }
     }
 
-    /// The peer goes on with another disk: whatever it has acknowledged it may lack now, and what answers an earlier round
-    /// was said before.
-    pub(crate) fn replaced(&mut self, last: LogIndex, last_round: Round) {
-        *self = Self::new(last, last_round, self.contact);
+    /// The peer goes on with another disk. It begins from the start: whatever it has acknowledged it may lack now, and what
+    /// answers an earlier round was said before.
+    pub(crate) fn replaced(&mut self, last_round: Round) {
+        *self = Self::new(LogIndex::ZERO, last_round, self.contact);
     }
 
     /// What the peer has to hold to be whole, if it was damaged.

@@ -5,9 +5,9 @@ use crate::invariants::{self, Facts};
 use crate::role::{Candidate, Follower, Leader, RoleState, Transition};
 use crate::shared::Shared;
 use crate::{
-    AppendOutcome, ChangeState, DamageId, DirectoryId, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log, LogIndex,
-    LogPosition, Membership, MembershipRefusal, Message, NodeId, ProposalOutcome, RequestVoteReply, Role, Settings,
-    SnapshotMeta, Status, Term, Time, TransferOutcome, TransferRefusal, membership,
+    AppendOutcome, ChangeState, DamageId, DirectoryId, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log,
+    LogIndex, LogPosition, Membership, MembershipRefusal, Message, NodeId, ProposalOutcome, RequestVoteReply, Role,
+    Settings, SnapshotMeta, Status, Term, Time, TransferOutcome, TransferRefusal, membership,
 };
 
 mod snapshots;
@@ -205,7 +205,7 @@ impl Raft {
             Input::Met { peer, directory } => {
                 if peer != shared.id && shared.disks.meet(peer, directory) {
                     match &mut self.role {
-                        RoleState::Leader(leader) => leader.met_with_another_disk(peer, shared),
+                        RoleState::Leader(leader) => leader.met_with_another_disk(peer),
                         // What it once voted it voted as the member that it was.
                         RoleState::Follower(_) | RoleState::Candidate(_) => {}
                     }

@@ -73,7 +73,8 @@ fn addresses_of_strangers_are_not_kept() {
 #[test]
 fn future_voters_that_lag_behind_are_learners_first() {
     let current = configuration([1, 2, 3]);
-    let waiting = super::enter(&current, membership(&[1, 4], &[3, 5]), &Disks::default(), |_| false).expect("a valid change");
+    let waiting =
+        super::enter(&current, membership(&[1, 4], &[3, 5]), &Disks::default(), |_| false).expect("a valid change");
     assert!(!waiting.is_joint() && !waiting.is_settled());
     assert_eq!(waiting.voters, current.voters, "nobody loses a vote before the others are ready");
     assert_eq!(waiting.learners, [id(4), id(5)].into());
@@ -88,7 +89,8 @@ fn future_voters_that_lag_behind_are_learners_first() {
 
 #[test]
 fn a_wish_can_be_withdrawn_or_replaced() {
-    let waiting = super::enter(&configuration([1, 2]), membership(&[1, 2, 3], &[]), &Disks::default(), |_| false).expect("a valid change");
+    let waiting = super::enter(&configuration([1, 2]), membership(&[1, 2, 3], &[]), &Disks::default(), |_| false)
+        .expect("a valid change");
     let again = super::enter(&waiting, membership(&[1, 2, 3], &[]), &Disks::default(), |_| false);
     assert_eq!(again, Err(MembershipRefusal::Unchanged));
     let withdrawn = super::enter(&waiting, membership(&[1, 2], &[]), &Disks::default(), |_| false);
@@ -130,7 +132,8 @@ mod change_state {
 
     /// The configurations on the way from n1, n2, n3 to n1 and n4.
     fn way() -> [Configuration; 3] {
-        let waiting = super::super::enter(&configuration([1, 2, 3]), membership(&[1, 4], &[]), &Disks::default(), |_| false);
+        let waiting =
+            super::super::enter(&configuration([1, 2, 3]), membership(&[1, 4], &[]), &Disks::default(), |_| false);
         let waiting = waiting.expect("a valid change");
         let joint = granted(&waiting, &Disks::default(), |_| true).expect("ready");
         let last = leave(&joint).expect("sound");
@@ -165,7 +168,8 @@ mod change_state {
     #[test]
     fn a_change_that_gave_way_to_another_is_superseded_and_does_not_revive() {
         let [waiting, ..] = way();
-        let withdrawn = super::super::enter(&waiting, membership(&[1, 2, 3], &[]), &Disks::default(), |_| false).expect("a valid change");
+        let withdrawn = super::super::enter(&waiting, membership(&[1, 2, 3], &[]), &Disks::default(), |_| false)
+            .expect("a valid change");
         let log = log(&[(1, Some(&waiting)), (1, Some(&withdrawn)), (1, Some(&waiting))]);
         assert_eq!(state(&log, 2, at(2, 1)), ChangeState::UnderWay, "the other is not committed");
         assert_eq!(state(&log, 3, at(2, 1)), ChangeState::Superseded);

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use raft_consensus::{
-    AppendEntries, Configuration, DirectoryId, Effect, Effects, Entries, Input, InstallSnapshot, LogPosition, Message, NodeId, Raft,
-    ReplicationOrder, Role, Settings, SnapshotOrder, Start, Status, Term, Time,
+    AppendEntries, Configuration, DirectoryId, Effect, Effects, Entries, Input, InstallSnapshot, LogPosition, Message,
+    NodeId, Raft, ReplicationOrder, Role, Settings, SnapshotOrder, Start, Status, Term, Time,
 };
 
 use super::disk::{Disk, Image};

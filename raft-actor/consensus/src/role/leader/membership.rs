@@ -65,10 +65,10 @@ impl Leader {
     }
 
     /// A peer is there with another disk: it begins from the start, and nothing that it acknowledged before counts.
-    pub(crate) fn met_with_another_disk(&mut self, peer: NodeId, shared: &Shared) {
-        let (last, last_round) = (shared.log().last().index, self.rounds.last());
+    pub(crate) fn met_with_another_disk(&mut self, peer: NodeId) {
+        let last_round = self.rounds.last();
         if let Some(progress) = self.addressee_mut(peer) {
-            progress.replaced(last, last_round);
+            progress.replaced(last_round);
         }
     }
 
