@@ -153,7 +153,16 @@ impl Handler<MembersChanged> for HostActor {
     type Result = ();
 
     fn handle(&mut self, changed: MembersChanged, _: &mut Context<Self>) {
-        self.inbound.gate.follow(changed);
+        let are_others = self.inbound.gate.follow(&changed);
+        if let Some(outbound) = &self.outbound {
+            for peer in are_others {
+                // Whoever is there now may not be the one that counts, and that one may have been refused.
+                outbound.forget(peer);
+                if let Some(address) = changed.addresses.get(&peer) {
+                    outbound.set_address(peer, address);
+                }
+            }
+        }
         self.follow_hosts();
     }
 }

@@ -39,7 +39,8 @@ struct State {
     directory: Option<DataDirectory>,
     /// Nothing can be recorded any more.
     closed: bool,
-    confirmed_by: BTreeSet<NodeId>,
+    /// The founders that have confirmed our directory, and with which of their own.
+    confirmed_by: BTreeMap<NodeId, DirectoryId>,
     /// Who belongs to a configuration of a group that counts or may yet count; empty as long as nobody has said so.
     members: BTreeMap<GroupId, BTreeSet<NodeId>>,
     /// The directories of those that were let in, in this run and since they last left.
@@ -77,7 +78,7 @@ impl Gate {
             identity,
             directory,
             closed: false,
-            confirmed_by: BTreeSet::new(),
+            confirmed_by: BTreeMap::new(),
             members: BTreeMap::new(),
             admitted: BTreeMap::new(),
         };
@@ -133,10 +134,13 @@ impl Gate {
     }
 
     /// Other hosts are members of a group now. Who left it is forgotten, unless it is a member of another one. Those whose
-    /// directories are recorded are known by these from now on, whomever this host has met.
-    pub(crate) fn follow(&self, MembersChanged { group, committed, left, members, directories }: MembersChanged) {
+    /// directories are recorded are known by these from now on, whomever this host has met: returns those that it knew by others.
+    pub(crate) fn follow(&self, changed: &MembersChanged) -> Vec<NodeId> {
+        let MembersChanged { group, committed, left, members, directories, addresses: _ } = changed;
+        let (group, committed) = (*group, *committed);
         let mut state = self.state();
-        let left: BTreeSet<NodeId> = left.into_iter().filter(|node| !state.is_member_besides(group, *node)).collect();
+        let left: BTreeSet<NodeId> =
+            left.iter().copied().filter(|node| !state.is_member_besides(group, *node)).collect();
         let State { identity, admitted, .. } = &mut *state;
         let before = identity.peers.clone();
         identity.peers.retain(|peer, _| !left.contains(peer));
@@ -145,10 +149,13 @@ impl Gate {
             let configured = identity.configured.entry(group).or_default();
             *configured = committed.max(*configured);
         }
+        let mut are_others = Vec::new();
         for (peer, directory) in directories {
-            if peer != self.hello.node {
-                identity.peers.insert(peer, directory);
-            } else if directory != self.hello.directory {
+            if *peer != self.hello.node {
+                let known = identity.peers.insert(*peer, *directory);
+                let met = admitted.get(peer).copied();
+                are_others.extend(known.or(met).filter(|known| known != directory).map(|_| *peer));
+            } else if *directory != self.hello.directory {
                 tracing::error!(node = %peer, %group, %directory, ours = %self.hello.directory,
                     "this node got its vote with another directory, which was wiped or replaced: it neither votes nor \
                      counts until it is removed from the cluster and added again");
@@ -158,7 +165,7 @@ impl Gate {
             identity.peers.entry(*guest).or_insert(*directory);
         }
         let is_news = identity.peers != before || !left.is_empty();
-        state.members.insert(group, members);
+        state.members.insert(group, members.clone());
         if is_news
             && !state.closed
             && let Err(error) = state.store()
@@ -166,6 +173,7 @@ impl Gate {
             // In memory it counts; after a restart the same is found out again.
             tracing::error!(%error, node = %self.hello.node, "cannot record who the members are");
         }
+        are_others
     }
 
     /// The directories of all hosts that this one knows: with which they were let in, or else how they are remembered.
@@ -203,9 +211,7 @@ impl Gate {
             tracing::warn!(node = %self.hello.node, by = %by.node, "a confirmation from a wiped disk does not count");
             return false;
         }
-        // Who gets a vote by this knows the directories of all founders, and can tell others when the membership changes.
-        state.identity.peers.entry(by.node).or_insert(by.directory);
-        let news = state.confirmed_by.insert(by.node);
+        let news = state.confirmed_by.insert(by.node, by.directory).is_none();
         let missing = self.missing(&state);
         if !missing.is_empty() {
             if news {
@@ -213,11 +219,17 @@ impl Gate {
             }
             return false;
         }
+        let before = state.identity.clone();
         state.identity.confirmed = true;
+        // Who has a vote knows the directories of all founders, and can tell others when the membership changes.
+        let State { identity, confirmed_by, .. } = &mut *state;
+        for (founder, directory) in confirmed_by {
+            identity.peers.entry(*founder).or_insert(*directory);
+        }
         if let Err(error) = state.store() {
             tracing::error!(%error, "cannot record that all peers have confirmed this directory; it gets no vote");
             // The next confirmation, from whomever, tries again.
-            state.identity.confirmed = false;
+            state.identity = before;
             return false;
         }
         true
@@ -236,7 +248,7 @@ impl Gate {
 
     fn missing(&self, state: &State) -> Vec<u64> {
         let others = self.founders.iter().filter(|founder| **founder != self.hello.node);
-        others.filter(|founder| !state.confirmed_by.contains(founder)).map(|founder| founder.get()).collect()
+        others.filter(|founder| !state.confirmed_by.contains_key(founder)).map(|founder| founder.get()).collect()
     }
 
     /// Gives the directory back; another process may lock it from here on.

@@ -194,7 +194,8 @@ fn assemble<P, R>(
         // Which of its configurations are committed will be seen; so far all of them may count.
         let members = recovered.log.members_from(LogIndex::ZERO);
         let directories = recovered.log.configuration().directories.clone();
-        gate.follow(MembersChanged { group, committed, left: Default::default(), members, directories });
+        let (left, nobody_to_call) = Default::default();
+        gate.follow(&MembersChanged { group, committed, left, members, directories, addresses: nobody_to_call });
         addresses.extend(recovered.log.configuration().addresses.clone());
     }
     let inbound = Arc::new(HostInbound::new(gate, clock.clone()));

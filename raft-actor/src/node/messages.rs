@@ -91,6 +91,8 @@ pub(crate) struct MembersChanged {
     pub(crate) members: BTreeSet<NodeId>,
     /// The disks that the latest configuration records.
     pub(crate) directories: BTreeMap<NodeId, DirectoryId>,
+    /// Where its members are.
+    pub(crate) addresses: BTreeMap<NodeId, String>,
 }
 
 /// Send this; said by whoever has no access to the transport from its own thread.

@@ -57,8 +57,10 @@ impl Peers {
             }
         }
         self.arrive(raft.id(), log.configuration(), outbound);
-        let directories = log.configuration().directories.clone();
-        Some(MembersChanged { group, committed: self.committed, left, members, directories })
+        let latest = log.configuration();
+        let (directories, mut addresses) = (latest.directories.clone(), latest.addresses.clone());
+        addresses.extend(self.operator.clone());
+        Some(MembersChanged { group, committed: self.committed, left, members, directories, addresses })
     }
 
     /// Who is absent from a configuration that has been committed since the last time, and was not from the one

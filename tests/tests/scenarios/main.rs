@@ -11,6 +11,7 @@ mod leases;
 mod membership;
 mod network;
 mod reads;
+mod replaced_disks;
 mod replication;
 mod sessions;
 mod snapshots;

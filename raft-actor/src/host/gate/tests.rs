@@ -159,6 +159,7 @@ fn members(committed: u64, left: &[u64], members: &[u64]) -> MembersChanged {
         left: ids(left),
         members: ids(members),
         directories: BTreeMap::new(),
+        addresses: BTreeMap::new(),
     }
 }
 
@@ -167,28 +168,28 @@ fn members(committed: u64, left: &[u64], members: &[u64]) -> MembersChanged {
 fn a_wiped_node_that_was_removed_and_added_again_is_let_in_and_then_pinned_to_its_new_disk() {
     let place = tempfile::tempdir().expect("a directory");
     let gate = gate_in(place.path());
-    gate.follow(members(1, &[], &[1, 2, 3]));
+    gate.follow(&members(1, &[], &[1, 2, 3]));
     gate.admit(&hello(3, 33)).expect("a member");
     assert!(matches!(gate.admit(&hello(3, 34)), Err(Refusal::Wiped { .. })));
-    gate.follow(members(5, &[3], &[1, 2]));
+    gate.follow(&members(5, &[3], &[1, 2]));
     gate.admit(&hello(3, 33)).expect("the old one may still run");
     gate.admit(&hello(3, 34)).expect("as long as it is no member, nobody counts what it says");
-    gate.follow(members(7, &[], &[1, 2, 3]));
+    gate.follow(&members(7, &[], &[1, 2, 3]));
     gate.admit(&hello(3, 34)).expect("the disk that it had when it was added");
     assert!(matches!(gate.admit(&hello(3, 33)), Err(Refusal::Wiped { .. })));
     drop(gate);
     let gate = gate_in(place.path());
     assert_eq!(gate.configured(GROUP), LogIndex::new(7));
-    gate.follow(members(7, &[], &[1, 2, 3]));
+    gate.follow(&members(7, &[], &[1, 2, 3]));
     assert!(matches!(gate.admit(&hello(3, 33)), Err(Refusal::Wiped { .. })), "it is remembered over a restart");
 }
 
 #[test]
 fn a_member_that_left_and_came_back_at_once_is_recorded_anew_when_it_introduces_itself() {
     let gate = gate();
-    gate.follow(members(1, &[], &[1, 2, 3]));
+    gate.follow(&members(1, &[], &[1, 2, 3]));
     gate.admit(&hello(3, 33)).expect("a member");
-    gate.follow(members(7, &[3], &[1, 2, 3]));
+    gate.follow(&members(7, &[3], &[1, 2, 3]));
     gate.admit(&hello(3, 34)).expect("with the disk that it was added with");
     assert!(matches!(gate.admit(&hello(3, 33)), Err(Refusal::Wiped { .. })));
 }
@@ -197,11 +198,61 @@ fn a_member_that_left_and_came_back_at_once_is_recorded_anew_when_it_introduces_
 fn who_leaves_one_group_and_stays_in_another_is_still_known() {
     let gate = gate();
     let other = |left: &[u64], of: &[u64]| MembersChanged { group: GroupId::new(2), ..members(3, left, of) };
-    gate.follow(members(1, &[], &[1, 2, 3]));
-    gate.follow(other(&[], &[1, 2, 3]));
+    gate.follow(&members(1, &[], &[1, 2, 3]));
+    gate.follow(&other(&[], &[1, 2, 3]));
     gate.admit(&hello(3, 33)).expect("a member");
-    gate.follow(members(5, &[3], &[1, 2]));
+    gate.follow(&members(5, &[3], &[1, 2]));
     assert!(matches!(gate.admit(&hello(3, 34)), Err(Refusal::Wiped { .. })), "its votes count in the other group");
-    gate.follow(other(&[3], &[1, 2]));
+    gate.follow(&other(&[3], &[1, 2]));
     gate.admit(&hello(3, 34)).expect("now nobody counts what it says");
+}
+
+/// The same, with the directories that the latest configuration records.
+fn recorded(committed: u64, of: &[u64], directories: &[(u64, u64)]) -> MembersChanged {
+    let directories = directories.iter().map(|(id, directory)| (NodeId::from(*id), DirectoryId(*directory)));
+    MembersChanged { directories: directories.collect(), ..members(committed, &[], of) }
+}
+
+/// A host that has met the wrong one of two disks, or none, knows the right one from the configuration.
+#[test]
+fn what_a_configuration_records_wins_over_what_was_met() {
+    let place = tempfile::tempdir().expect("a directory");
+    let gate = gate_in(place.path());
+    gate.follow(&members(1, &[], &[1, 2, 3, 4]));
+    gate.admit(&hello(2, 22)).expect("a member");
+    gate.admit(&hello(3, 34)).expect("whichever comes first");
+    let recorded = recorded(5, &[1, 2, 3, 4], &[(1, 11), (2, 22), (3, 33), (4, 44)]);
+    assert_eq!(gate.follow(&recorded), [NodeId::from(3)], "the one that is connected is another one");
+    assert_eq!(gate.follow(&recorded), [], "and is let go once");
+    for gate in [gate, gate_in(place.path())] {
+        let wiped = |node, known| Err(Refusal::Wiped { node: NodeId::from(node), known: DirectoryId(known) });
+        assert_eq!(gate.admit(&hello(3, 34)), wiped(3, 33));
+        assert_eq!(gate.admit(&hello(4, 45)), wiped(4, 44), "nobody has met it here");
+        gate.admit(&hello(3, 33)).expect("the one that counts");
+        gate.admit(&hello(4, 44)).expect("the one that counts");
+        gate.close();
+    }
+}
+
+#[test]
+fn a_group_is_told_who_is_there_and_not_who_should_be() {
+    let gate = gate();
+    gate.follow(&members(1, &[], &[1, 2, 3]));
+    gate.admit(&hello(3, 34)).expect("whichever comes first");
+    gate.admit(&hello(9, 99)).expect("a stranger");
+    gate.follow(&recorded(5, &[1, 2, 3], &[(2, 22), (3, 33)]));
+    let met = |gate: &Gate| gate.met().into_iter().map(|(id, met)| (id.get(), met.0)).collect::<Vec<_>>();
+    assert_eq!(met(&gate), [(2, 22), (3, 34), (9, 99)]);
+    gate.admit(&hello(3, 33)).expect("the one that counts");
+    assert_eq!(met(&gate), [(2, 22), (3, 33), (9, 99)]);
+}
+
+/// So a founder that votes knows the directories of all founders, whoever connected to whom.
+#[test]
+fn who_has_confirmed_us_is_met() {
+    let gate = gate();
+    gate.confirmed(&hello(2, 22));
+    assert!(gate.confirmed(&hello(3, 33)));
+    assert_eq!(gate.met().len(), 2);
+    assert!(matches!(gate.admit(&hello(2, 23)), Err(Refusal::Wiped { .. })));
 }
