@@ -161,7 +161,9 @@ fn beyond_the_bound_of_clocks_a_lease_is_wrong_and_the_checker_says_so() {
         is_answered_at_once(sim, 1)?;
         Ok(())
     };
-    let failure = with_leases().direct(7, script).expect_err("n2 is elected while n1 has a lease");
+    // How many rounds n2 needs is up to chance; in some runs the lease is over by then.
+    let failure = (7..40).find_map(|seed| with_leases().direct(seed, script).err());
+    let failure = failure.expect("n2 is elected while n1 has a lease");
     assert_eq!(failure.violation.invariant, "words_are_kept");
 }
 

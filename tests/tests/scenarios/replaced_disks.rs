@@ -60,6 +60,7 @@ fn a_leader_that_never_met_the_old_disk_does_not_count_the_new_one() {
         sim.require(!is_applied(sim, ticket), "nothing was acknowledged")?;
 
         sim.mend_network();
+        elect(sim, 1)?;
         write(sim, 1, "under 1")?;
         let lines = read(sim, 2)?;
         sim.require(lines == ["under 2", "under 1"], &format!("nothing else is there: {lines:?}"))?;
