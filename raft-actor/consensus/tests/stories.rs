@@ -94,6 +94,7 @@ stories! {
     a_truncated_configuration_is_rolled_back,
     a_truncated_joint_configuration_is_rolled_back,
     a_vote_is_durable_before_it_is_sent,
+    a_wiped_voter_counts_when_it_was_added_again,
     a_word_is_kept_over_a_change_of_term,
     all_members_are_replaced,
     appends_overtake_an_installation,

@@ -9,6 +9,7 @@
 //! without-suffrage n3           it may not vote yet
 //! lease 10%                     lease reads, for clocks that are off by so much at most; behind `settings`
 //! joining n4 n5                 further servers without a configuration, which wait to be added
+//! disks                         everybody meets the others with their disks
 //! ```
 //! What happens:
 //! ```text
@@ -36,6 +37,7 @@
 //! store n1, fail-snapshot n1    its own that waits is durable, or cannot be stored
 //! adopt n1                      the received one that waits is durable, and goes to the machine
 //! crash n1, restart n1
+//! wipe n1                       it dies, and its disk is replaced by an empty one
 //! damage n1 3                   while it is down, its disk loses what is behind index 3
 //! grant-suffrage n3
 //! quietly elect n1              any of these, but its trace is left out
@@ -161,6 +163,7 @@ impl Stage {
             ["term", n, term] => setup().term(id(n), term.parse().expect("a term")),
             ["lease", percent] => setup().lease_reads(percent_of(percent)),
             ["without-suffrage", n] => setup().without_suffrage(id(n)),
+            ["disks"] => setup().disks(),
             ["joining", servers @ ..] => servers.iter().fold(setup(), |setup, n| setup.joining(id(n))),
             _ => return false,
         };
@@ -213,6 +216,7 @@ impl Stage {
             }
             ["crash", n] => self.cluster().crash(id(n)),
             ["restart", n] => self.cluster().restart(id(n)),
+            ["wipe", n] => self.cluster().wipe(id(n)),
             ["damage", n, through] => self.cluster().damage(id(n), through.parse().expect("an index")),
             ["grant-suffrage", n] => {
                 self.cluster().member_mut(id(n)).suffrage = true;
