@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use raft_consensus::{AppendOutcome, Configuration, Entries, Entry, Payload};
+use raft_consensus::{AppendOutcome, Configuration, DirectoryId, Entries, Entry, Payload};
 
 use super::frame::LENGTH_BYTES;
 use super::*;
@@ -52,7 +52,8 @@ fn command(bytes: &'static [u8]) -> Payload {
 
 /// A message of every kind of entry, small enough to try every byte of it.
 fn sample() -> Envelope {
-    let configuration = Configuration::of_voters([(NodeId::from(1), "a:1"), (NodeId::from(2), "b:2")]);
+    let mut configuration = Configuration::of_voters([(NodeId::from(1), "a:1"), (NodeId::from(2), "b:2")]);
+    configuration.directories.insert(NodeId::from(1), DirectoryId(u64::MAX));
     append_entries(
         LogPosition::new(Term::new(3), LogIndex::new(5)),
         vec![
@@ -212,6 +213,23 @@ fn header_fields_of_a_later_build_are_skipped() {
     later.body = BTreeMap::from([("id", 1), ("first", 0), ("count", 0), ("more", 2)]);
     let reply = decode(super::tests::body(&forged(Kind::ForwardReply.byte(), &later, &[]))).unwrap();
     assert_eq!(reply, envelope(Body::ForwardReply(ForwardReply { id: 1, first: 0, outcomes: vec![] })));
+}
+
+/// In logs and snapshots, too: a configuration looks the same everywhere.
+#[test]
+fn a_configuration_of_an_earlier_build_records_no_directories_and_that_build_skips_ours() {
+    #[derive(Serialize, Deserialize)]
+    struct Earlier {
+        voters: BTreeSet<NodeId>,
+        addresses: BTreeMap<NodeId, String>,
+    }
+    let unrecorded = Configuration::of_voters([(NodeId::from(1), "a:1")]);
+    let mut ours = unrecorded.clone();
+    ours.directories.insert(NodeId::from(1), DirectoryId(7));
+    let as_earlier: Earlier = rmp_serde::from_slice(&rmp_serde::to_vec_named(&ours).unwrap()).unwrap();
+    let theirs = rmp_serde::to_vec_named(&as_earlier).unwrap();
+    assert_eq!(rmp_serde::from_slice::<Configuration>(&theirs).unwrap(), unrecorded);
+    assert_eq!(rmp_serde::to_vec_named(&unrecorded).unwrap(), theirs, "what is not recorded takes no room");
 }
 
 #[test]

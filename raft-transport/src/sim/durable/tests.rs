@@ -5,7 +5,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use raft_actor::consensus::{
-    Configuration, DamageId, Entries, Entry, HardState, LogIndex, LogPosition, LogWrite, NodeId, Payload, Term,
+    Configuration, DamageId, DirectoryId, Entries, Entry, HardState, LogIndex, LogPosition, LogWrite, NodeId, Payload,
+    Term,
 };
 use raft_actor::log_storage::contract::Model;
 use raft_actor::log_storage::sim_disk::Keep;
@@ -72,7 +73,10 @@ fn entries(rng: &mut StdRng, term: Term, first: LogIndex) -> Entries {
                 0 => Payload::Noop,
                 1 => {
                     let voters = (1..rng.random_range(2..7)).map(|id| (NodeId::new(id), format!("n{id}")));
-                    Payload::Configuration(Box::new(Configuration::of_voters(voters)))
+                    let mut configuration = Configuration::of_voters(voters);
+                    let recorded = configuration.voters.iter().filter(|_| rng.random());
+                    configuration.directories = recorded.map(|id| (*id, DirectoryId(id.get() << 40))).collect();
+                    Payload::Configuration(Box::new(configuration))
                 }
                 _ => Payload::Command(Bytes::from(vec![rng.random(); rng.random_range(0..300)])),
             };
