@@ -141,7 +141,7 @@ impl Handler<SnapshotNews> for RaftNode {
             SnapshotNews::Taken(meta) => {
                 let through = meta.position.index;
                 self.snapshots.is_taking = false;
-                self.step(Input::SnapshotTaken(meta), ctx);
+                self.step(Input::SnapshotTaken(*meta), ctx);
                 self.snapshot_ended(Ok(through), ctx);
             }
             SnapshotNews::Failed(error) => {

@@ -79,7 +79,7 @@ pub(crate) struct Restore {
 #[rtype(result = "()")]
 pub(crate) enum SnapshotNews {
     /// It is durable.
-    Taken(SnapshotMeta),
+    Taken(Box<SnapshotMeta>),
     /// There is none; the state machine goes on.
     Failed(Arc<SnapshotError>),
     /// It is durable and loaded; nothing at or below its position is applied any more.

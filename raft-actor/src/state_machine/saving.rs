@@ -47,7 +47,7 @@ impl<S: StateMachine> StateMachineActor<S> {
         let news = match outcome {
             Ok(meta) => {
                 tracing::debug!(position = %meta.position, "a snapshot was taken");
-                SnapshotNews::Taken(meta)
+                SnapshotNews::Taken(Box::new(meta))
             }
             Err(error) => {
                 tracing::error!(%error, "no snapshot could be taken; the log grows until one can");

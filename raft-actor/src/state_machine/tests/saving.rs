@@ -56,9 +56,9 @@ async fn a_snapshot_covers_what_was_applied_when_it_was_ordered_and_knows_the_me
     bench.apply(4, &["c"]);
     let SnapshotNews::Taken(meta) = bench.news().await else { panic!("no snapshot") };
     let at = |index| LogPosition::new(Term::new(3), LogIndex::new(index));
-    assert_eq!(meta, SnapshotMeta { position: at(3), configuration: members, configured_at: at(1) });
+    assert_eq!(*meta, SnapshotMeta { position: at(3), configuration: members, configured_at: at(1) });
     let file = bench.snapshots.newest().expect("durable before it is reported");
-    assert_eq!(file.meta(), &meta);
+    assert_eq!(file.meta(), &*meta);
     let mut loaded = List::default();
     load(&mut loaded, &mut file.body()).expect("it was saved like this");
     assert_eq!(loaded.items.iter().map(|(index, ..)| *index).collect::<Vec<_>>(), [2, 3]);
