@@ -161,9 +161,10 @@ impl Handle<PreVoteReply> for Candidate {
         // A voter answers once; whatever comes twice changes nothing.
         self.votes.entry(from).or_insert(message.granted);
         match self.result(shared) {
-            VoteResult::Won => self.begin_election(Cause::Timeout, shared, effects),
+            VoteResult::Won if shared.may_campaign_now() => self.begin_election(Cause::Timeout, shared, effects),
             VoteResult::Pending => {}
-            VoteResult::Lost => return Next::BecomeFollower,
+            // What allowed it to ask may have ended since: its disk has stopped answering.
+            VoteResult::Won | VoteResult::Lost => return Next::BecomeFollower,
         }
         Next::Stay
     }

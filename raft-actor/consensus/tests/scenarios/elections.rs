@@ -1,5 +1,7 @@
 //! Elections that must not happen, and elections that must.
 
+use std::time::Duration;
+
 use raft_consensus::{Role, Term};
 
 use crate::support::lone::{append, pre_vote, pre_vote_reply, request_vote};
@@ -191,4 +193,24 @@ fn a_server_without_suffrage_neither_votes_nor_campaigns_but_replicates() {
     let leader = cluster.leader().expect("n1 and n2 suffice");
     assert!(cluster.trace.iter().all(|line| !line.starts_with("n3") || !line.contains(" granted")));
     assert_eq!(cluster.applied(3), cluster.applied(leader));
+}
+
+/// The pre-vote is won just when the disk has stopped answering: to go on would be to campaign for an office that cannot
+/// be held.
+#[test]
+fn a_pre_vote_that_is_won_when_the_disk_is_stuck_begins_no_election() {
+    let campaign = |waits_too_long: bool| {
+        let mut lone = Lone::with(&Setup::of(3).settings(|settings| settings.storage_stall_ms_max = Some(60_000)));
+        lone.member.disk.held = true;
+        lone.receive(2, append(1, at(0, 0), log_of_terms(&[1]), 0));
+        lone.deadline();
+        assert_eq!((lone.status().role, lone.status().term), (Role::Candidate, term(1)), "it asks for pre-votes");
+        if waits_too_long {
+            lone.now = lone.now.after(Duration::from_secs(60));
+        }
+        lone.receive(3, pre_vote_reply(2, true));
+        (lone.status().role, lone.status().term)
+    };
+    assert_eq!(campaign(false), (Role::Candidate, term(2)));
+    assert_eq!(campaign(true), (Role::Follower, term(1)));
 }
