@@ -30,7 +30,7 @@ pub use raft_consensus::{
     ELECTION_PRIORITY_MAX, GroupId, InvalidMembership, LEASE_DRIFT_PERCENT_MAX, LeaseChange, LeaseReads, LogIndex,
     LogPosition, Membership, NodeId, Role, Settings, Term,
 };
-pub use state_machine::{ApplyContext, Snapshot, SnapshotError, StateMachine};
+pub use state_machine::{ApplyContext, MachineError, OnDisk, Records, Snapshot, SnapshotError, StateMachine};
 
 /// The program of the page on reads.
 #[cfg(doctest)]

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 mod clients;
 mod judged;
+mod on_disk;
 
 pub use clients::RegisterClients;
 pub use judged::{Counts, Judged};
+pub use on_disk::DiskRegister;
 
 /// Stands for a key.
 pub type Key = u64;
@@ -89,6 +91,16 @@ impl StateMachine for Register {
     type Answer = Option<Value>;
 
     fn apply(&mut self, _: &mut ApplyContext<'_>, command: Command) -> Response {
+        self.carry_out(command)
+    }
+
+    fn query(&self, Get(key): Get) -> Option<Value> {
+        self.values.get(&key).copied()
+    }
+}
+
+impl Register {
+    fn carry_out(&mut self, command: Command) -> Response {
         match command {
             Command::Put { key, value, filler: _ } => Response::Changed { previous: self.values.insert(key, value) },
             Command::Delete { key } => Response::Changed { previous: self.values.remove(&key) },
@@ -101,9 +113,5 @@ impl StateMachine for Register {
                 Response::Changed { previous: current }
             }
         }
-    }
-
-    fn query(&self, Get(key): Get) -> Option<Value> {
-        self.values.get(&key).copied()
     }
 }

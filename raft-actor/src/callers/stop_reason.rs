@@ -5,7 +5,7 @@ use std::sync::Arc;
 use raft_consensus::LogIndex;
 
 use crate::log_storage::LogError;
-use crate::state_machine::SnapshotError;
+use crate::state_machine::{MachineError, SnapshotError};
 
 /// Why a node, or one group of it, stopped. Shared, because everybody who waits gets it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -34,6 +34,10 @@ pub enum StopReason {
     /// The snapshot that this node needs to go on could not be stored, or its state machine does not load it.
     #[error("it cannot install a snapshot: {0}")]
     Snapshot(Arc<SnapshotError>),
+    /// The state machine lives on a disk of its own, and that failed it. Whatever it had not committed is applied again
+    /// at the next start.
+    #[error("its state machine failed: {0}")]
+    Machine(Arc<MachineError>),
     /// The node found its own state broken and stopped before doing harm.
     #[error("it found its own state broken: {violation}. Please report this; do not restart it blindly")]
     Broken {

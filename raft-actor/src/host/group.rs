@@ -197,6 +197,7 @@ impl HostActor {
             let parts = MachineParts {
                 covered: loaded.covered,
                 sessions: loaded.sessions,
+                stored: loaded.stored,
                 snapshots: snapshots.clone(),
                 saves_here: ground.is_on_one_thread,
                 feedback,

@@ -17,7 +17,8 @@ use super::gate::incarnation;
 use crate::log_storage::disk::Disk;
 use crate::log_storage::{DataDirectory, GroupWrite, Identity, LogStorage, MemoryLog, RecoveredGroup, Wal, WalOptions};
 use crate::state_machine::snapshots::{SnapshotFile, SnapshotStore};
-use crate::state_machine::{Sessions, SnapshotError, StateMachine, load};
+use crate::state_machine::on_disk::{self, Held, Stored};
+use crate::state_machine::{MachineError, Sessions, SnapshotError, StateMachine, load};
 use crate::transport::{DirectoryId, Incarnation};
 
 /// The group of a host that is started with a state machine.
@@ -162,6 +163,8 @@ pub(super) struct Loaded {
     pub(super) covered: SnapshotMeta,
     /// What clients were answered, up to there.
     pub(super) sessions: Sessions,
+    /// What of the two the machine has stored, if it lives on disk.
+    pub(super) stored: Option<Stored>,
 }
 
 /// Brings a state machine to where its snapshot is, unless it is there by itself. Returns what it has applied then.
@@ -171,21 +174,72 @@ pub(super) fn load_machine<S: StateMachine>(
     snapshots: &SnapshotStore,
 ) -> Result<Loaded, StartError> {
     let newest = snapshots.newest();
-    let of_itself = |machine: &S| machine.durable_through().unwrap_or(LogIndex::ZERO);
-    let covered = newest.as_ref().map_or(LogIndex::ZERO, |file| file.meta().position.index);
-    let sessions = match newest.as_ref().filter(|_| of_itself(machine) < covered) {
-        Some(file) => load(machine, &mut file.body())?,
-        None => Sessions::default(),
+    let held = held(machine, snapshots.group())?;
+    let stored = held.as_ref().map(|held| Stored::of(&held.covered));
+    let of_itself = match &held {
+        Some(held) => held.covered.position.index,
+        None => machine.durable_through().unwrap_or(LogIndex::ZERO),
     };
-    let applied = of_itself(machine).max(covered);
-    let log = &recovered.log;
-    // What stands in the rest of a damaged log where the machine is may not be what it has applied: it may have been
-    // overwritten in what is lost.
-    if recovered.hard_state.damage.is_some() && applied > covered {
-        return Err(StartError::MachineMismatch { applied, log_base: log.base().index, log_last: log.last().index });
+    let (held, sessions) = held.map(|Held { covered, sessions }| (covered, sessions)).unzip();
+    let mut sessions = sessions.unwrap_or_default();
+    if machine.on_disk().is_some() {
+        sessions.note_changes();
     }
-    let covered = covered_by(log, newest.as_ref().map(SnapshotFile::meta), applied)?;
-    Ok(Loaded { covered, sessions })
+    if let Some(file) = newest.as_ref().filter(|file| of_itself < file.meta().position.index) {
+        sessions.replace(load(machine, &mut file.body())?);
+        let mut loaded = Loaded { covered: file.meta().clone(), sessions, stored };
+        loaded.keep(machine, snapshots.group())?;
+        return Ok(loaded);
+    }
+    let log = &recovered.log;
+    let covered = match held {
+        Some(held) => check_held(held, recovered)?,
+        // What stands in the rest of a damaged log where the machine is may not be what it has applied: it may have
+        // been overwritten in what is lost.
+        None if recovered.hard_state.damage.is_some()
+            && newest.as_ref().map_or(LogIndex::ZERO, |file| file.meta().position.index) < of_itself =>
+        {
+            return Err(mismatch(log, of_itself));
+        }
+        None => covered_by(log, newest.as_ref().map(SnapshotFile::meta), of_itself)?,
+    };
+    Ok(Loaded { covered, sessions, stored })
+}
+
+impl Loaded {
+    /// A machine on disk makes durable what was loaded.
+    fn keep<S: StateMachine>(&mut self, machine: &mut S, group: GroupId) -> Result<(), MachineError> {
+        let Some(disk) = machine.on_disk() else { return Ok(()) };
+        on_disk::commit(disk, group, &self.covered, &mut self.sessions, &mut self.stored)?;
+        on_disk::sync(disk)
+    }
+}
+
+/// What a machine on disk holds; `None` if it lives in memory, is new, or stores no records.
+fn held<S: StateMachine>(machine: &mut S, group: GroupId) -> Result<Option<Held>, MachineError> {
+    let Some(disk) = machine.on_disk() else { return Ok(None) };
+    let Some(held) = on_disk::held(disk, group)? else { return Ok(None) };
+    let records = held.covered.position.index;
+    match machine.durable_through() {
+        Some(machine) if machine > records => Err(MachineError::Apart { machine, records }),
+        Some(_) | None => Ok(Some(held)),
+    }
+}
+
+/// The log has to hold the last entry that the machine has applied: behind it the machine goes on.
+fn check_held(held: SnapshotMeta, recovered: &RecoveredGroup) -> Result<SnapshotMeta, StartError> {
+    let (log, applied) = (&recovered.log, held.position);
+    match log.term_at(applied.index) {
+        Some(term) if term == applied.term => Ok(held),
+        Some(term) => {
+            Err(StartError::MachineDiverges { applied, in_log: LogPosition::new(term, applied.index) })
+        }
+        None => Err(mismatch(log, applied.index)),
+    }
+}
+
+fn mismatch(log: &Log, applied: LogIndex) -> StartError {
+    StartError::MachineMismatch { applied, log_base: log.base().index, log_last: log.last().index }
 }
 
 /// What a machine covers that has applied everything through `applied`. One that is ahead of the log, or behind what the
@@ -194,8 +248,8 @@ fn covered_by(log: &Log, snapshot: Option<&SnapshotMeta>, applied: LogIndex) -> 
     if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.position.index == applied) {
         return Ok(snapshot.clone());
     }
-    let (log_base, log_last) = (log.base().index, log.last().index);
-    let term = log.term_at(applied).ok_or(StartError::MachineMismatch { applied, log_base, log_last })?;
+    let log_base = log.base().index;
+    let term = log.term_at(applied).ok_or_else(|| mismatch(log, applied))?;
     let position = LogPosition::new(term, applied);
     // Where the log has none, what was in force at its base still is: the snapshot knows that, if there is one.
     let in_log = log.configurations(log_base.next(), applied).filter(|(index, _)| *index > log_base).last();

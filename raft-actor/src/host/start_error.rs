@@ -2,10 +2,10 @@
 
 use std::io;
 
-use raft_consensus::{LogIndex, NodeId};
+use raft_consensus::{LogIndex, LogPosition, NodeId};
 
 use crate::log_storage::LogError;
-use crate::state_machine::SnapshotError;
+use crate::state_machine::{MachineError, SnapshotError};
 
 /// Why a host does not start. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,9 @@ pub enum StartError {
     /// The newest snapshot cannot be read, or the state machine does not load it.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// The state machine lives on a disk of its own, and cannot be used.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     /// The log begins above what the snapshot covers: what lies between is lost.
     #[error(
         "the log in {path} begins after {log_base}, but the snapshot covers only {}; put the snapshot back, or remove \
@@ -90,6 +93,18 @@ pub enum StartError {
         log_base: LogIndex,
         /// The last entry of the log.
         log_last: LogIndex,
+    },
+    /// The state machine has applied another entry than the log holds: they are not of one history.
+    #[error(
+        "the state machine has applied entry {applied}, but the log holds {in_log} there; one of them belongs to \
+         another cluster or was restored from another time: give the node the right one, or remove it from the \
+         cluster, start with both empty and add it again"
+    )]
+    MachineDiverges {
+        /// The last entry that the state machine has applied.
+        applied: LogPosition,
+        /// What stands in the log at that index.
+        in_log: LogPosition,
     },
     /// The transport cannot listen.
     #[error("cannot listen on {address}: {source}")]

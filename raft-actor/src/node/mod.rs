@@ -362,6 +362,7 @@ impl RaftNode {
             StopReason::ApplyPanicked { .. }
             | StopReason::Log(_)
             | StopReason::Snapshot(_)
+            | StopReason::Machine(_)
             | StopReason::Broken { .. }
             | StopReason::Lost { .. } => {
                 tracing::error!(node = %self.context.node, group = %self.group, %reason, "node stops")
@@ -550,6 +551,7 @@ impl Handler<StopNode> for RaftNode {
             | StopReason::ApplyPanicked { .. }
             | StopReason::Log(_)
             | StopReason::Snapshot(_)
+            | StopReason::Machine(_)
             | StopReason::Broken { .. }
             | StopReason::Lost { .. } => self.stop(reason, ctx),
         }

@@ -12,6 +12,7 @@ use raft_consensus::{Entries, Entry, LogIndex, LogPosition, Payload, SnapshotMet
 use super::command::{self, Once, Stamp};
 use super::sessions::{Seen, Sessions};
 use super::snapshots::{ReceivedSnapshot, SnapshotError, SnapshotStore};
+use super::on_disk::{self, MachineError, Stored};
 use super::{ApplyContext, Reads, StateMachine, Writes};
 use crate::callers::{Answers, Failure, StopReason, decode, encode_to_bytes};
 use crate::clock::{Clock, Work};
@@ -100,6 +101,8 @@ pub(crate) struct MachineParts {
     pub(crate) covered: SnapshotMeta,
     /// What clients were answered, up to there.
     pub(crate) sessions: Sessions,
+    /// What of that a machine on disk has stored.
+    pub(crate) stored: Option<Stored>,
     /// Where its snapshots are.
     pub(crate) snapshots: SnapshotStore,
     /// Whether snapshots are written on the thread of this actor, because no other may be started.
@@ -115,6 +118,8 @@ pub(crate) struct StateMachineActor<S: StateMachine> {
     /// What a snapshot taken now would cover; its position is that of the last entry applied, or being applied.
     pub(super) covered: SnapshotMeta,
     pub(super) sessions: Sessions,
+    /// What of the two a machine on disk has stored.
+    pub(super) stored: Option<Stored>,
     pub(super) snapshots: SnapshotStore,
     pub(super) saves_here: bool,
     /// Set once it must not touch the machine any more; what callers are told.
@@ -125,16 +130,16 @@ pub(crate) struct StateMachineActor<S: StateMachine> {
 
 impl<S: StateMachine> StateMachineActor<S> {
     pub(crate) fn new(machine: S, parts: MachineParts) -> Self {
-        let MachineParts { covered, sessions, snapshots, saves_here, feedback, clock } = parts;
-        Self { machine, covered, sessions, snapshots, saves_here, halted: None, feedback, clock }
+        let MachineParts { covered, sessions, stored, snapshots, saves_here, feedback, clock } = parts;
+        Self { machine, covered, sessions, stored, snapshots, saves_here, halted: None, feedback, clock }
     }
 
     fn applied(&self) -> LogIndex {
         self.covered.position.index
     }
 
-    /// Applies the entries in order. Stops at the first that cannot be decoded. A panic of the user's code comes through.
-    fn apply(&mut self, entries: &Entries, answers: &mut VecDeque<(LogIndex, Answers)>) -> Result<(), Poison> {
+    /// Applies the entries in order. Stops at the first that cannot be. A panic of the user's code comes through.
+    fn apply(&mut self, entries: &Entries, answers: &mut VecDeque<(LogIndex, Answers)>) -> Result<(), Halt> {
         for entry in entries.iter() {
             // Its effects are already in a machine that lives on disk or was loaded, or the entry came twice.
             if entry.position.index <= self.applied() {
@@ -143,10 +148,10 @@ impl<S: StateMachine> StateMachineActor<S> {
             let before = std::mem::replace(&mut self.covered.position, entry.position);
             match &entry.payload {
                 Payload::Command(command) => {
-                    if let Err(error) = self.apply_command(entry, command, answers) {
+                    if let Err(halt) = self.apply_command(entry, command, answers) {
                         // Not applied, so not to be reported as such.
                         self.covered.position = before;
-                        return Err(Poison { index: entry.position.index, error });
+                        return Err(halt);
                     }
                 }
                 // Of the log's own concern; the machine does not see it.
@@ -166,19 +171,18 @@ impl<S: StateMachine> StateMachineActor<S> {
         entry: &Entry,
         command: &Bytes,
         answers: &mut VecDeque<(LogIndex, Answers)>,
-    ) -> Result<(), String> {
-        let framed = command::parse(command).ok_or("it is no command, or one of a newer build")?;
+    ) -> Result<(), Halt> {
+        let poison = |error: String| Halt::Poison { index: entry.position.index, error };
+        let framed =
+            command::parse(command).ok_or_else(|| poison("it is no command, or one of a newer build".to_owned()))?;
         // Decoded from the log's bytes even where it was encoded: a lossy round trip must not make the members differ.
-        let command = framed.command.map(decode::<S::Command>).transpose().map_err(|error| error.to_string())?;
+        let command = framed.command.map(decode::<S::Command>).transpose().map_err(|error| poison(error.to_string()))?;
         let outcome = match (framed.once, command) {
-            (None, Some(command)) => {
-                let mut ctx = ApplyContext::new(entry.position);
-                Outcome::Response(self.machine.apply(&mut ctx, command))
-            }
-            (Some((once, stamp)), Some(command)) => self.apply_once(&once, stamp, entry.position, command),
+            (None, Some(command)) => Outcome::Response(self.apply_to_machine(entry.position, command)?),
+            (Some((once, stamp)), Some(command)) => self.apply_once(&once, stamp, entry.position, command)?,
             (Some((once, stamp)), None) if self.sessions.keep_alive(&once, stamp) => Outcome::KeptAlive(stamp),
             (Some(_), None) => Outcome::Failed(Failure::SessionExpired),
-            (None, None) => return Err("neither a command nor a session".to_owned()),
+            (None, None) => return Err(poison("neither a command nor a session".to_owned())),
         };
         if let Some((first, callers)) = answers.front_mut()
             && *first <= entry.position.index
@@ -195,11 +199,26 @@ impl<S: StateMachine> StateMachineActor<S> {
         Ok(())
     }
 
+    fn apply_to_machine(&mut self, position: LogPosition, command: S::Command) -> Result<S::Response, Halt> {
+        let mut ctx = ApplyContext::new(position);
+        let response = self.machine.apply(&mut ctx, command);
+        match ctx.failed {
+            None => Ok(response),
+            Some(source) => Err(Halt::Failed(MachineError::Apply { index: position.index, source })),
+        }
+    }
+
     /// Applies a command of a session, unless it was applied before.
-    fn apply_once(&mut self, once: &Once<'_>, stamp: Stamp, position: LogPosition, command: S::Command) -> Outcome<S> {
-        match self.sessions.look_up(once, stamp) {
+    fn apply_once(
+        &mut self,
+        once: &Once<'_>,
+        stamp: Stamp,
+        position: LogPosition,
+        command: S::Command,
+    ) -> Result<Outcome<S>, Halt> {
+        Ok(match self.sessions.look_up(once, stamp) {
             Seen::New => {
-                let response = self.machine.apply(&mut ApplyContext::new(position), command);
+                let response = self.apply_to_machine(position, command)?;
                 // An answer that cannot be encoded cannot be given again: whoever asks is told that it is unknown.
                 let answer = encode_to_bytes(&response).unwrap_or_default();
                 self.sessions.remember(once.client, once.sequence, answer);
@@ -207,7 +226,13 @@ impl<S: StateMachine> StateMachineActor<S> {
             }
             Seen::Answered(answer) => decode(&answer).map_or(Outcome::Failed(Failure::Unknown), Outcome::Response),
             Seen::Forgotten => Outcome::Failed(Failure::SessionExpired),
-        }
+        })
+    }
+
+    /// Has a machine on disk make one transaction of what was applied, with what is to be known of it after a restart.
+    pub(super) fn commit(&mut self) -> Result<(), MachineError> {
+        let Some(disk) = self.machine.on_disk() else { return Ok(()) };
+        on_disk::commit(disk, self.snapshots.group(), &self.covered, &mut self.sessions, &mut self.stored)
     }
 
     fn report(&self) {
@@ -240,6 +265,17 @@ impl<S: StateMachine> StateMachineActor<S> {
         }
     }
 
+    /// The machine's own disk has failed it.
+    pub(super) fn fail(&mut self, error: MachineError) {
+        tracing::error!(%error, "the state machine cannot go on; this group stops");
+        self.stop(StopReason::Machine(Arc::new(error)));
+    }
+
+    pub(super) fn stop(&mut self, reason: StopReason) {
+        let failure = Failure::NodeStopped { reason: reason.clone(), maybe_applied: true };
+        self.halt(failure, StateMachineStopped::Failed(reason));
+    }
+
     /// From here on the machine is not touched any more.
     pub(super) fn halt(&mut self, failure: Failure, news: StateMachineStopped) {
         self.halted = Some(failure);
@@ -257,10 +293,12 @@ enum Outcome<S: StateMachine> {
     Failed(Failure),
 }
 
-/// A committed command that this build cannot decode.
-struct Poison {
-    index: LogIndex,
-    error: String,
+/// Why no more is applied.
+enum Halt {
+    /// A committed command that this build cannot decode.
+    Poison { index: LogIndex, error: String },
+    /// The machine's own disk has failed it.
+    Failed(MachineError),
 }
 
 /// The machine is never pinned, so `Actor`'s bound need not reach the user's type.
@@ -277,25 +315,30 @@ impl<S: StateMachine> Handler<Apply> for StateMachineActor<S> {
         self.take_time(Work::Apply { entries: entries.len() }, ctx);
         let mut answers = VecDeque::from(answers);
         if self.halted.is_none() {
-            match catch_unwind(AssertUnwindSafe(|| self.apply(&entries, &mut answers))) {
-                Ok(Ok(())) => {
+            let applied = catch_unwind(AssertUnwindSafe(|| self.apply(&entries, &mut answers)));
+            // A batch of which a part failed is never committed: nobody knows which part.
+            let committed = match &applied {
+                Ok(Ok(()) | Err(Halt::Poison { .. })) => self.commit(),
+                Ok(Err(Halt::Failed(_))) | Err(_) => Ok(()),
+            };
+            match (applied, committed) {
+                (_, Err(error)) | (Ok(Err(Halt::Failed(error))), Ok(())) => self.fail(error),
+                (Ok(Ok(())), Ok(())) => {
                     // Callers beyond the entries: there are none, and if there were, nobody would come back to them.
                     drop(answers);
                     self.report();
                     return;
                 }
-                Ok(Err(Poison { index, error })) => {
+                (Ok(Err(Halt::Poison { index, error })), Ok(())) => {
                     tracing::error!(%index, %error, "a committed command cannot be decoded by this build; it applies nothing any more");
                     self.report();
                     let news = StateMachineStopped::Poisoned { index, error: error.into() };
                     self.halt(Failure::CannotApply { index }, news);
                 }
-                Err(panic) => {
+                (Err(panic), Ok(())) => {
                     let (index, message) = (self.applied(), Arc::from(panic_message(&*panic)));
                     tracing::error!(%index, %message, "the state machine panicked in apply; this group stops");
-                    let reason = StopReason::ApplyPanicked { index, message };
-                    let failure = Failure::NodeStopped { reason: reason.clone(), maybe_applied: true };
-                    self.halt(failure, StateMachineStopped::Failed(reason));
+                    self.stop(StopReason::ApplyPanicked { index, message });
                 }
             }
         }

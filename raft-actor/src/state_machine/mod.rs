@@ -8,12 +8,15 @@
 //! The machine lives in an actor of its own, away from the elections: however
 //! long `apply` takes, no heartbeat waits for it.
 
+use std::io;
+
 use raft_consensus::{LogIndex, LogPosition, Term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 mod actor;
 pub(crate) mod command;
+pub(crate) mod on_disk;
 mod requests;
 mod saving;
 pub(crate) mod sessions;
@@ -29,6 +32,7 @@ pub(crate) use actor::{
 };
 pub(crate) use requests::{Reads, Writes};
 pub(crate) use saving::load;
+pub use on_disk::{MachineError, OnDisk, Records};
 pub(crate) use sessions::Sessions;
 pub use snapshot::Snapshot;
 pub use snapshots::{SnapshotError, SnapshotId};
@@ -91,9 +95,19 @@ pub trait StateMachine: Snapshot + Send + 'static {
     /// Answers a question from the state as it is. A panic fails this one question.
     fn query(&self, query: Self::Query) -> Self::Answer;
 
-    /// For machines that keep their state on disk: the last entry whose effects are
-    /// durable there. Entries up to it are not applied again. `None`: the
-    /// machine lives in memory and is rebuilt from the log.
+    /// For machines that keep their state on a disk of their own: themselves. They store the framework's records in the
+    /// same transactions as their data, so that nothing is applied again after a restart, nor when a client repeats a
+    /// request; [`OnDisk`] says how. `None`: the machine lives in memory and is rebuilt from snapshot and log.
+    fn on_disk(&mut self) -> Option<&mut dyn OnDisk> {
+        None
+    }
+
+    /// For machines that keep their state on disk: the last entry whose effects are durable there. Asked once, when the
+    /// machine is started. Not needed by a machine that is [`on_disk`](StateMachine::on_disk): its records say so. If it
+    /// answers all the same, it must not claim more than they do.
+    ///
+    /// For one that cannot store them, entries up to this one are not applied again; but what clients were answered is
+    /// forgotten when it is restarted, so a request that comes again after that may be applied twice.
     fn durable_through(&self) -> Option<LogIndex> {
         None
     }
@@ -103,13 +117,14 @@ pub trait StateMachine: Snapshot + Send + 'static {
 #[derive(Debug)]
 pub struct ApplyContext<'a> {
     position: LogPosition,
+    failed: Option<io::Error>,
     /// Room for what later versions hand to the machine by reference.
     _scope: std::marker::PhantomData<&'a mut ()>,
 }
 
 impl ApplyContext<'_> {
     pub(crate) const fn new(position: LogPosition) -> Self {
-        Self { position, _scope: std::marker::PhantomData }
+        Self { position, failed: None, _scope: std::marker::PhantomData }
     }
 
     /// What a machine is told with the entry at `position`: to apply a command to a machine that is in no cluster.
@@ -126,5 +141,14 @@ impl ApplyContext<'_> {
     /// The term of the leader that took the command in.
     pub const fn term(&self) -> Term {
         self.position.term
+    }
+
+    /// For machines on disk: the disk failed, so this command was not applied, here. What `apply` returns then goes to
+    /// nobody, nothing of the batch is committed, and the group stops on this node. The command is applied at the next
+    /// start.
+    ///
+    /// Not for commands that make no sense: say that in the response, the same on all members.
+    pub fn fail(&mut self, error: impl Into<io::Error>) {
+        self.failed.get_or_insert_with(|| error.into());
     }
 }

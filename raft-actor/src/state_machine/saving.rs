@@ -9,7 +9,8 @@ use std::sync::Arc;
 use actix::prelude::*;
 use raft_consensus::SnapshotMeta;
 
-use super::actor::{Restore, SnapshotNews, StateMachineActor, StateMachineStopped, TakeSnapshot, panic_message};
+use super::actor::{Restore, SnapshotNews, StateMachineActor, TakeSnapshot, panic_message};
+use super::on_disk::{self, MachineError};
 use super::sessions::Sessions;
 use super::snapshots::{ReceivedSnapshot, SnapshotError, SnapshotStore};
 use super::{Snapshot, StateMachine};
@@ -21,7 +22,13 @@ type Saving = Pin<Box<dyn Future<Output = Result<SnapshotMeta, SnapshotError>>>>
 
 impl<S: StateMachine> StateMachineActor<S> {
     /// Freezes the state here and now; whatever is applied from here on is not in it.
-    fn begin_snapshot(&self) -> Result<Saving, SnapshotError> {
+    fn begin_snapshot(&mut self) -> Result<Saving, SnapshotError> {
+        // The log is going to be cut behind it, and a machine on disk goes on from the log after a restart.
+        if self.halted.is_none()
+            && let Some(Err(error)) = self.machine.on_disk().map(on_disk::sync)
+        {
+            self.fail(error);
+        }
         if self.halted.is_some() {
             return Err(SnapshotError::Over { reason: "the state machine applies nothing any more" });
         }
@@ -60,8 +67,15 @@ impl<S: StateMachine> StateMachineActor<S> {
     fn restore(&mut self, received: ReceivedSnapshot) -> Result<SnapshotMeta, SnapshotError> {
         // First the file: after a crash in between, the start loads it.
         let file = self.snapshots.adopt(received)?;
-        self.sessions = load(&mut self.machine, &mut file.body())?;
+        self.sessions.replace(load(&mut self.machine, &mut file.body())?);
         Ok(file.meta().clone())
+    }
+
+    /// A machine on disk makes its own what was loaded.
+    fn keep_loaded(&mut self) -> Result<(), MachineError> {
+        self.commit()?;
+        // Else an older state could be found after a crash, and what follows it may be gone from the log by then.
+        self.machine.on_disk().map_or(Ok(()), on_disk::sync)
     }
 }
 
@@ -124,16 +138,17 @@ impl<S: StateMachine> Handler<Restore> for StateMachineActor<S> {
         match self.restore(snapshot) {
             Ok(meta) => {
                 let position = meta.position;
-                tracing::info!(%position, "a snapshot was loaded");
                 self.covered = meta;
+                if let Err(error) = self.keep_loaded() {
+                    return self.fail(error);
+                }
+                tracing::info!(%position, "a snapshot was loaded");
                 self.halted = None;
                 self.feedback.snapshots.do_send(SnapshotNews::Restored(position));
             }
             Err(error) => {
                 tracing::error!(%error, "a snapshot cannot be installed; this group stops");
-                let reason = StopReason::Snapshot(Arc::new(error));
-                let failure = Failure::NodeStopped { reason: reason.clone(), maybe_applied: true };
-                self.halt(failure, StateMachineStopped::Failed(reason));
+                self.stop(StopReason::Snapshot(Arc::new(error)));
             }
         }
     }

@@ -33,6 +33,31 @@ pub(crate) struct Sessions {
     /// When each client is forgotten, the first one first.
     ends: BTreeSet<(u64, String)>,
     bytes: u64,
+    /// What may differ from the records that a machine on disk has stored. `None`: nobody stores any.
+    changed: Option<BTreeSet<SessionKey>>,
+}
+
+/// What is stored by itself where a machine on disk keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SessionKey {
+    /// A client, without its answers.
+    Client(String),
+    /// One answer of a client.
+    Answer(String, u64),
+}
+
+/// What is stored under a [`SessionKey`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SessionValue {
+    /// Of a client: until when it is remembered, and through where it has its answers.
+    Client {
+        /// In milliseconds of log time.
+        ends_ms: u64,
+        /// A sequence.
+        forgotten: u64,
+    },
+    /// Of an answer: its bytes.
+    Answer(Bytes),
 }
 
 /// What is remembered of one client.
@@ -87,8 +112,7 @@ impl Sessions {
             None if once.sequence <= client.forgotten => Seen::Forgotten,
             None => Seen::New,
         };
-        let freed = client.forget_through(once.acknowledged);
-        self.bytes -= freed;
+        self.forget_through(once.client, once.acknowledged);
         seen
     }
 
@@ -96,9 +120,10 @@ impl Sessions {
     pub(crate) fn keep_alive(&mut self, once: &Once<'_>, stamp: Stamp) -> bool {
         self.time_ms = self.time_ms.max(stamp.time_ms);
         self.forget_ended();
-        let Some(client) = self.heard_of(once.client, stamp) else { return false };
-        let freed = client.forget_through(once.acknowledged);
-        self.bytes -= freed;
+        if self.heard_of(once.client, stamp).is_none() {
+            return false;
+        }
+        self.forget_through(once.client, once.acknowledged);
         true
     }
 
@@ -109,7 +134,26 @@ impl Sessions {
         self.ends.remove(&(known.ends_ms, client.to_owned()));
         known.ends_ms = ends_ms;
         self.ends.insert((ends_ms, client.to_owned()));
+        if let Some(changed) = &mut self.changed {
+            changed.insert(SessionKey::Client(client.to_owned()));
+        }
         Some(known)
+    }
+
+    /// The client has all answers through `sequence`.
+    fn forget_through(&mut self, client: &str, sequence: u64) {
+        let Some(known) = self.clients.get_mut(client) else { return };
+        let gone = known.forget_through(sequence);
+        self.bytes -= gone.values().map(size).sum::<u64>();
+        self.note_changed(client, gone.keys().copied());
+    }
+
+    /// This client, and these answers of it, are not what they were.
+    fn note_changed(&mut self, client: &str, answers: impl Iterator<Item = u64>) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(SessionKey::Client(client.to_owned()));
+            changed.extend(answers.map(|sequence| SessionKey::Answer(client.to_owned(), sequence)));
+        }
     }
 
     /// The new command was answered so.
@@ -117,10 +161,11 @@ impl Sessions {
         let Some(known) = self.clients.get_mut(client) else { return };
         self.bytes += size(&answer);
         known.answers.insert(sequence, answer);
-        if known.answers.len() > ANSWERS_MAX
-            && let Some(oldest) = known.answers.keys().next().copied()
-        {
-            self.bytes -= known.forget_through(oldest);
+        let has_too_many = known.answers.len() > ANSWERS_MAX;
+        let oldest = known.answers.keys().next().copied().filter(|_| has_too_many);
+        self.note_changed(client, std::iter::once(sequence));
+        if let Some(oldest) = oldest {
+            self.forget_through(client, oldest);
         }
         while self.bytes > BYTES_MAX && self.clients.len() > 1 {
             self.forget_first();
@@ -155,7 +200,83 @@ impl Sessions {
         let Some((_, name)) = self.ends.pop_first() else { return };
         if let Some(gone) = self.clients.remove(&name) {
             self.bytes -= gone.size();
+            self.note_changed(&name, gone.answers.keys().copied());
         }
+    }
+
+    /// From here on notes what changes, for whoever stores it piece by piece.
+    pub(crate) fn note_changes(&mut self) {
+        self.changed.get_or_insert_default();
+    }
+
+    /// What has changed since the last time, and what it is now; `None`: it is gone.
+    pub(crate) fn take_changes(&mut self) -> Vec<(SessionKey, Option<SessionValue>)> {
+        let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
+        changed
+            .into_iter()
+            .map(|key| {
+                let value = self.value_of(&key);
+                (key, value)
+            })
+            .collect()
+    }
+
+    fn value_of(&self, key: &SessionKey) -> Option<SessionValue> {
+        match key {
+            SessionKey::Client(name) => {
+                let client = self.clients.get(name)?;
+                Some(SessionValue::Client { ends_ms: client.ends_ms, forgotten: client.forgotten })
+            }
+            SessionKey::Answer(name, sequence) => {
+                self.clients.get(name)?.answers.get(sequence).cloned().map(SessionValue::Answer)
+            }
+        }
+    }
+
+    /// Becomes what a snapshot says; for whoever stores it, everything has changed.
+    pub(crate) fn replace(&mut self, by: Self) {
+        let before = std::mem::replace(self, by);
+        if let Some(unstored) = &before.changed {
+            self.changed = Some(before.keys().chain(self.keys()).chain(unstored.iter().cloned()).collect());
+        }
+    }
+
+    fn keys(&self) -> impl Iterator<Item = SessionKey> {
+        self.clients.iter().flat_map(|(name, client)| {
+            let answers = client.answers.keys().map(|sequence| SessionKey::Answer(name.clone(), *sequence));
+            std::iter::once(SessionKey::Client(name.clone())).chain(answers)
+        })
+    }
+
+    /// How much is remembered: clients, and bytes of answers. Whoever stores it can tell that something is missing.
+    pub(crate) fn extent(&self) -> (u64, u64) {
+        (self.clients.len() as u64, self.bytes)
+    }
+
+    /// What was stored piece by piece, in any order. `None`: an answer belongs to no client, or something is of a
+    /// kind that its key does not say.
+    pub(crate) fn of_stored(time_ms: u64, stored: BTreeMap<SessionKey, SessionValue>) -> Option<Self> {
+        let mut clients = BTreeMap::new();
+        // Keys of clients come first.
+        for (key, value) in stored {
+            match (key, value) {
+                (SessionKey::Client(name), SessionValue::Client { ends_ms, forgotten }) => {
+                    clients.insert(name, Client { ends_ms, forgotten, answers: BTreeMap::new() });
+                }
+                (SessionKey::Answer(name, sequence), SessionValue::Answer(answer)) => {
+                    clients.get_mut(&name)?.answers.insert(sequence, answer);
+                }
+                (SessionKey::Client(_), SessionValue::Answer(_))
+                | (SessionKey::Answer(..), SessionValue::Client { .. }) => return None,
+            }
+        }
+        Some(Self::of_clients(time_ms, clients))
+    }
+
+    fn of_clients(time_ms: u64, clients: BTreeMap<String, Client>) -> Self {
+        let ends = clients.iter().map(|(name, client)| (client.ends_ms, name.clone())).collect();
+        let bytes = clients.values().map(Client::size).sum();
+        Self { time_ms, clients, ends, bytes, changed: None }
     }
 
     /// Into a snapshot, ahead of the state machine: length (u64, little-endian), then MessagePack.
@@ -173,22 +294,19 @@ impl Sessions {
         let mut saved = Vec::new();
         input.take(u64::from_le_bytes(length)).read_to_end(&mut saved)?;
         let Saved { time_ms, clients } = rmp_serde::from_slice(&saved).map_err(io::Error::other)?;
-        let ends = clients.iter().map(|(name, client)| (client.ends_ms, name.clone())).collect();
-        let bytes = clients.values().map(Client::size).sum();
-        Ok(Self { time_ms, clients, ends, bytes })
+        Ok(Self::of_clients(time_ms, clients))
     }
 }
 
 impl Client {
-    /// Returns how many bytes that frees.
-    fn forget_through(&mut self, sequence: u64) -> u64 {
+    /// Returns the answers that nobody asks for any more.
+    fn forget_through(&mut self, sequence: u64) -> BTreeMap<u64, Bytes> {
         if sequence <= self.forgotten {
-            return 0;
+            return BTreeMap::new();
         }
         self.forgotten = sequence;
         let kept = self.answers.split_off(&sequence.saturating_add(1));
-        let gone = std::mem::replace(&mut self.answers, kept);
-        gone.values().map(size).sum()
+        std::mem::replace(&mut self.answers, kept)
     }
 
     fn size(&self) -> u64 {

@@ -162,6 +162,7 @@ fn parts(node: &Addr<Node>, applied: LogIndex, snapshots: SnapshotStore) -> Mach
     MachineParts {
         covered,
         sessions: Sessions::default(),
+        stored: None,
         snapshots,
         saves_here: false,
         feedback,

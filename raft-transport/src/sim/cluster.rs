@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
+use raft_actor::log_storage::disk::Disk;
 use raft_actor::{Settings, StateMachine};
 
 use super::chance::Chance;
@@ -11,6 +13,7 @@ use super::checker::{Situations, Violation};
 use super::clients::Request;
 use super::clocks::ClockBound;
 use super::faults::{self, Fault, FaultKind, Faults, Tally};
+use super::machine::Maker;
 use super::workload::Workload;
 use super::world::{Setup, Sim};
 
@@ -62,7 +65,7 @@ pub struct SimCluster<S> {
     lease_drift_percent_max: Option<u8>,
     saves_alike: bool,
     traced: bool,
-    machine: fn() -> S,
+    machine: Maker<S>,
     of: PhantomData<fn() -> S>,
 }
 
@@ -146,6 +149,19 @@ impl<S: StateMachine + Default> SimCluster<S> {
 impl<S: StateMachine> SimCluster<S> {
     /// Clusters of this many servers, each with a machine that `machine` makes.
     pub fn with(nodes: u64, machine: fn() -> S) -> Self {
+        Self::made_by(nodes, Maker::InMemory(machine))
+    }
+
+    /// Clusters of this many servers, each with a machine that keeps its state on the server's disk, the same that the
+    /// log is on: whatever strikes that disk strikes both. `machine` opens what it finds there, outside of the directory
+    /// `/data`; what it cannot open it has to report when it is asked for its [`records`](raft_actor::OnDisk::records).
+    ///
+    /// Its [`durable_through`](StateMachine::durable_through) has to tell the index of the last command that it holds.
+    pub fn on_disk(nodes: u64, machine: fn(Arc<dyn Disk>) -> S) -> Self {
+        Self::made_by(nodes, Maker::OnDisk(machine))
+    }
+
+    fn made_by(nodes: u64, machine: Maker<S>) -> Self {
         Self {
             nodes,
             joiners: None,

@@ -322,6 +322,14 @@ impl Judge {
         state.trace.applies(state.now, node, position, response);
     }
 
+    /// A machine was opened that has kept by itself a state whose last command stands at `index`.
+    pub(super) fn holds(&self, node: NodeId, index: LogIndex) {
+        self.note(Some(node), "holds a state", index.get());
+        let state = &mut *self.state_of_things();
+        state.checker.holds(node, index);
+        state.machines.insert(node, index);
+    }
+
     /// A machine has loaded a state whose last command stands at `index`.
     pub(super) fn loaded(&self, node: NodeId, index: LogIndex) {
         self.note(Some(node), "loads a state", index.get());

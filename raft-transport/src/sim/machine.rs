@@ -1,10 +1,14 @@
 //! The user's state machine with a witness: who applied what, where, and what came of it.
 
+use std::fmt;
 use std::hash::Hasher;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use raft_actor::consensus::{LogIndex, LogPosition, NodeId};
-use raft_actor::{ApplyContext, Snapshot, StateMachine};
+use raft_actor::log_storage::disk::Disk;
+use raft_actor::log_storage::sim_disk::SimDisk;
+use raft_actor::{ApplyContext, OnDisk, Snapshot, StateMachine};
 use serde::{Deserialize, Serialize};
 
 use super::hash::HashWriter;
@@ -24,6 +28,44 @@ pub(super) struct At<R> {
     pub(super) value: R,
 }
 
+/// How machines come about.
+pub(super) enum Maker<S> {
+    InMemory(fn() -> S),
+    /// From what a process finds on its disk.
+    OnDisk(fn(Arc<dyn Disk>) -> S),
+}
+
+impl<S> Clone for Maker<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Maker<S> {}
+
+impl<S> fmt::Debug for Maker<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InMemory(_) => "InMemory",
+            Self::OnDisk(_) => "OnDisk",
+        })
+    }
+}
+
+impl<S> Maker<S> {
+    pub(super) fn open(self, disk: &Arc<dyn Disk>) -> S {
+        match self {
+            Self::InMemory(make) => make(),
+            Self::OnDisk(open) => open(Arc::clone(disk)),
+        }
+    }
+
+    /// One that has applied nothing.
+    pub(super) fn fresh(self) -> S {
+        self.open(&SimDisk::new(0).process())
+    }
+}
+
 /// So many entries lie between two looks at the whole state.
 const LOOK_EVERY: u64 = 256;
 
@@ -39,7 +81,11 @@ pub(super) struct Watched<S> {
 
 impl<S: StateMachine> Watched<S> {
     pub(super) fn new(machine: S, node: NodeId, judge: Judge, saves_alike: bool) -> Self {
-        let applied = machine.durable_through().unwrap_or(LogIndex::ZERO);
+        let held = machine.durable_through();
+        if let Some(held) = held {
+            judge.holds(node, held);
+        }
+        let applied = held.unwrap_or(LogIndex::ZERO);
         Self { machine, node, applied, judge, saves_alike }
     }
 
@@ -85,6 +131,10 @@ impl<S: StateMachine> StateMachine for Watched<S> {
 
     fn durable_through(&self) -> Option<LogIndex> {
         self.machine.durable_through()
+    }
+
+    fn on_disk(&mut self) -> Option<&mut dyn OnDisk> {
+        self.machine.on_disk()
     }
 }
 

@@ -15,7 +15,7 @@ use super::checker::{Verdict, Violation};
 use super::clients::Request;
 use super::hash::number_of;
 use super::judge::States;
-use super::machine::fingerprint;
+use super::machine::{Maker, fingerprint};
 use super::oracle::{Applied, Oracle};
 use super::words::{ADVICE, Words, readable, shown};
 
@@ -25,7 +25,7 @@ mod tests;
 /// A machine that is given what the [`Oracle`] says is the log.
 #[derive(Debug)]
 pub struct Replay<S: StateMachine> {
-    fresh: fn() -> S,
+    fresh: Maker<S>,
     machine: S,
     /// The last command that the machine has been given.
     applied: LogIndex,
@@ -48,7 +48,11 @@ impl<S: StateMachine> Replay<S> {
     /// A replay on machines that `fresh` makes. One that comes with a state (because it lives on a disk) cannot be
     /// given the log from its beginning: then nothing is checked.
     pub fn new(fresh: fn() -> S) -> Self {
-        let machine = fresh();
+        Self::made_by(Maker::InMemory(fresh))
+    }
+
+    pub(super) fn made_by(fresh: Maker<S>) -> Self {
+        let machine = fresh.fresh();
         let is_possible = machine.durable_through().is_none_or(|index| index == LogIndex::ZERO);
         let (asked, late) = (BTreeMap::new(), BTreeMap::new());
         Self { fresh, machine, applied: LogIndex::ZERO, is_possible, asked, late }
@@ -137,7 +141,7 @@ impl<S: StateMachine> Replay<S> {
         if !self.is_possible {
             return Ok(());
         }
-        let mut machine = (self.fresh)();
+        let mut machine = self.fresh.fresh();
         self.compare_at(LogIndex::ZERO, &machine)?;
         for applied in oracle.commands_after(LogIndex::ZERO).take_while(|applied| applied.position.index <= last) {
             if give(&mut machine, &self.asked, applied).is_none() {

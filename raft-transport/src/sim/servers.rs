@@ -82,17 +82,19 @@ impl<S: StateMachine> Sim<S> {
         let founders = 1..=self.setup.founders;
         let peers: Vec<_> = founders.clone().map(|peer| (peer, format!("sim:{peer}"))).collect();
         let joins = !founders.contains(&id.get());
-        let machine = Watched::new((self.setup.machine)(), id, self.judge.clone(), self.setup.saves_alike);
         let node = &mut self.nodes[place(id)];
         node.run += 1;
         node.failures_before = node.disk_failures();
-        let run = node.run;
+        let (run, disk) = (node.run, node.disk.process());
+        self.judge.starts(id, run);
+        let machine = self.setup.machine.open(&disk);
+        let machine = Watched::new(machine, id, self.judge.clone(), self.setup.saves_alike);
         let builder = RaftHost::builder()
             .node(id)
             .cluster(cluster)
             .transport(self.network.transport(id, node.run, self.setup.piece_bytes_max))
             .peers(peers)
-            .disk(node.disk.process())
+            .disk(disk)
             .data_dir(DATA_DIRECTORY)
             .log_segment_bytes(SEGMENT_BYTES)
             .clock(Clock::of(Arc::clone(&node.clock) as _))
@@ -103,7 +105,6 @@ impl<S: StateMachine> Sim<S> {
             .placement(Placement::current_thread())
             .seed(seed);
         let builder = if joins { builder.join() } else { builder };
-        self.judge.starts(id, run);
         node.process = Some(Process::new(builder, machine));
         // Everybody who is there, on both sides: connections of an earlier run are gone.
         for other in self.ids() {
@@ -239,7 +240,7 @@ impl<S: StateMachine> Sim<S> {
                 matches!(&error, StartError::Log(LogError::Damaged { .. }) | StartError::NobodyToRepair { .. });
             let may_be = match &error {
                 StartError::Log(LogError::Damaged { .. }) | StartError::NobodyToRepair { .. } => node.disk_is_damaged,
-                StartError::Log(_) | StartError::Snapshot(_) => node.disk_has_failed(),
+                StartError::Log(_) | StartError::Snapshot(_) | StartError::Machine(_) => node.disk_has_failed(),
                 _ => false,
             };
             if !may_be {
@@ -255,7 +256,9 @@ impl<S: StateMachine> Sim<S> {
         node.disk_is_damaged = node.disk_is_damaged && !self.judge.is_whole(id);
         let Some(reason) = process.take_stop() else { return };
         let may_be = match &reason {
-            StopReason::Log(_) | StopReason::Snapshot(_) => node.disk_has_failed() || node.disk_is_damaged,
+            StopReason::Log(_) | StopReason::Snapshot(_) | StopReason::Machine(_) => {
+                node.disk_has_failed() || node.disk_is_damaged
+            }
             StopReason::ShutDown => true,
             _ => false,
         };

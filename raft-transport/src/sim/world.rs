@@ -19,6 +19,7 @@ use super::faults::{Fault, FaultKind, Noise, Tally};
 use super::held::Held;
 use super::in_force::{Broken, InForce};
 use super::judge::Judge;
+use super::machine::Maker;
 use super::members::Changes;
 use super::messages::Interception;
 use super::network::{Link, Network, Outgoing};
@@ -99,7 +100,7 @@ pub(super) struct Setup<S> {
     pub(super) clock_bound: Option<ClockBound>,
     /// Snapshots travel in messages of at most so many bytes.
     pub(super) piece_bytes_max: u64,
-    pub(super) machine: fn() -> S,
+    pub(super) machine: Maker<S>,
     pub(super) saves_alike: bool,
     pub(super) request_timeout: Duration,
     /// How likely a client writes in a session, in parts of a million.
@@ -200,7 +201,7 @@ impl<S: StateMachine> Sim<S> {
             scripted: None,
             changes: Changes::new(),
             interception: Interception::default(),
-            replay: Replay::new(setup.machine),
+            replay: Replay::made_by(setup.machine),
             outgoing: Vec::new(),
             sent: 0,
             setup,

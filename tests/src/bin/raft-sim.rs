@@ -6,11 +6,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use raft_tests::raft_sim::{self, Options};
-use raft_tests::register::Register;
+use raft_tests::register::{DiskRegister, Register};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match raft_sim::main::<Register>(&options, &mut io::stdout()) {
+    let made = match options.on_disk {
+        false => raft_sim::main::<Register>(&options, &mut io::stdout()),
+        true => raft_sim::main::<DiskRegister>(&options, &mut io::stdout()),
+    };
+    match made {
         Ok(code) => code,
         Err(error) => {
             // Whoever stopped reading does not want to hear more.

@@ -41,6 +41,9 @@ pub struct Options {
     /// Of the planned faults only those with these numbers happen; or none
     #[arg(long, value_name = "N,.. | none", conflicts_with = "seeds")]
     pub only_faults: Option<Numbers>,
+    /// The state machine lives on the servers' disks, too, and loses there what it has not synced
+    #[arg(long)]
+    pub on_disk: bool,
     /// Prints every event of the run
     #[arg(long, conflicts_with_all = ["seeds", "json"])]
     pub trace: bool,

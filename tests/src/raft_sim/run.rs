@@ -6,7 +6,7 @@ use std::time::Duration;
 use raft_actor::StateMachine;
 use raft_transport::sim::{Chance, Fault, Faults, SimCluster};
 
-use crate::register::{Command, Get, Register, Response, Value};
+use crate::register::{Command, DiskRegister, Get, Register, Response, Value};
 
 /// A run that can be made, and made again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,13 +27,24 @@ pub struct Run {
 
 /// A state machine that the clients of the register can talk to: the register, or a broken one.
 pub trait Machine:
-    StateMachine<Command = Command, Response = Response, Query = Get, Answer = Option<Value>> + Default
+    StateMachine<Command = Command, Response = Response, Query = Get, Answer = Option<Value>>
 {
+    /// Clusters of it.
+    fn cluster(nodes: u64) -> SimCluster<Self>;
 }
 
 impl<S> Machine for S where
     S: StateMachine<Command = Command, Response = Response, Query = Get, Answer = Option<Value>> + Default
 {
+    fn cluster(nodes: u64) -> SimCluster<Self> {
+        SimCluster::of(nodes)
+    }
+}
+
+impl Machine for DiskRegister {
+    fn cluster(nodes: u64) -> SimCluster<Self> {
+        SimCluster::on_disk(nodes, Self::open)
+    }
 }
 
 /// How likely it is that every kind of fault happens in a run, in parts of a million.
@@ -58,7 +69,7 @@ impl Run {
 
     pub(super) fn cluster<S: Machine>(&self) -> SimCluster<S> {
         let cluster =
-            SimCluster::of(self.nodes).clients(self.clients).faults(self.faults.clone()).lasting(self.lasting);
+            S::cluster(self.nodes).clients(self.clients).faults(self.faults.clone()).lasting(self.lasting);
         match &self.only_faults {
             Some(numbers) => cluster.only_faults(numbers.clone()),
             None => cluster,

@@ -27,6 +27,10 @@ pub(super) struct Member {
     pub(super) had_suffrage: bool,
     /// The last command of the state that its machine has loaded in this run, before its core was there.
     pub(super) loaded: Option<LogIndex>,
+    /// The last command of the state that its machine has kept by itself, if it keeps one.
+    pub(super) held: Option<LogIndex>,
+    /// What its core took for its newest snapshot when its last run ended: the log may have been cut behind that.
+    pub(super) covered: LogIndex,
 }
 
 /// What a disk holds.

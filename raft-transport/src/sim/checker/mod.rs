@@ -127,8 +127,9 @@ impl Checker {
     /// A server's process is gone. Nothing if it was not running.
     pub fn crashed(&mut self, node: NodeId) {
         if let Some(member) = self.members.get_mut(&node) {
-            member.run = None;
-            member.loaded = None;
+            let run = member.run.take();
+            member.covered = run.map_or(member.covered, |run| run.facts.snapshot.index);
+            (member.held, member.loaded) = (None, None);
         }
     }
 
@@ -139,6 +140,7 @@ impl Checker {
             let gone = self.known.lost.remove(&node).unwrap_or(gone);
             self.known.wiped.insert(node, gone);
             member.writes.clear();
+            member.covered = LogIndex::ZERO;
             self.known.elections.forget(node);
             self.known.forgets(node, member.had_suffrage);
         }
@@ -243,6 +245,13 @@ impl Checker {
     /// If that is not so by the log.
     pub fn told_expired(&self, client: &str, sequence: u64) -> Verdict {
         self.known.check_expired(client, sequence)
+    }
+
+    /// A server's state machine was opened and has kept by itself a state whose last command stands at `index`.
+    pub fn holds(&mut self, node: NodeId, index: LogIndex) {
+        self.known.watches_machines = true;
+        let member = self.members.entry(node).or_default();
+        (member.held, member.loaded) = (Some(index), Some(index));
     }
 
     /// A server's state machine has loaded a state whose last command stands at `index`: before its core is there, or

@@ -133,12 +133,20 @@ impl Knowledge {
         Ok(())
     }
 
-    /// The state with which a machine starts is that of the snapshot.
+    /// What a machine keeps by itself reaches as far as the log may have been cut.
+    pub(super) fn check_held_at_start(&self, id: NodeId, held: Option<LogIndex>, covered: LogIndex) -> Verdict {
+        let Some(held) = held else { return Ok(()) };
+        let is_kept = self.check_nothing_between(id, held, covered).is_ok();
+        ensure!("purged_is_covered", id, is_kept, "n{id} holds {held} by itself, its log may end behind {covered}");
+        Ok(())
+    }
+
+    /// The state with which a machine starts, that of the snapshot or one that it has kept by itself, is where it goes on.
     pub(super) fn check_loaded_at_start(&self, id: NodeId, loaded: Option<LogIndex>, facts: &Facts) -> Verdict {
         let Some(loaded) = loaded else { return Ok(()) };
-        let covered = facts.snapshot.index;
-        ensure!("applied_in_order", id, loaded <= covered, "n{id} loads {loaded}, its snapshot ends at {covered}");
-        self.check_nothing_between(id, loaded, covered)
+        let applied = facts.applied;
+        ensure!("applied_in_order", id, loaded <= applied, "n{id} holds {loaded}, and is to go on behind {applied}");
+        self.check_nothing_between(id, loaded, applied)
     }
 
     /// The core is told that a snapshot is loaded: the machine lacks no command of it.

@@ -128,6 +128,7 @@ impl Knowledge {
             "n{id} starts with a snapshot of {}, its disk has one of {snapshot}",
             facts.snapshot
         );
+        self.check_held_at_start(id, member.held.take(), member.covered)?;
         self.check_loaded_at_start(id, member.loaded.take(), &facts)?;
         ensure!("election_safety", id, !facts.leads(), "n{id} leads from its start on (§5.2)");
         let is_committed = facts.commit <= self.commits.last().index;
