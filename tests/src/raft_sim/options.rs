@@ -158,6 +158,7 @@ impl Options {
         let drawn = Run::of(seed);
         Run {
             seed,
+            on_disk: self.on_disk,
             nodes: self.nodes.unwrap_or(drawn.nodes),
             clients: self.clients.map_or(drawn.clients, |clients| clients as usize),
             lasting: self.virtual_seconds,

@@ -13,6 +13,8 @@ use crate::register::{Command, DiskRegister, Get, Register, Response, Value};
 pub struct Run {
     /// Decides everything that is left to chance.
     pub seed: u64,
+    /// Whether the state machine lives on the servers' disks.
+    pub on_disk: bool,
     /// How many servers there are.
     pub nodes: u64,
     /// How many clients ask.
@@ -64,7 +66,7 @@ impl Run {
         if !chance.happens(ALL_KINDS_PARTS) {
             faults = Faults::of(faults.kinds().filter(|_| chance.happens(EACH_KIND_PARTS)));
         }
-        Self { seed, nodes, clients, lasting: Duration::from_secs(60), faults, only_faults: None }
+        Self { seed, on_disk: false, nodes, clients, lasting: Duration::from_secs(60), faults, only_faults: None }
     }
 
     pub(super) fn cluster<S: Machine>(&self) -> SimCluster<S> {
@@ -90,9 +92,9 @@ impl Run {
 /// The command line that makes this run.
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, nodes, clients, lasting, faults, only_faults } = self;
+        let Self { seed, on_disk, nodes, clients, lasting, faults, only_faults } = self;
         let drawn = Self::of(*seed);
-        write!(f, "raft-sim --seed {seed}")?;
+        write!(f, "raft-sim --seed {seed}{}", if *on_disk { " --on-disk" } else { "" })?;
         if *lasting != drawn.lasting {
             write!(f, " --virtual-seconds {}", lasting.as_secs_f64())?;
         }

@@ -169,6 +169,8 @@ impl StateMachine for DiskRegister {
     type Answer = Option<Value>;
 
     fn apply(&mut self, ctx: &mut ApplyContext<'_>, command: Command) -> Response {
+        // Whatever else is true: it holds that already.
+        assert!(ctx.index().get() > self.last, "entry {} comes again, the register holds {}", ctx.index(), self.last);
         let key = command.key();
         let response = self.register.carry_out(command);
         self.last = ctx.index().get();

@@ -129,7 +129,7 @@ pub(crate) use records::Stored;
 /// # actix_rt::System::new().block_on(async {
 /// # for expected in [5, 10] {
 /// let host = RaftHost::builder().node(1).data_dir(place.path().join("node")).peers([(1, "-")]);
-/// # let host = host.transport(raft_actor::transport::LocalNetwork::new().transport(1));
+/// # let host = host.transport(raft_actor::transport::LocalNetwork::default().transport(1));
 /// let raft = host.start(Sum::open(file.clone())?).await?;
 /// assert_eq!(raft.write(5).await?, expected); // 5, and 10 after a restart
 /// raft.shutdown().await;
