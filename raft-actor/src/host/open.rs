@@ -18,7 +18,7 @@ use crate::log_storage::disk::Disk;
 use crate::log_storage::{DataDirectory, GroupWrite, Identity, LogStorage, MemoryLog, RecoveredGroup, Wal, WalOptions};
 use crate::state_machine::snapshots::{SnapshotFile, SnapshotStore};
 use crate::state_machine::on_disk::{self, Held, Stored};
-use crate::state_machine::{MachineError, Sessions, SnapshotError, StateMachine, load};
+use crate::state_machine::{MachineError, Sessions, SnapshotError, StateMachine, freeze, load, save};
 use crate::transport::{DirectoryId, Incarnation};
 
 /// The group of a host that is started with a state machine.
@@ -155,6 +155,28 @@ fn reset(storage: &mut dyn LogStorage, group: GroupId, to: LogPosition) -> Resul
     storage.write(&[GroupWrite { group, hard_state: None, log: Some(LogWrite::Reset { to }) }])?;
     storage.sync()?;
     Ok(storage.recover(group)?)
+}
+
+/// A damage has taken from the log what a machine on disk has applied: its state becomes a snapshot, so that the log can
+/// go on behind it, as if that had come from the leader. Returns whether this was so; the log has to be [recovered](recover)
+/// once more then.
+pub(super) fn make_up_for_damage<S: StateMachine>(
+    machine: &mut S,
+    recovered: &RecoveredGroup,
+    snapshots: &SnapshotStore,
+) -> Result<bool, StartError> {
+    if recovered.hard_state.damage.is_none() {
+        return Ok(false);
+    }
+    let Some(Held { covered, sessions }) = held(machine, snapshots.group())? else { return Ok(false) };
+    let newest = snapshots.newest().map_or(LogIndex::ZERO, |file| file.meta().position.index);
+    // What is applied was committed; where the log says otherwise, what is lost had overwritten it.
+    if covered.position.index <= newest || recovered.log.contains(covered.position) {
+        return Ok(false);
+    }
+    tracing::info!(position = %covered.position, "the state machine holds what the damaged log has lost");
+    save::<S>(snapshots, covered, &sessions, freeze(machine)?)?;
+    Ok(true)
 }
 
 /// What a state machine begins with.

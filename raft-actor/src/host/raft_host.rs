@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 use super::actor::{HostActor, HostHold, WithHost};
 use super::builder::{HostBuilder, check, check_lease, lease_of};
 use super::group::{GroupOptions, Life, NewGroup};
-use super::open::{self, Home, bury, claim, found, load_machine};
+use super::open::{self, Home, bury, claim, found, load_machine, make_up_for_damage};
 use super::presence::{Claim, Presence};
 use super::start::on_a_thread;
 use super::{GroupError, StartError};
@@ -244,8 +244,20 @@ impl RaftHost {
         check(&settings, &options.queue_limits, defaults.message_bytes_max)?;
         let at_home = home.clone();
         let snapshots = self.off_thread(move || at_home.snapshots(group)).await?.map_err(StartError::from)?;
-        let (at_home, files) = (home.clone(), snapshots.clone());
-        let recovered = self.with_log(move |log| open::recover(log, group, &at_home, &files)).await??;
+        let recover = || {
+            let (at_home, files) = (home.clone(), snapshots.clone());
+            self.with_log(move |log| open::recover(log, group, &at_home, &files))
+        };
+        let mut recovered = recover().await??;
+        if recovered.hard_state.damage.is_some() {
+            let (found, files) = (recovered.clone(), snapshots.clone());
+            let make_up = move || make_up_for_damage(&mut machine, &found, &files).map(|is_done| (machine, is_done));
+            let is_made_up;
+            (machine, is_made_up) = self.off_thread(make_up).await??;
+            if is_made_up {
+                recovered = recover().await??;
+            }
+        }
         let (found, files) = (recovered.clone(), snapshots.clone());
         let load = move || load_machine(&mut machine, &found, &files).map(|loaded| (machine, loaded));
         let (machine, loaded) = self.off_thread(load).await??;

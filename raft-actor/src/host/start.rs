@@ -14,7 +14,7 @@ use super::gate::Gate;
 use super::group::{Life, NewGroup};
 use super::inbound::HostInbound;
 use super::life_signs::LifeSigns;
-use super::open::{GROUP, Opened, load_machine, open, recover};
+use super::open::{GROUP, Opened, load_machine, make_up_for_damage, open, recover};
 use super::presence::{Place, Presence};
 use super::raft_host::{Defaults, RaftHost};
 use super::{NodeThread, Placement, StartError, threads};
@@ -64,7 +64,10 @@ impl HostBuilder {
         let session_lifetime = self.session_lifetime;
         let prepare = move |opened: &mut Opened| {
             let snapshots = opened.home.snapshots(GROUP)?;
-            let recovered = recover(opened.storage.as_mut(), GROUP, &opened.home, &snapshots)?;
+            let mut recovered = recover(opened.storage.as_mut(), GROUP, &opened.home, &snapshots)?;
+            if make_up_for_damage(&mut machine, &recovered, &snapshots)? {
+                recovered = recover(opened.storage.as_mut(), GROUP, &opened.home, &snapshots)?;
+            }
             let loaded = load_machine(&mut machine, &recovered, &snapshots)?;
             Ok(NewGroup {
                 group: GROUP,

@@ -31,7 +31,7 @@ pub(crate) use actor::{
     TakeSnapshot,
 };
 pub(crate) use requests::{Reads, Writes};
-pub(crate) use saving::load;
+pub(crate) use saving::{freeze, load, save};
 pub use on_disk::{MachineError, OnDisk, Records};
 pub(crate) use sessions::Sessions;
 pub use snapshot::Snapshot;

@@ -32,9 +32,7 @@ impl<S: StateMachine> StateMachineActor<S> {
         if self.halted.is_some() {
             return Err(SnapshotError::Over { reason: "the state machine applies nothing any more" });
         }
-        // `freeze` has the machine by shared reference: a panic in it cannot have changed the state.
-        let frozen =
-            catch_unwind(AssertUnwindSafe(|| self.machine.freeze())).map_err(|panic| panicked("freeze", &*panic))?;
+        let frozen = freeze(&self.machine)?;
         let (snapshots, meta, sessions) = (self.snapshots.clone(), self.covered.clone(), self.sessions.clone());
         let save = move || save::<S>(&snapshots, meta, &sessions, frozen);
         if self.saves_here {
@@ -79,8 +77,14 @@ impl<S: StateMachine> StateMachineActor<S> {
     }
 }
 
+/// Freezes a state. A panic of the user's code is an error.
+pub(crate) fn freeze<S: Snapshot>(machine: &S) -> Result<S::Frozen, SnapshotError> {
+    // It has the machine by shared reference: a panic in it cannot have changed the state.
+    catch_unwind(AssertUnwindSafe(|| machine.freeze())).map_err(|panic| panicked("freeze", &*panic))
+}
+
 /// Writes a frozen state. A panic of the user's code is an error.
-fn save<S: StateMachine>(
+pub(crate) fn save<S: StateMachine>(
     snapshots: &SnapshotStore,
     meta: SnapshotMeta,
     sessions: &Sessions,

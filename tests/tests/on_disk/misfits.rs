@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use raft_actor::log_storage::disk::Disk;
 use raft_actor::log_storage::sim_disk::SimDisk;
 use raft_actor::{GroupError, GroupOptions, MachineError, RaftHost, StartError};
 use raft_actor::transport::LocalNetwork;
@@ -101,7 +100,7 @@ async fn a_machine_of_another_history_is_refused_by_name() {
     let (other, mut another) = (SimDisk::new(2), Till::default());
     live(&other, &mut another, 0).await;
     live(&other, &mut another, 0).await;
-    live(&other, &mut another, 6).await;
+    live(&other, &mut another, 2).await;
     put_machine(&other, &machine_of(&disk));
     let error = refusal(&other).await;
     assert!(matches!(error, StartError::MachineDiverges { .. }), "{error}");
