@@ -74,7 +74,8 @@ pub enum StartError {
     },
     /// A founder that has no vote yet is started with another list of first members than before.
     #[error(
-        "node {node} was first started with other peers than {peers:?}, and not all of those have confirmed it yet; start          it with the same list, or remove its directory if that list was wrong"
+        "node {node} was first started with other peers than {peers:?}, and not all of those have confirmed it yet; start \
+         it with the same list, or remove its directory if that list was wrong"
     )]
     OtherFounders {
         /// The node that was to be started.
@@ -84,7 +85,9 @@ pub enum StartError {
     },
     /// The state machine lives on a disk of its own and does not fit the log.
     #[error(
-        "the state machine has durably applied everything through {applied}, but the log begins after {log_base} and          ends at {log_last}; one of them was lost or replaced: restore it, or remove the node from the cluster, start          with both empty and add it again"
+        "the state machine has durably applied everything through {applied}, but the log begins after {log_base} and \
+         ends at {log_last}; one of them was lost or replaced: restore it, or remove the node from the cluster, start with \
+         both empty and add it again"
     )]
     MachineMismatch {
         /// What the state machine says.

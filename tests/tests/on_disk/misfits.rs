@@ -7,7 +7,7 @@ use std::sync::Arc;
 use raft_actor::log_storage::sim_disk::SimDisk;
 use raft_actor::{GroupError, GroupOptions, MachineError, RaftHost, StartError};
 use raft_actor::transport::LocalNetwork;
-use raft_tests::register::DiskRegister;
+use raft_tests::register::{DiskRegister, Get};
 
 use crate::bank::{Till, kill, start};
 
@@ -31,6 +31,7 @@ fn put_machine(disk: &SimDisk, bytes: &[u8]) {
 
 async fn live(disk: &SimDisk, till: &mut Till, writes: usize) {
     let raft = start(disk).await.expect("starts");
+    raft.read(Get(0)).await.expect("it leads");
     for _ in 0..writes {
         till.write(&raft).await.expect("it works");
     }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft_actor::LogIndex;
 use raft_actor::log_storage::sim_disk::{Keep, SimDisk};
 use raft_actor::transport::LocalNetwork;
+use raft_actor::{LogIndex, Settings, StartError, StateMachine};
 use raft_tests::register::{Command, DiskRegister};
 
 use crate::bank::{Handle, Till, host, kill, start};
@@ -22,19 +22,21 @@ async fn the_log_is_cut_only_behind_what_the_machine_has_made_durable() {
     kill(&disk, raft).await;
     disk.crash_machine_keeping(Keep::Nothing);
     let held = DiskRegister::open(disk.process());
-    let held = raft_actor::StateMachine::durable_through(&held).expect("it is on disk");
+    let held = held.durable_through().expect("it is on disk");
     assert!(held >= covered.prev(), "it holds {held}, the log may begin behind {covered}");
     let raft = start(&disk).await.expect("starts");
     till.check(&raft).await;
     kill(&disk, raft).await;
 }
 
-async fn start_in(network: &LocalNetwork, node: u64, disk: &SimDisk) -> Handle {
+/// One of three, none of which keeps any log for one that is away.
+async fn start_in(network: &LocalNetwork, node: u64, disk: &SimDisk) -> Result<Handle, StartError> {
     let process = disk.process();
     let peers = (1..=3).map(|id| (id, format!("local:{id}")));
+    let settings = Settings { log_tail_bytes_max: 0, ..Settings::default() };
     let builder = host(Arc::clone(&process)).node(node).peers(peers).transport(network.transport(node));
-    let raft = builder.start(DiskRegister::open(process)).await.expect("starts");
-    raft.with_timeout(Duration::from_secs(60))
+    let raft = builder.settings(settings).start(DiskRegister::open(process)).await?;
+    Ok(raft.with_timeout(Duration::from_secs(60)))
 }
 
 #[actix_rt::test]
@@ -44,7 +46,7 @@ async fn a_member_that_was_away_gets_a_snapshot_into_its_machine_and_keeps_it() 
     let mut till = Till::default();
     let mut nodes = Vec::new();
     for (node, disk) in (1..).zip(&disks) {
-        nodes.push(start_in(&network, node, disk).await);
+        nodes.push(start_in(&network, node, disk).await.expect("starts"));
     }
     for _ in 0..10 {
         till.write(&nodes[0]).await.expect("all run");
@@ -59,14 +61,10 @@ async fn a_member_that_was_away_gets_a_snapshot_into_its_machine_and_keeps_it() 
     let mut deaths = 0;
     let back = loop {
         disks[2].kill_process_after(10 + 9 * deaths);
-        let process = disks[2].process();
-        let peers = (1..=3).map(|id| (id, format!("local:{id}")));
-        let builder = host(Arc::clone(&process)).node(3).peers(peers).transport(network.transport(3));
-        let Ok(raft) = builder.start(DiskRegister::open(process)).await else {
+        let Ok(raft) = start_in(&network, 3, &disks[2]).await else {
             deaths += 1;
             continue;
         };
-        let raft = raft.with_timeout(Duration::from_secs(60));
         let through = nodes[0].status().commit_index;
         let mut watch = raft.watch();
         let caught_up = async { watch.wait_for(|status| status.last_applied >= through).await.is_ok() };
@@ -87,7 +85,7 @@ async fn a_member_that_was_away_gets_a_snapshot_into_its_machine_and_keeps_it() 
     }
     let mut nodes = Vec::new();
     for (node, disk) in (1..).zip(&disks) {
-        nodes.push(start_in(&network, node, disk).await);
+        nodes.push(start_in(&network, node, disk).await.expect("starts"));
     }
     till.check(&nodes[2]).await;
     let filler = String::new();
