@@ -25,7 +25,6 @@ pub struct Deposit {
 }
 
 /// Accounts in a file.
-#[derive(Debug)]
 pub struct Accounts {
     database: Database,
     /// What was applied since the last commit.

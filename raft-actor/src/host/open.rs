@@ -175,6 +175,7 @@ pub(super) fn make_up_for_damage<S: StateMachine>(
         return Ok(false);
     }
     tracing::info!(position = %covered.position, "the state machine holds what the damaged log has lost");
+    machine.on_disk().map_or(Ok(()), on_disk::sync)?;
     save::<S>(snapshots, covered, &sessions, freeze(machine)?)?;
     Ok(true)
 }

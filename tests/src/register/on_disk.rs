@@ -43,7 +43,8 @@ struct Journal {
     end: u64,
     /// Of the last frame.
     crc: u32,
-    is_new: bool,
+    /// Its name may not be on the disk, whoever made it.
+    name_is_open: bool,
 }
 
 /// One transaction.
@@ -93,15 +94,14 @@ impl Journal {
     fn open(disk: Arc<dyn Disk>, mut each: impl FnMut(Frame)) -> io::Result<Self> {
         let path = Path::new(JOURNAL);
         disk.create_directory(Path::new(DIRECTORY))?;
-        let (file, is_new) = match disk.open(path) {
-            Ok(file) => (file, false),
-            Err(error) if error.kind() == ErrorKind::NotFound => (disk.create(path)?, true),
-            Err(error) => return Err(error),
+        let file = match disk.open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => disk.create(path)?,
+            opened => opened?,
         };
         let mut bytes = vec![0; usize::try_from(file.length()?).map_err(io::Error::other)?];
         let length = file.read_at(&mut bytes, 0)?;
         bytes.truncate(length);
-        let mut journal = Self { disk, file, end: 0, crc: 0, is_new };
+        let mut journal = Self { disk, file, end: 0, crc: 0, name_is_open: true };
         let mut rest = bytes.as_slice();
         while let Some((frame, crc, behind)) = next_frame(rest, journal.crc) {
             each(frame);
@@ -125,7 +125,7 @@ impl Journal {
 
     fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
-        if std::mem::take(&mut self.is_new) {
+        if std::mem::take(&mut self.name_is_open) {
             self.disk.sync_directory(Path::new(DIRECTORY))?;
         }
         Ok(())
@@ -134,7 +134,7 @@ impl Journal {
     /// Begins a new journal with this frame. A crash leaves the old one or the new one.
     fn replace(&mut self, frame: &Frame) -> io::Result<()> {
         let file = self.disk.create(Path::new(NEW_JOURNAL))?;
-        let mut new = Self { disk: Arc::clone(&self.disk), file, end: 0, crc: 0, is_new: true };
+        let mut new = Self { disk: Arc::clone(&self.disk), file, end: 0, crc: 0, name_is_open: true };
         new.append(frame)?;
         new.file.sync_data()?;
         new.disk.rename(Path::new(NEW_JOURNAL), Path::new(JOURNAL))?;
