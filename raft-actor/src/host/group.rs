@@ -25,7 +25,7 @@ use crate::log_storage::{LogCache, LogClient, RecoveredGroup};
 use crate::node::{Front, Machine, NodeParts, Peers, RaftNode, StopNode, SuffrageGranted};
 use crate::replication::{SnapshotPace, StreamContext};
 use crate::state_machine::snapshots::SnapshotStore;
-use crate::state_machine::{Feedback, MachineParts, StateMachine, StateMachineActor};
+use crate::state_machine::{Feedback, MachineParts, Owner, StateMachine, StateMachineActor};
 use crate::transport::Inbound;
 
 /// How a group is to be; see [`RaftHost::create_group`](super::RaftHost::create_group).
@@ -195,6 +195,7 @@ impl HostActor {
                 snapshots: ctx.address().recipient(),
             };
             let parts = MachineParts {
+                owner: Owner { cluster: Arc::clone(&ground.cluster), group },
                 covered: loaded.covered,
                 sessions: loaded.sessions,
                 stored: loaded.stored,

@@ -18,7 +18,7 @@ use crate::log_storage::disk::Disk;
 use crate::log_storage::{DataDirectory, GroupWrite, Identity, LogStorage, MemoryLog, RecoveredGroup, Wal, WalOptions};
 use crate::state_machine::snapshots::{SnapshotFile, SnapshotStore};
 use crate::state_machine::on_disk::{self, Held, Stored};
-use crate::state_machine::{MachineError, Sessions, SnapshotError, StateMachine, freeze, load, save};
+use crate::state_machine::{MachineError, Owner, Sessions, SnapshotError, StateMachine, freeze, load, save};
 use crate::transport::{DirectoryId, Incarnation};
 
 /// The group of a host that is started with a state machine.
@@ -36,6 +36,7 @@ pub(super) struct Opened {
 #[derive(Debug, Clone)]
 pub(super) struct Home {
     pub(super) node: NodeId,
+    cluster: Arc<str>,
     disk: Arc<dyn Disk>,
     /// `None`: in memory.
     path: Option<PathBuf>,
@@ -79,7 +80,7 @@ pub(super) fn open(builder: &mut HostBuilder, node: NodeId, first: Option<GroupI
     {
         return Err(StartError::LogMissing { path: path.unwrap_or_default(), node });
     }
-    let home = Home { node, disk: Arc::clone(&builder.disk), path };
+    let home = Home { node, cluster: builder.cluster.as_str().into(), disk: Arc::clone(&builder.disk), path };
     Ok(Opened { identity, directory, storage, home })
 }
 
@@ -87,6 +88,11 @@ impl Home {
     /// Whether there is nothing to read that could take a while.
     pub(super) fn is_memory(&self) -> bool {
         self.path.is_none()
+    }
+
+    /// Whose state the machine of a group holds.
+    pub(super) fn owner(&self, group: GroupId) -> Owner {
+        Owner { cluster: Arc::clone(&self.cluster), group }
     }
 
     /// The snapshots of a group.
@@ -162,13 +168,14 @@ fn reset(storage: &mut dyn LogStorage, group: GroupId, to: LogPosition) -> Resul
 /// once more then.
 pub(super) fn make_up_for_damage<S: StateMachine>(
     machine: &mut S,
+    owner: &Owner,
     recovered: &RecoveredGroup,
     snapshots: &SnapshotStore,
 ) -> Result<bool, StartError> {
     if recovered.hard_state.damage.is_none() {
         return Ok(false);
     }
-    let Some(Held { covered, sessions }) = held(machine, snapshots.group())? else { return Ok(false) };
+    let Some(Held { covered, sessions }) = held(machine, owner)? else { return Ok(false) };
     let newest = snapshots.newest().map_or(LogIndex::ZERO, |file| file.meta().position.index);
     // What is applied was committed; where the log says otherwise, what is lost had overwritten it.
     if covered.position.index <= newest || recovered.log.contains(covered.position) {
@@ -193,11 +200,12 @@ pub(super) struct Loaded {
 /// Brings a state machine to where its snapshot is, unless it is there by itself. Returns what it has applied then.
 pub(super) fn load_machine<S: StateMachine>(
     machine: &mut S,
+    owner: &Owner,
     recovered: &RecoveredGroup,
     snapshots: &SnapshotStore,
 ) -> Result<Loaded, StartError> {
     let newest = snapshots.newest();
-    let held = held(machine, snapshots.group())?;
+    let held = held(machine, owner)?;
     let stored = held.as_ref().map(|held| Stored::of(&held.covered));
     let of_itself = match &held {
         Some(held) => held.covered.position.index,
@@ -211,7 +219,7 @@ pub(super) fn load_machine<S: StateMachine>(
     if let Some(file) = newest.as_ref().filter(|file| of_itself < file.meta().position.index) {
         sessions.replace(load(machine, &mut file.body())?);
         let mut loaded = Loaded { covered: file.meta().clone(), sessions, stored };
-        loaded.keep(machine, snapshots.group())?;
+        loaded.keep(machine, owner)?;
         return Ok(loaded);
     }
     let log = &recovered.log;
@@ -231,17 +239,17 @@ pub(super) fn load_machine<S: StateMachine>(
 
 impl Loaded {
     /// A machine on disk makes durable what was loaded.
-    fn keep<S: StateMachine>(&mut self, machine: &mut S, group: GroupId) -> Result<(), MachineError> {
+    fn keep<S: StateMachine>(&mut self, machine: &mut S, owner: &Owner) -> Result<(), MachineError> {
         let Some(disk) = machine.on_disk() else { return Ok(()) };
-        on_disk::commit(disk, group, &self.covered, &mut self.sessions, &mut self.stored)?;
+        on_disk::commit(disk, owner, &self.covered, &mut self.sessions, &mut self.stored)?;
         on_disk::sync(disk)
     }
 }
 
 /// What a machine on disk holds; `None` if it lives in memory, is new, or stores no records.
-fn held<S: StateMachine>(machine: &mut S, group: GroupId) -> Result<Option<Held>, MachineError> {
+fn held<S: StateMachine>(machine: &mut S, owner: &Owner) -> Result<Option<Held>, MachineError> {
     let Some(disk) = machine.on_disk() else { return Ok(None) };
-    let Some(held) = on_disk::held(disk, group)? else { return Ok(None) };
+    let Some(held) = on_disk::held(disk, owner)? else { return Ok(None) };
     let records = held.covered.position.index;
     match machine.durable_through() {
         Some(machine) if machine > records => Err(MachineError::Apart { machine, records }),

@@ -250,16 +250,16 @@ impl RaftHost {
         };
         let mut recovered = recover().await??;
         if recovered.hard_state.damage.is_some() {
-            let (found, files) = (recovered.clone(), snapshots.clone());
-            let make_up = move || make_up_for_damage(&mut machine, &found, &files).map(|is_done| (machine, is_done));
+            let (found, files, owner) = (recovered.clone(), snapshots.clone(), home.owner(group));
+            let make_up = move || make_up_for_damage(&mut machine, &owner, &found, &files).map(|is_done| (machine, is_done));
             let is_made_up;
             (machine, is_made_up) = self.off_thread(make_up).await??;
             if is_made_up {
                 recovered = recover().await??;
             }
         }
-        let (found, files) = (recovered.clone(), snapshots.clone());
-        let load = move || load_machine(&mut machine, &found, &files).map(|loaded| (machine, loaded));
+        let (found, files, owner) = (recovered.clone(), snapshots.clone(), home.owner(group));
+        let load = move || load_machine(&mut machine, &owner, &found, &files).map(|loaded| (machine, loaded));
         let (machine, loaded) = self.off_thread(load).await??;
         // Odd, so that no two numbers of openings come to the same.
         let run = opened.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);

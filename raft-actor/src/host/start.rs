@@ -64,11 +64,12 @@ impl HostBuilder {
         let session_lifetime = self.session_lifetime;
         let prepare = move |opened: &mut Opened| {
             let snapshots = opened.home.snapshots(GROUP)?;
+            let owner = opened.home.owner(GROUP);
             let mut recovered = recover(opened.storage.as_mut(), GROUP, &opened.home, &snapshots)?;
-            if make_up_for_damage(&mut machine, &recovered, &snapshots)? {
+            if make_up_for_damage(&mut machine, &owner, &recovered, &snapshots)? {
                 recovered = recover(opened.storage.as_mut(), GROUP, &opened.home, &snapshots)?;
             }
-            let loaded = load_machine(&mut machine, &recovered, &snapshots)?;
+            let loaded = load_machine(&mut machine, &owner, &recovered, &snapshots)?;
             Ok(NewGroup {
                 group: GROUP,
                 machine,

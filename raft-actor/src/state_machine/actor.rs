@@ -12,7 +12,7 @@ use raft_consensus::{Entries, Entry, LogIndex, LogPosition, Payload, SnapshotMet
 use super::command::{self, Once, Stamp};
 use super::sessions::{Seen, Sessions};
 use super::snapshots::{ReceivedSnapshot, SnapshotError, SnapshotStore};
-use super::on_disk::{self, MachineError, Stored};
+use super::on_disk::{self, MachineError, Owner, Stored};
 use super::{ApplyContext, Reads, StateMachine, Writes};
 use crate::callers::{Answers, Failure, StopReason, decode, encode_to_bytes};
 use crate::clock::{Clock, Work};
@@ -97,6 +97,7 @@ pub(crate) struct Feedback {
 
 /// What the actor needs beside the machine.
 pub(crate) struct MachineParts {
+    pub(crate) owner: Owner,
     /// What the machine has applied: what a snapshot of it would cover.
     pub(crate) covered: SnapshotMeta,
     /// What clients were answered, up to there.
@@ -114,6 +115,7 @@ pub(crate) struct MachineParts {
 /// Owns the state machine; applies and answers, in the order of its mailbox. Runs
 /// wherever it was started: on an arbiter of its own kind, or on the node's if the user declared `apply` cheap.
 pub(crate) struct StateMachineActor<S: StateMachine> {
+    pub(super) owner: Owner,
     pub(super) machine: S,
     /// What a snapshot taken now would cover; its position is that of the last entry applied, or being applied.
     pub(super) covered: SnapshotMeta,
@@ -130,8 +132,8 @@ pub(crate) struct StateMachineActor<S: StateMachine> {
 
 impl<S: StateMachine> StateMachineActor<S> {
     pub(crate) fn new(machine: S, parts: MachineParts) -> Self {
-        let MachineParts { covered, sessions, stored, snapshots, saves_here, feedback, clock } = parts;
-        Self { machine, covered, sessions, stored, snapshots, saves_here, halted: None, feedback, clock }
+        let MachineParts { owner, covered, sessions, stored, snapshots, saves_here, feedback, clock } = parts;
+        Self { owner, machine, covered, sessions, stored, snapshots, saves_here, halted: None, feedback, clock }
     }
 
     fn applied(&self) -> LogIndex {
@@ -232,7 +234,7 @@ impl<S: StateMachine> StateMachineActor<S> {
     /// Has a machine on disk make one transaction of what was applied, with what is to be known of it after a restart.
     pub(super) fn commit(&mut self) -> Result<(), MachineError> {
         let Some(disk) = self.machine.on_disk() else { return Ok(()) };
-        on_disk::commit(disk, self.snapshots.group(), &self.covered, &mut self.sessions, &mut self.stored)
+        on_disk::commit(disk, &self.owner, &self.covered, &mut self.sessions, &mut self.stored)
     }
 
     fn report(&self) {

@@ -32,7 +32,7 @@ pub(crate) use actor::{
 };
 pub(crate) use requests::{Reads, Writes};
 pub(crate) use saving::{freeze, load, save};
-pub use on_disk::{MachineError, OnDisk, Records};
+pub use on_disk::{MachineError, OnDisk, Owner, Records};
 pub(crate) use sessions::Sessions;
 pub use snapshot::Snapshot;
 pub use snapshots::{SnapshotError, SnapshotId};

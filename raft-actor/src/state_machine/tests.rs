@@ -160,6 +160,7 @@ fn parts(node: &Addr<Node>, applied: LogIndex, snapshots: SnapshotStore) -> Mach
         configured_at: LogPosition::ZERO,
     };
     MachineParts {
+        owner: Owner { cluster: "tests".into(), group: GroupId::new(1) },
         covered,
         sessions: Sessions::default(),
         stored: None,

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use raft_consensus::{GroupId, LogIndex};
+use raft_consensus::LogIndex;
+
+use super::Owner;
 
 /// Why a state machine cannot go on, or not begin. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +49,13 @@ pub enum MachineError {
         /// The newest version that this build reads.
         supported: u8,
     },
-    /// It is the machine of another group.
-    #[error("the state machine holds the state of group {found}, not of group {expected}; start it with its own")]
+    /// It is the machine of another group or cluster.
+    #[error("the state machine holds the state of {found}, not of {expected}; start each with its own")]
     OtherGroup {
         /// Whose state it holds.
-        found: GroupId,
-        /// The group that was to be started.
-        expected: GroupId,
+        found: Owner,
+        /// Whose machine was to be started.
+        expected: Owner,
     },
     /// Its data goes further than its records.
     #[error(

@@ -3,8 +3,10 @@
 //! Such a machine stores, in one transaction with the effects of a batch of commands, what the framework has to know
 //! after a restart: [`records`] says what that is.
 
+use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use raft_consensus::{GroupId, LogIndex, LogPosition, SnapshotMeta};
@@ -168,7 +170,7 @@ pub trait OnDisk {
 
 /// What has changed of the framework's records since the last [`commit`](OnDisk::commit).
 ///
-/// Opaque to the machine. Without sessions it is one record of 50 bytes; each command of a [session](crate::Session)
+/// Opaque to the machine. Without sessions it is one record of 50 bytes and the name of the cluster; each command of a [session](crate::Session)
 /// adds two or three, whatever else is remembered. A key has at most 160 bytes; a value is no longer than the longest
 /// response, or the list of the members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,6 +192,21 @@ impl Records {
     }
 }
 
+/// Whose state a machine holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The name of the cluster.
+    pub cluster: Arc<str>,
+    /// One of its groups.
+    pub group: GroupId,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "group {} of the cluster {:?}", self.group, self.cluster)
+    }
+}
+
 /// What a machine on disk holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
@@ -200,15 +217,15 @@ pub(crate) struct Held {
 }
 
 /// What the machine holds; `None` if it is new.
-pub(crate) fn held(disk: &dyn OnDisk, group: GroupId) -> Result<Option<Held>, MachineError> {
+pub(crate) fn held(disk: &dyn OnDisk, owner: &Owner) -> Result<Option<Held>, MachineError> {
     let records = guarded("give back the records that were stored with it", || disk.records())?;
-    records::read(records, group)
+    records::read(records, owner)
 }
 
 /// Ends a batch, unless nothing has changed.
 pub(crate) fn commit(
     disk: &mut dyn OnDisk,
-    group: GroupId,
+    owner: &Owner,
     covered: &SnapshotMeta,
     sessions: &mut Sessions,
     stored: &mut Option<Stored>,
@@ -217,7 +234,7 @@ pub(crate) fn commit(
     if *stored == Some(now) || covered.position == LogPosition::ZERO {
         return Ok(());
     }
-    let changes = records::changes(group, covered, sessions, *stored)?;
+    let changes = records::changes(owner, covered, sessions, *stored)?;
     let records = Records { through: covered.position.index, changes };
     guarded("commit", || disk.commit(&records))?;
     *stored = Some(now);

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | 0 | version 1 (u8), group, term and index of the last entry applied, log time in ms, clients, bytes of answers (u64 each) |
+//! | 0 | version 1 (u8); group, term and index of the last entry applied, log time in ms, clients, bytes of answers (u64 each); name of the cluster |
 //! | 1 | MessagePack map: `configuration` in force there, `configured_at`: where that stands in the log |
 //! | 2, name | a client: when it is forgotten in ms of log time, the sequence through which it has its answers (u64 each) |
 //! | 3, length of the name (u8), name, sequence (u64) | what it was answered |
@@ -18,7 +18,7 @@ use raft_consensus::{Configuration, GroupId, LogIndex, LogPosition, SnapshotMeta
 use serde::{Deserialize, Serialize};
 
 use super::super::sessions::{SessionKey, SessionValue, Sessions};
-use super::{Held, MachineError};
+use super::{Held, MachineError, Owner};
 
 /// The version that this build writes, and the newest that it reads.
 pub(super) const VERSION: u8 = 1;
@@ -27,7 +27,7 @@ const HEAD: u8 = 0;
 const MEMBERS: u8 = 1;
 const CLIENT: u8 = 2;
 const ANSWER: u8 = 3;
-/// Six numbers behind the version.
+/// Version and six numbers, in front of the name.
 const HEAD_BYTES: usize = 1 + 6 * 8;
 
 /// Which of the records that do not change with every batch are stored.
@@ -45,7 +45,7 @@ impl Stored {
 
 /// What record 0 says.
 struct Head {
-    group: GroupId,
+    owner: Owner,
     position: LogPosition,
     time_ms: u64,
     /// Clients, and bytes of answers.
@@ -66,13 +66,14 @@ struct Members {
 
 /// What has to be stored with what was applied since `stored`.
 pub(super) fn changes(
-    group: GroupId,
+    owner: &Owner,
     covered: &SnapshotMeta,
     sessions: &mut Sessions,
     stored: Option<Stored>,
 ) -> Result<Vec<(Vec<u8>, Option<Bytes>)>, MachineError> {
     let SnapshotMeta { position, configuration, configured_at } = covered;
-    let head = Head { group, position: *position, time_ms: sessions.time_ms(), extent: sessions.extent() };
+    let (owner, position) = (owner.clone(), *position);
+    let head = Head { owner, position, time_ms: sessions.time_ms(), extent: sessions.extent() };
     let mut changes = vec![(vec![HEAD], Some(head.encode()))];
     if stored.is_none_or(|stored| stored.configured_at != *configured_at) {
         let members = rmp_serde::to_vec_named(&MembersToStore { configuration, configured_at: *configured_at });
@@ -88,7 +89,7 @@ pub(super) fn changes(
 }
 
 /// What the records say, all of which are here; `None` if there are none.
-pub(super) fn read(records: Vec<(Vec<u8>, Vec<u8>)>, group: GroupId) -> Result<Option<Held>, MachineError> {
+pub(super) fn read(records: Vec<(Vec<u8>, Vec<u8>)>, owner: &Owner) -> Result<Option<Held>, MachineError> {
     if records.is_empty() {
         return Ok(None);
     }
@@ -96,8 +97,8 @@ pub(super) fn read(records: Vec<(Vec<u8>, Vec<u8>)>, group: GroupId) -> Result<O
     // First of all: a later version may have other records.
     let head = records.iter().find(|(key, _)| *key == [HEAD]);
     let head = Head::decode(&head.ok_or(damaged("the first one is missing"))?.1)?;
-    if head.group != group {
-        return Err(MachineError::OtherGroup { found: head.group, expected: group });
+    if head.owner != *owner {
+        return Err(MachineError::OtherGroup { found: head.owner, expected: owner.clone() });
     }
     let (mut members, mut sessions) = (None, BTreeMap::new());
     for (key, value) in records {
@@ -132,10 +133,11 @@ impl Head {
         let mut out = Vec::with_capacity(HEAD_BYTES);
         out.put_u8(VERSION);
         let (clients, bytes) = self.extent;
-        let Self { group, position, time_ms, extent: _ } = *self;
-        for number in [group.get(), position.term.get(), position.index.get(), time_ms, clients, bytes] {
+        let Self { owner, position, time_ms, extent: _ } = self;
+        for number in [owner.group.get(), position.term.get(), position.index.get(), *time_ms, clients, bytes] {
             out.put_u64_le(number);
         }
+        out.put_slice(owner.cluster.as_bytes());
         out.into()
     }
 
@@ -146,13 +148,15 @@ impl Head {
         if version != VERSION {
             return Err(MachineError::Version { found: version, supported: VERSION });
         }
-        if bytes.len() != HEAD_BYTES {
-            return Err(MachineError::Records { what: "the first one has a wrong length" });
-        }
-        bytes = rest;
+        let (numbers, name) = rest
+            .split_at_checked(HEAD_BYTES - 1)
+            .ok_or(MachineError::Records { what: "the first one is too short" })?;
+        let cluster = std::str::from_utf8(name)
+            .map_err(|_| MachineError::Records { what: "the name of the cluster cannot be decoded" })?;
+        bytes = numbers;
         let mut number = || bytes.get_u64_le();
         Ok(Self {
-            group: GroupId::new(number()),
+            owner: Owner { group: GroupId::new(number()), cluster: cluster.into() },
             position: LogPosition::new(Term::new(number()), LogIndex::new(number())),
             time_ms: number(),
             extent: (number(), number()),

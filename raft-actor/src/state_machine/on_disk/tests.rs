@@ -9,7 +9,9 @@ use super::super::sessions::Seen;
 use super::records::VERSION;
 use super::*;
 
-const GROUP: GroupId = GroupId::new(3);
+fn owner() -> Owner {
+    Owner { cluster: "bank".into(), group: GroupId::new(3) }
+}
 
 /// Keeps records, and as many of the last changes as asked.
 #[derive(Debug, Default)]
@@ -95,12 +97,12 @@ impl Whole {
 
     fn commit(&mut self, index: u64) -> Result<(), MachineError> {
         self.covered.position = at(index);
-        commit(&mut self.keeper, GROUP, &self.covered, &mut self.sessions, &mut self.stored)
+        commit(&mut self.keeper, &owner(), &self.covered, &mut self.sessions, &mut self.stored)
     }
 
     /// What a restart finds.
     fn check(&self) {
-        let held = held(&self.keeper, GROUP).expect("they are right").expect("something was committed");
+        let held = held(&self.keeper, &owner()).expect("they are right").expect("something was committed");
         assert_eq!(held.covered, self.covered);
         let mut expected = Vec::new();
         let mut found = Vec::new();
@@ -121,7 +123,7 @@ fn a_batch_without_sessions_costs_one_small_record() {
         assert_eq!((whole.keeper.written, whole.keeper.removed), (1, 0));
         whole.check();
     }
-    assert!(whole.keeper.records[&vec![0]].len() <= 50, "as the docs say");
+    assert!(whole.keeper.records[&vec![0]].len() <= 50 + "bank".len(), "as the docs say");
 }
 
 #[test]
@@ -191,7 +193,7 @@ fn the_longest_name_of_a_client_is_stored() {
 fn refusal(whole: &Whole, damage: impl FnOnce(&mut BTreeMap<Vec<u8>, Vec<u8>>)) -> Option<MachineError> {
     let mut keeper = Keeper { records: whole.keeper.records.clone(), ..Keeper::default() };
     damage(&mut keeper.records);
-    held(&keeper, GROUP).err()
+    held(&keeper, &owner()).err()
 }
 
 #[test]
@@ -202,7 +204,7 @@ fn records_that_are_not_those_that_were_stored_are_refused_and_never_a_panic() {
     whole.commit(2).expect("it works");
     let records = &whole.keeper.records;
     assert!(refusal(&whole, |_| ()).is_none());
-    assert!(matches!(held(&Keeper::default(), GROUP), Ok(None)), "a new machine");
+    assert!(matches!(held(&Keeper::default(), &owner()), Ok(None)), "a new machine");
     for key in records.keys() {
         let error = refusal(&whole, |records| drop(records.remove(key)));
         assert!(matches!(error, Some(MachineError::Records { .. })), "without {key:?}: {error:?}");
@@ -229,8 +231,11 @@ fn records_of_a_later_version_or_of_another_group_are_refused_by_name() {
         records.get_mut(&vec![0]).expect("it is there")[0] = VERSION + 1;
     });
     assert!(matches!(later, Some(MachineError::Version { found: 2, supported: 1 })), "{later:?}");
-    let other = held(&whole.keeper, GroupId::new(4)).expect_err("it is the machine of group 3");
-    assert!(other.to_string().contains("holds the state of group 3, not of group 4"), "{other}");
+    for other in [Owner { group: GroupId::new(4), ..owner() }, Owner { cluster: "shop".into(), ..owner() }] {
+        let error = held(&whole.keeper, &other).expect_err("it is another's");
+        let said = format!("holds the state of group 3 of the cluster \"bank\", not of {other}; start each");
+        assert!(error.to_string().contains(&said), "{error}");
+    }
 }
 
 #[test]
@@ -242,7 +247,7 @@ fn a_machine_that_fails_or_panics_says_what_it_was_asked() {
         assert_eq!(error.to_string(), format!("the state machine cannot commit: {said}"));
         let error = sync(&mut whole.keeper).expect_err("asked to");
         assert!(error.to_string().ends_with(said), "{error}");
-        assert!(held(&whole.keeper, GROUP).is_err());
+        assert!(held(&whole.keeper, &owner()).is_err());
         // It was not stored, and is not taken for it.
         whole.keeper.fails = None;
         assert_eq!(whole.stored, None);

@@ -155,11 +155,6 @@ impl SnapshotStore {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Whose snapshots these are.
-    pub(crate) fn group(&self) -> GroupId {
-        self.shared.group
-    }
-
     /// The newest durable snapshot. Never waits for the disk.
     pub(crate) fn newest(&self) -> Option<SnapshotFile> {
         lock(&self.shared.newest).clone()
