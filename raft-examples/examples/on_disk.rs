@@ -44,7 +44,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     println!("the node is started again ...");
     let (raft, applied) = start(place.path()).await?;
-    println!("... it holds {:?}, with {} deposits applied again", raft.read("alice".to_owned()).await?, applied.load(Ordering::Relaxed));
+    let balance = raft.read("alice".to_owned()).await?;
+    println!("... it holds {balance:?}, with {} deposits applied again", applied.load(Ordering::Relaxed));
     let answer = raft.write_once("till-7", 1, deposit(100)).await?;
     println!("the till, which has lost the answer, asks again: it came to {answer}");
     raft.write(deposit(1)).await?;

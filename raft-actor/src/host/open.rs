@@ -16,8 +16,8 @@ use super::builder::{HostBuilder, LogPlace};
 use super::gate::incarnation;
 use crate::log_storage::disk::Disk;
 use crate::log_storage::{DataDirectory, GroupWrite, Identity, LogStorage, MemoryLog, RecoveredGroup, Wal, WalOptions};
-use crate::state_machine::snapshots::{SnapshotFile, SnapshotStore};
 use crate::state_machine::on_disk::{self, Held, Stored};
+use crate::state_machine::snapshots::{SnapshotFile, SnapshotStore};
 use crate::state_machine::{MachineError, Owner, Sessions, SnapshotError, StateMachine, freeze, load, save};
 use crate::transport::{DirectoryId, Incarnation};
 
@@ -262,9 +262,7 @@ fn check_held(held: SnapshotMeta, recovered: &RecoveredGroup) -> Result<Snapshot
     let (log, applied) = (&recovered.log, held.position);
     match log.term_at(applied.index) {
         Some(term) if term == applied.term => Ok(held),
-        Some(term) => {
-            Err(StartError::MachineDiverges { applied, in_log: LogPosition::new(term, applied.index) })
-        }
+        Some(term) => Err(StartError::MachineDiverges { applied, in_log: LogPosition::new(term, applied.index) }),
         None => Err(mismatch(log, applied.index)),
     }
 }

@@ -251,7 +251,8 @@ impl RaftHost {
         let mut recovered = recover().await??;
         if recovered.hard_state.damage.is_some() {
             let (found, files, owner) = (recovered.clone(), snapshots.clone(), home.owner(group));
-            let make_up = move || make_up_for_damage(&mut machine, &owner, &found, &files).map(|is_done| (machine, is_done));
+            let make_up =
+                move || make_up_for_damage(&mut machine, &owner, &found, &files).map(|is_done| (machine, is_done));
             let is_made_up;
             (machine, is_made_up) = self.off_thread(make_up).await??;
             if is_made_up {

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use raft_consensus::{Entries, Entry, LogIndex, LogPosition, Payload, SnapshotMeta};
 
 use super::command::{self, Once, Stamp};
+use super::on_disk::{self, MachineError, Owner, Stored};
 use super::sessions::{Seen, Sessions};
 use super::snapshots::{ReceivedSnapshot, SnapshotError, SnapshotStore};
-use super::on_disk::{self, MachineError, Owner, Stored};
 use super::{ApplyContext, Reads, StateMachine, Writes};
 use crate::callers::{Answers, Failure, StopReason, decode, encode_to_bytes};
 use crate::clock::{Clock, Work};
@@ -178,7 +178,8 @@ impl<S: StateMachine> StateMachineActor<S> {
         let framed =
             command::parse(command).ok_or_else(|| poison("it is no command, or one of a newer build".to_owned()))?;
         // Decoded from the log's bytes even where it was encoded: a lossy round trip must not make the members differ.
-        let command = framed.command.map(decode::<S::Command>).transpose().map_err(|error| poison(error.to_string()))?;
+        let command =
+            framed.command.map(decode::<S::Command>).transpose().map_err(|error| poison(error.to_string()))?;
         let outcome = match (framed.once, command) {
             (None, Some(command)) => Outcome::Response(self.apply_to_machine(entry.position, command)?),
             (Some((once, stamp)), Some(command)) => self.apply_once(&once, stamp, entry.position, command)?,

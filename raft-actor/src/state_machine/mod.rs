@@ -30,9 +30,9 @@ pub(crate) use actor::{
     Applied, Apply, Feedback, MachineParts, Query, Restore, SnapshotNews, StateMachineActor, StateMachineStopped,
     TakeSnapshot,
 };
+pub use on_disk::{MachineError, OnDisk, Owner, Records};
 pub(crate) use requests::{Reads, Writes};
 pub(crate) use saving::{freeze, load, save};
-pub use on_disk::{MachineError, OnDisk, Owner, Records};
 pub(crate) use sessions::Sessions;
 pub use snapshot::Snapshot;
 pub use snapshots::{SnapshotError, SnapshotId};

@@ -69,6 +69,15 @@ fn the_embedded_worker_moves_with_the_leadership() {
 }
 
 #[test]
+fn a_machine_in_a_database_is_given_nothing_again_when_it_is_restarted() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let printed = Example::start("on_disk", &[], &dir).finish();
+    assert!(printed.contains("it holds Some(1100), with 0 deposits applied again"), "{printed}");
+    assert!(printed.contains("asks again: it came to 1100"), "{printed}");
+    assert!(printed.contains("and one more: Some(1101)"), "{printed}");
+}
+
+#[test]
 fn a_simulation_finds_a_planted_bug_and_nothing_when_it_is_mended() {
     let dir = TempDir::new().expect("a temporary directory");
     let printed = Example::start("simulate", &[], &dir).finish();

@@ -28,15 +28,14 @@ pub struct Run {
 }
 
 /// A state machine that the clients of the register can talk to: the register, or a broken one.
-pub trait Machine:
-    StateMachine<Command = Command, Response = Response, Query = Get, Answer = Option<Value>>
-{
+pub trait Machine: StateMachine<Command = Command, Response = Response, Query = Get, Answer = Option<Value>> {
     /// Clusters of it.
     fn cluster(nodes: u64) -> SimCluster<Self>;
 }
 
-impl<S> Machine for S where
-    S: StateMachine<Command = Command, Response = Response, Query = Get, Answer = Option<Value>> + Default
+impl<S> Machine for S
+where
+    S: StateMachine<Command = Command, Response = Response, Query = Get, Answer = Option<Value>> + Default,
 {
     fn cluster(nodes: u64) -> SimCluster<Self> {
         SimCluster::of(nodes)
@@ -70,8 +69,7 @@ impl Run {
     }
 
     pub(super) fn cluster<S: Machine>(&self) -> SimCluster<S> {
-        let cluster =
-            S::cluster(self.nodes).clients(self.clients).faults(self.faults.clone()).lasting(self.lasting);
+        let cluster = S::cluster(self.nodes).clients(self.clients).faults(self.faults.clone()).lasting(self.lasting);
         match &self.only_faults {
             Some(numbers) => cluster.only_faults(numbers.clone()),
             None => cluster,

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use raft_actor::log_storage::sim_disk::SimDisk;
-use raft_actor::{GroupError, GroupOptions, MachineError, RaftHost, StartError};
 use raft_actor::transport::LocalNetwork;
+use raft_actor::{GroupError, GroupOptions, MachineError, RaftHost, StartError};
 use raft_tests::register::{DiskRegister, Get};
 
 use crate::bank::{Till, kill, start};

@@ -3,16 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use raft_tests::raft_sim::{self, Options};
-use raft_tests::register::Register;
+use raft_tests::raft_sim::{self, Machine, Options};
+use raft_tests::register::{DiskRegister, Register};
 use serde_json::Value;
 
 /// What the program says of these runs, in all of which everything holds.
-fn held(arguments: &[&str]) -> Value {
+fn held<S: Machine>(arguments: &[&str]) -> Value {
     let arguments = ["raft-sim", "--json"].iter().chain(arguments);
     let options = Options::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}"));
     let mut out = Vec::new();
-    let code = raft_sim::main::<Register>(&options, &mut out).expect("there is room");
+    let code = raft_sim::main::<S>(&options, &mut out).expect("there is room");
     let text = String::from_utf8(out).expect("it prints text");
     assert_eq!(code, ExitCode::SUCCESS, "{text}");
     serde_json::from_str(text.lines().last().expect("a summary")).expect("an object")
@@ -20,7 +20,7 @@ fn held(arguments: &[&str]) -> Value {
 
 #[test]
 fn three_hundred_seeds_hold() {
-    let summary = held(&["--seeds", "0..300", "--virtual-seconds", "20"]);
+    let summary = held::<Register>(&["--seeds", "0..300", "--virtual-seconds", "20"]);
     assert_eq!(summary["seeds"], 300);
     // A fault that did not happen proves nothing.
     for (kind, count) in summary["faults"].as_object().expect("an object") {
@@ -32,8 +32,17 @@ fn three_hundred_seeds_hold() {
 }
 
 #[test]
+fn seeds_of_machines_on_disk_hold() {
+    let summary = held::<DiskRegister>(&["--seeds", "0..100", "--virtual-seconds", "20", "--on-disk"]);
+    for kind in ["crash", "power_loss", "sync_failure", "disk_full", "bit_flip", "wiped_disk"] {
+        assert!(summary["faults"][kind].as_u64() >= Some(2), "{kind}: {summary}");
+    }
+    assert!(summary["situations"]["snapshot_installed"].as_u64() >= Some(20), "{summary}");
+}
+
+#[test]
 fn clusters_that_lose_more_than_they_can_bear_come_to_a_standstill_and_say_nothing_wrong() {
-    let summary = held(&["--seeds", "0..40", "--virtual-seconds", "20", "--faults", "all,lost"]);
+    let summary = held::<Register>(&["--seeds", "0..40", "--virtual-seconds", "20", "--faults", "all,lost"]);
     assert!(summary["unbearable_losses"].as_u64() >= Some(20), "{summary}");
     assert!(summary["standstills"].as_u64() >= Some(10), "{summary}");
 }
