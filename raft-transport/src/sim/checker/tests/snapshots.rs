@@ -161,3 +161,23 @@ fn a_log_that_says_the_same_is_not_given_up_for_a_snapshot() {
     let core = world.core(2);
     refused(world.checker.after(node(2), &core, &[reset], &world.disks), "committed_is_immutable");
 }
+
+#[test]
+fn a_machine_on_disk_holds_what_the_log_may_have_been_cut_behind() {
+    let mut world = one_lags();
+    let covered = world.disk(2).snapshot().index;
+    world.crash(2, 9, 0).unwrap();
+    world.checker.holds(node(2), covered.prev());
+    refused(world.start(2), "purged_is_covered");
+}
+
+#[test]
+fn what_a_machine_on_disk_holds_is_not_applied_to_it_again() {
+    let mut world = one_lags();
+    let covered = world.disk(2).snapshot().index;
+    world.crash(2, 9, 0).unwrap();
+    world.checker.holds(node(2), covered.next());
+    refused(world.start(2), "applied_in_order");
+    world.checker.holds(node(2), covered);
+    world.start(2).unwrap();
+}
