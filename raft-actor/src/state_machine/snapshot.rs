@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 /// clone takes, some hundred milliseconds for a map of a million small strings, and the state is in memory twice until it is
 /// saved. Heartbeats and elections do not wait for it, nor for `save`, which runs on a thread of its own. Where that
 /// pause is too long, keep the state in a persistent map (as `raft-kv` does, with the crate `imbl`): its clone
-/// shares everything and takes no time, with this same free implementation. Or implement the trait by hand.
+/// shares everything and takes no time, with this same free implementation. Or implement the trait by hand: a machine
+/// [on disk](super::OnDisk) freezes a read transaction, and loads within the transaction that its next commit ends.
 ///
 /// # Example
 /// ```
