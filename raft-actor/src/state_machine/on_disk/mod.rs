@@ -176,8 +176,11 @@ pub trait OnDisk {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Records {
     through: LogIndex,
-    changes: Vec<(Vec<u8>, Option<Bytes>)>,
+    changes: Changes,
 }
+
+/// Keys, with what they get; `None`: they go.
+type Changes = Vec<(Vec<u8>, Option<Bytes>)>;
 
 impl Records {
     /// The keys to write, with their values, and the keys to remove, without.

@@ -18,7 +18,7 @@ use raft_consensus::{Configuration, GroupId, LogIndex, LogPosition, SnapshotMeta
 use serde::{Deserialize, Serialize};
 
 use super::super::sessions::{SessionKey, SessionValue, Sessions};
-use super::{Held, MachineError, Owner};
+use super::{Changes, Held, MachineError, Owner};
 
 /// The version that this build writes, and the newest that it reads.
 pub(super) const VERSION: u8 = 1;
@@ -70,7 +70,7 @@ pub(super) fn changes(
     covered: &SnapshotMeta,
     sessions: &mut Sessions,
     stored: Option<Stored>,
-) -> Result<Vec<(Vec<u8>, Option<Bytes>)>, MachineError> {
+) -> Result<Changes, MachineError> {
     let SnapshotMeta { position, configuration, configured_at } = covered;
     let (owner, position) = (owner.clone(), *position);
     let head = Head { owner, position, time_ms: sessions.time_ms(), extent: sessions.extent() };
