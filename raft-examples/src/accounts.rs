@@ -15,6 +15,9 @@ const BALANCES: TableDefinition<'_, &str, u64> = TableDefinition::new("balances"
 /// The framework's, in the same transactions.
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("raft");
 
+/// Key and value.
+type Record = (Vec<u8>, Vec<u8>);
+
 /// Puts something on an account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Deposit {
@@ -86,7 +89,7 @@ impl Accounts {
         Ok(())
     }
 
-    fn read_records(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    fn read_records(&self) -> Result<Vec<Record>, Error> {
         let kept = self.database.begin_read()?.open_table(RECORDS)?;
         let mut records = Vec::new();
         for record in kept.iter()? {
