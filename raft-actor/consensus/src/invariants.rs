@@ -90,8 +90,8 @@ macro_rules! ensure {
     };
 }
 
-/// Checks what a step made of `before`.
-pub(crate) fn check(before: &Facts, raft: &Raft, effects: &[Effect]) -> Result<(), String> {
+/// Checks what a step made of `before`. Returns what is so now.
+pub(crate) fn check(before: &Facts, raft: &Raft, effects: &[Effect]) -> Result<Facts, String> {
     let after = Facts::of(raft);
     check_state(&after)?;
     check_step(before, &after, raft)?;
@@ -100,7 +100,7 @@ pub(crate) fn check(before: &Facts, raft: &Raft, effects: &[Effect]) -> Result<(
     if cfg!(debug_assertions) {
         check_again_from_scratch(before, &after, raft)?;
     }
-    Ok(())
+    Ok(after)
 }
 
 /// What holds of a member at any moment.

@@ -66,8 +66,13 @@ impl Log {
         if index == self.base.index {
             return Some(self.base.term);
         }
-        if index < self.base.index || index > self.last().index {
+        let last = self.last();
+        if index < self.base.index || index > last.index {
             return None;
+        }
+        // Nearly always it is one of the last.
+        if self.runs.back().is_some_and(|run| run.index <= index) {
+            return Some(last.term);
         }
         let run = self.runs.partition_point(|run| run.index <= index);
         Some(self.runs[run - 1].term)
@@ -236,10 +241,16 @@ impl Log {
     /// The last index of a batch that begins after `after` and holds at most
     /// `bytes_max`, yet at least one entry; and its size. `None` if nothing follows.
     pub fn batch_end(&self, after: LogIndex, bytes_max: u64) -> Option<(LogIndex, u64)> {
-        if after >= self.last().index {
+        let last = self.last().index;
+        if after >= last {
             return None;
         }
         let before_bytes = self.bytes_through(after);
+        let all_bytes = self.bytes_through(last) - before_bytes;
+        // Nearly always all of it fits: a bisection of a long log touches memory that no cache holds.
+        if all_bytes <= bytes_max {
+            return Some((last, all_bytes));
+        }
         let limit_bytes = before_bytes.saturating_add(bytes_max);
         let fitting = self.sums_bytes.partition_point(|sum_bytes| *sum_bytes <= limit_bytes);
         let end =

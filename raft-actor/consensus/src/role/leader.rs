@@ -141,11 +141,27 @@ impl Leader {
             self.quorum_check_at = self.quorum_contact(shared).after(shared.settings.election_timeout_min());
         }
         if shared.now >= self.heartbeat_at {
+            self.heartbeat_at = self.heard_until(shared);
+        }
+        if shared.now >= self.heartbeat_at {
             self.send_heartbeats(shared, effects);
             self.tell_target(shared, effects);
             self.rest_if_all_do(shared);
         }
         Next::Stay
+    }
+
+    /// When somebody will have heard nothing of this leader for the time between two heartbeats; at once, if there is
+    /// something to say that only heartbeats say. Entries are heartbeats, too (§5.2): who has echoed a round has heard it
+    /// when it was sent or later, and a leader whose disk or whose followers are slow has no such echo and speaks.
+    fn heard_until(&self, shared: &Shared) -> Time {
+        let is_plain = self.leaving.is_empty()
+            && self.reads.is_empty()
+            && shared.transfer.is_none()
+            && matches!(self.rest, Rest::Busy { .. })
+            && self.peers.iter().all(|peer| peer.progress.repair().is_none());
+        let heard_at = self.peers.iter().map(|peer| peer.progress.contact()).min().filter(|_| is_plain);
+        heard_at.map_or(shared.now, |at| at.after(shared.settings.heartbeat()))
     }
 
     /// The latest moment by which a quorum still followed this leader.

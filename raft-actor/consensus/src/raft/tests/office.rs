@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::testing::*;
 use crate::*;
 
@@ -97,6 +99,35 @@ fn contact_counts_from_the_sending_of_the_echoed_round() {
     assert_eq!(raft.role(), Role::Leader);
     step(&mut raft, at(111), Input::Deadline);
     assert_eq!(raft.role(), Role::Follower, "nobody is known to have followed since 10 ms");
+}
+
+/// "... initial empty AppendEntries RPCs (heartbeat) ... repeat during idle periods" (§5.2): entries are as good.
+#[test]
+fn who_has_echoed_entries_lately_needs_no_heartbeat_and_who_has_not_gets_one() {
+    let (mut raft, now) = lone_leader();
+    let at = |ms| now.after(Duration::from_millis(ms));
+    let heartbeat = u64::try_from(raft.settings().heartbeat().as_millis()).unwrap();
+    step(&mut raft, now, Input::Persisted(WriteSeq::new(2)));
+    step(&mut raft, at(1), received(2, matched(1, 1)));
+    step(&mut raft, at(1), received(3, matched(2, 1)));
+    let half = heartbeat / 2;
+    let commands = vec![Bytes::from_static(b"x")];
+    let proposed = step(&mut raft, at(half), Input::Propose { id: ProposalId(1), commands });
+    let rounds: Vec<(u64, u64)> = proposed
+        .iter()
+        .filter_map(|effect| {
+            let Effect::Replicate(order) = effect else { return None };
+            Some((order.peer.get(), order.round.get()))
+        })
+        .collect();
+    let [(2, of_2), (3, of_3)] = rounds[..] else { panic!("{proposed:?}") };
+    step(&mut raft, at(half), received(2, matched(of_2, 1)));
+    let mut deaf = raft.clone();
+    assert_eq!(sent(&step(&mut deaf, at(heartbeat), Input::Deadline)).len(), 2, "one of them has echoed nothing");
+    step(&mut raft, at(half), received(3, matched(of_3, 1)));
+    assert!(sent(&step(&mut raft, at(heartbeat), Input::Deadline)).is_empty());
+    assert_eq!(raft.next_deadline(), at(half + heartbeat), "the time counts from when they were sent");
+    assert_eq!(sent(&step(&mut raft, at(half + heartbeat), Input::Deadline)).len(), 2);
 }
 
 #[test]
