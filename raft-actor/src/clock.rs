@@ -89,6 +89,14 @@ impl Clock {
         self.sleep_until(self.now().after(duration)).await;
     }
 
+    /// Whether work takes no more time than it takes anyway, so that what is done on the spot need not be waited for.
+    pub(crate) fn takes_no_time(&self) -> bool {
+        match &self.source {
+            Source::Machine { .. } => true,
+            Source::Given(_) => false,
+        }
+    }
+
     /// How long `work` is to take beyond what it takes anyway: nothing, but in a simulation.
     pub(crate) fn duration_of(&self, work: Work) -> Duration {
         match &self.source {

@@ -24,6 +24,11 @@ impl<K: Eq + Hash + Ord + Clone, V: Clone> Registry<K, V> {
         self.map.get(key).map(|entry| entry.value().clone())
     }
 
+    /// Does something quick with a value, where it would be dear to clone it. It must not come back to this map.
+    pub(crate) fn with<T>(&self, key: &K, work: impl FnOnce(&V) -> T) -> Option<T> {
+        self.map.get(key).map(|entry| work(entry.value()))
+    }
+
     pub(crate) fn insert(&self, key: K, value: V) -> Option<V> {
         self.map.insert(key, value)
     }

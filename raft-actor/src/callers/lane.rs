@@ -8,7 +8,7 @@ use raft_consensus::Time;
 use super::permits::{Admission, Amount};
 use super::request::Request;
 use super::segment::{Callers, Segment};
-use super::slots::{Page, Waiter};
+use super::slots::{PAGE_SLOTS_MAX, PAGE_SLOTS_MIN, Page, Waiter};
 use super::waiting::Waiting;
 
 /// Callers of one kind in the order in which they came, and the page that the next one goes into.
@@ -20,11 +20,15 @@ pub(crate) struct Lane<R: Request> {
     segments: VecDeque<Segment>,
     open: bool,
     amount: Amount,
+    /// How many came between the last two drains; as many may come again.
+    came_lately: usize,
 }
 
 impl<R: Request> Lane<R> {
     pub(crate) fn new() -> Self {
-        Self { page: Page::new(), next: 0, segments: VecDeque::new(), open: false, amount: Amount::default() }
+        // Nothing is allocated for a kind of request that nobody makes.
+        let (page, segments) = (Page::new(0), VecDeque::new());
+        Self { page, next: 0, segments, open: false, amount: Amount::default(), came_lately: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -44,8 +48,9 @@ impl<R: Request> Lane<R> {
         waiter: Waiter<R>,
         bytes: u64,
     ) -> (&Arc<Page<R>>, usize) {
-        if self.next == super::slots::PAGE_SLOTS {
-            self.page = Page::new();
+        if self.next == self.page.len() {
+            let so_far = usize::try_from(self.amount.requests).unwrap_or(PAGE_SLOTS_MAX);
+            self.page = Page::new(self.came_lately.max(so_far).clamp(PAGE_SLOTS_MIN, PAGE_SLOTS_MAX));
             self.next = 0;
             self.open = false;
         }
@@ -76,7 +81,9 @@ impl<R: Request> Lane<R> {
             return None;
         }
         self.open = false;
-        let permit = admission.permit(std::mem::take(&mut self.amount));
+        let amount = std::mem::take(&mut self.amount);
+        self.came_lately = usize::try_from(amount.requests).unwrap_or(PAGE_SLOTS_MAX);
+        let permit = admission.permit(amount);
         Some(Waiting::new(std::mem::take(&mut self.segments), permit))
     }
 }

@@ -16,9 +16,13 @@ use raft_consensus::Time;
 
 use super::request::Request;
 
-/// Slots in a page: enough that a page's allocation is not felt, few enough that a
+/// Most slots in a page: enough that a page's allocation is not felt, few enough that a
 /// caller who never looks at its answer does not pin much.
-pub(crate) const PAGE_SLOTS: usize = 64;
+pub(crate) const PAGE_SLOTS_MAX: usize = 64;
+
+/// Fewest slots in a page. Where few callers come at a time, small pages are soon done with, and their memory is still in
+/// the processor's caches when the next one needs some.
+pub(crate) const PAGE_SLOTS_MIN: usize = 8;
 
 /// What a caller gets.
 pub(crate) type Outcome<R> = Result<<R as Request>::Output, <R as Request>::Error>;
@@ -86,12 +90,18 @@ impl<R: Request> Notice<R> {
 }
 
 impl<R: Request> Page<R> {
-    pub(crate) fn new() -> Arc<Self> {
+    /// A page of so many slots.
+    pub(crate) fn new(slots: usize) -> Arc<Self> {
         let vacant = || Mutex::new(Slot { deadline: Time::NEVER, state: State::Vacant });
         Arc::new(Self {
-            slots: (0..PAGE_SLOTS).map(|_| vacant()).collect(),
-            bytes_through: (0..PAGE_SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            slots: (0..slots).map(|_| vacant()).collect(),
+            bytes_through: (0..slots).map(|_| AtomicU64::new(0)).collect(),
         })
+    }
+
+    /// How many slots it has.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
     }
 
     /// Gives the slot to a caller. Called once for each index, in order, under the queue's mutex,

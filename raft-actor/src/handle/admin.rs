@@ -76,7 +76,8 @@ impl RaftAdmin {
         Self { node: Arc::clone(&self.node), timeout }
     }
 
-    /// The latest that the node has published; never waits.
+    /// The latest that the node has published; never waits. Of a change of roles or members it tells at once, of progress
+    /// within a fifth of a second; while somebody [watches](Self::watch), within twenty milliseconds.
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.node.status.borrow())
     }

@@ -86,6 +86,17 @@ impl ClientQueue {
         }))
     }
 
+    /// Whether there is another batch, or the queue is closed. If not, the next push wakes the task.
+    pub(crate) fn has_more(&self, cx: &mut Context<'_>) -> bool {
+        let mut staged = self.staged();
+        !staged.batch.is_empty() || self.stage(&mut staged, Some(cx)) || !staged.batch.is_empty()
+    }
+
+    /// Whether [`poll_batch`](ClientQueue::poll_batch) has found nothing, and whoever polled then will yet be woken.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.queue.is_watched()
+    }
+
     /// Closes the queue: later callers are refused with `failure` at once, and so are those
     /// in line. Say in it that nothing was applied; of those nothing was.
     pub(crate) fn close(&self, failure: Failure) {

@@ -10,6 +10,7 @@
 
 use std::cell::Cell;
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -36,6 +37,7 @@ const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 /// The callers' side of the queue. Any thread; never waits but for the mutex, which is held for a handful of stores.
 pub(crate) struct Queue<S: StateMachine> {
     inner: Mutex<Inner<S>>,
+    is_watched: Arc<AtomicBool>,
     limits: QueueLimits,
     clock: Clock,
 }
@@ -54,6 +56,9 @@ struct Inner<S: StateMachine> {
     local_reads: Lane<Reads<S>>,
     /// The node, if it found the queue empty. Taken by the push that ends that.
     node: Option<Waker>,
+    /// Whether `node` is set, for the node itself, which is polled for other reasons as well and need not lock anything
+    /// to see that it was not for this one.
+    is_watched: Arc<AtomicBool>,
 }
 
 /// Where an encoded command is.
@@ -90,6 +95,7 @@ thread_local! {
 impl<S: StateMachine> Queue<S> {
     /// An empty queue: the callers' side and the node's.
     pub(crate) fn new(limits: QueueLimits, clock: Clock) -> (Arc<Self>, ClientQueue) {
+        let is_watched = Arc::<AtomicBool>::default();
         let inner = Inner {
             closed: None,
             admission: Admission::new(limits),
@@ -100,8 +106,9 @@ impl<S: StateMachine> Queue<S> {
             lease_reads: Lane::new(),
             local_reads: Lane::new(),
             node: None,
+            is_watched: Arc::clone(&is_watched),
         };
-        let queue = Arc::new(Self { inner: Mutex::new(inner), limits, clock });
+        let queue = Arc::new(Self { inner: Mutex::new(inner), is_watched, limits, clock });
         let face = ClientQueue::new(Arc::clone(&queue) as Arc<dyn AnyQueue>);
         (queue, face)
     }
@@ -277,6 +284,7 @@ trait WakeNode {
 impl<S: StateMachine> WakeNode for MutexGuard<'_, Inner<S>> {
     fn wake_node(mut self) {
         let node = self.node.take();
+        self.is_watched.store(false, Ordering::Release);
         drop(self);
         if let Some(node) = node {
             node.wake();
@@ -302,6 +310,8 @@ pub(crate) trait AnyQueue: Send + Sync {
     /// Takes all there is. If that is nothing, and with `cx`: wakes that task at the next push.
     /// `spare` is an empty list whose allocation is reused.
     fn drain(&self, spare: Vec<Command>, cx: Option<&mut Context<'_>>) -> Drained;
+    /// Whether the task that found the queue empty will yet be woken by the next push.
+    fn is_watched(&self) -> bool;
     /// Refuses all later callers; `false` if it did already.
     fn close(&self, failure: Failure) -> bool;
     /// When the first caller in here gives up.
@@ -334,8 +344,13 @@ impl<S: StateMachine> AnyQueue for Queue<S> {
                 Some(node) => node.clone_from(cx.waker()),
                 None => inner.node = Some(cx.waker().clone()),
             }
+            inner.is_watched.store(true, Ordering::Release);
         }
         drained
+    }
+
+    fn is_watched(&self) -> bool {
+        self.is_watched.load(Ordering::Acquire)
     }
 
     fn close(&self, failure: Failure) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft_consensus::{Configuration, LogIndex, NodeId, PeerState, Role, Term, Time};
+use raft_consensus::{Configuration, LogIndex, NodeId, PeerState, Raft, Role, Term, Time};
 use serde::{Serialize, Serializer};
 
 /// A member of a group as it sees itself, all from one moment.
@@ -84,10 +84,7 @@ impl Status {
     pub(crate) fn new(cluster: Arc<str>, core: &raft_consensus::Status, now: Time) -> Self {
         let configuration = &core.configuration;
         let voters = configuration.members().into_iter().filter(|id| configuration.is_voter(*id));
-        let peers = core.peers.iter().map(|(id, peer)| {
-            let last_contact = peer.last_contact.map(|at| now.since(at));
-            (*id, PeerStatus { match_index: peer.matched, state: peer.state, last_contact })
-        });
+        let peers = core.peers.iter().map(|(id, peer)| (*id, PeerStatus::new(peer, now)));
         Self {
             node_id: core.id,
             cluster,
@@ -108,6 +105,34 @@ impl Status {
             changing_to: changing_to(configuration),
             peers: peers.collect(),
         }
+    }
+
+    /// Says the same as a new one, provided that the configuration is the same one as before.
+    pub(crate) fn refresh(&mut self, raft: &Raft, now: Time) {
+        self.role = raft.role();
+        self.term = raft.term();
+        self.leader_id = raft.leader();
+        self.rests = raft.rests();
+        self.damaged = raft.damage().is_some();
+        self.commit_index = raft.commit();
+        self.last_applied = raft.applied();
+        self.last_log_index = raft.log().last().index;
+        self.durable_index = raft.durable();
+        self.snapshot_index = raft.snapshot().map_or(LogIndex::ZERO, |snapshot| snapshot.position.index);
+        self.first_log_index = raft.log().base().index.next();
+        if self.peers.keys().copied().eq(raft.peers().map(|(id, _)| id)) {
+            let places = self.peers.values_mut().zip(raft.peers());
+            places.for_each(|(place, (_, peer))| *place = PeerStatus::new(&peer, now));
+        } else {
+            self.peers = raft.peers().map(|(id, peer)| (id, PeerStatus::new(&peer, now))).collect();
+        }
+    }
+}
+
+impl PeerStatus {
+    fn new(core: &raft_consensus::PeerStatus, now: Time) -> Self {
+        let last_contact = core.last_contact.map(|at| now.since(at));
+        Self { match_index: core.matched, state: core.state, last_contact }
     }
 }
 

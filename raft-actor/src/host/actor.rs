@@ -18,8 +18,8 @@ use super::life_signs::LifeSigns;
 use super::presence::Presence;
 use crate::clock::Clock;
 use crate::handle::{HostControl, StopReason};
-use crate::log_storage::{CloseLog, ForgetLogClient, LogReader, LogStorageActor};
-use crate::node::{Alarm, GroupStopped, MembersChanged, RaftNode, StopNode, Timer};
+use crate::log_storage::{CloseLog, ForgetLogClient, LogOrders, LogReader, LogStorageActor};
+use crate::node::{Alarm, GroupStopped, MembersChanged, RaftNode, StopNode, Timer, Turns};
 use crate::observer::Observer;
 use crate::state_machine::snapshots::SnapshotStore;
 use crate::transport::Outbound;
@@ -51,7 +51,9 @@ pub(super) struct Ground {
     pub(super) clock: Clock,
     pub(super) observer: Option<Arc<dyn Observer>>,
     pub(super) timer: Timer,
+    pub(super) turns: Turns,
     pub(super) reader: Arc<dyn LogReader>,
+    pub(super) log_orders: LogOrders,
     /// Whether the log runs beside the nodes: it needs no disk, or nothing has a thread.
     pub(super) log_is_inline: bool,
     /// Whether no thread may be started.
@@ -89,7 +91,8 @@ pub(super) struct HostActor {
     /// The threads of log and state machine, where they have their own.
     pub(super) arbiters: Vec<Arbiter>,
     pub(super) log_has_a_thread: bool,
-    pub(super) timer: actix_rt::task::JoinHandle<()>,
+    /// Timer and turns.
+    pub(super) tasks: [actix_rt::task::JoinHandle<()>; 2],
     /// The thread that this runs on, if it is the host's own.
     pub(super) own_thread: Option<NodeThread>,
     /// Told when everything is down.
@@ -215,7 +218,7 @@ impl HostActor {
 /// Runs on a crash, too. Threads are joined on a thread of their own: none may wait for itself.
 impl Drop for HostActor {
     fn drop(&mut self) {
-        self.timer.abort();
+        self.tasks.iter().for_each(actix_rt::task::JoinHandle::abort);
         self.outbound = None;
         let arbiters = std::mem::take(&mut self.arbiters);
         let own_thread = self.own_thread.take();

@@ -174,6 +174,7 @@ impl HostActor {
             subscriptions: subscriptions.clone(),
             events: events.clone(),
             cluster: Arc::clone(&ground.cluster),
+            status_of: None,
         };
         let outbound = self.outbound.clone().expect("a host that winds down is asked for no group");
         let context = StreamContext {
@@ -215,10 +216,11 @@ impl HostActor {
                 clock,
                 observer: ground.observer.clone(),
                 context,
-                storage: self.storage.clone().recipient(),
+                storage: ground.log_orders.clone(),
                 machine,
                 front,
                 timer: ground.timer.clone(),
+                turns: ground.turns.clone(),
                 host: host.clone().recipient(),
                 members: host.clone().recipient(),
                 peers: Peers::new(ground.peers.clone(), self.inbound.gate.configured(group)),
@@ -277,12 +279,18 @@ type Ended = watch::Receiver<Option<StopReason>>;
 pub(super) type End = watch::Sender<Option<StopReason>>;
 
 fn start_machine<S: StateMachine>(machine: S, parts: MachineParts, arbiter: Option<&ArbiterHandle>) -> Machine {
-    let new = move |_: &mut Context<StateMachineActor<S>>| StateMachineActor::new(machine, parts);
-    let addr = match arbiter {
-        Some(arbiter) => StateMachineActor::start_in_arbiter(arbiter, new),
-        None => StateMachineActor::create(new),
+    let (here, addr) = match arbiter {
+        Some(arbiter) => {
+            let new = move |_: &mut Context<StateMachineActor<S>>| StateMachineActor::new(machine, parts);
+            (None, StateMachineActor::start_in_arbiter(arbiter, new))
+        }
+        None => {
+            let actor = StateMachineActor::new(machine, parts);
+            (actor.here(), actor.start())
+        }
     };
     Machine {
+        here,
         apply: addr.clone().recipient(),
         query: addr.clone().recipient(),
         take_snapshot: addr.clone().recipient(),

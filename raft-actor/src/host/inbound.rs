@@ -133,9 +133,9 @@ impl Inbound for HostInbound {
             }
             return;
         }
-        match self.groups.get(&envelope.group) {
-            Some(node) => node.do_send(Received { envelope, credit }),
-            None => tracing::debug!(group = %envelope.group, from = %envelope.from, "message for an unknown group"),
+        let (group, from) = (envelope.group, envelope.from);
+        if self.groups.with(&group, |node| node.do_send(Received { envelope, credit })).is_none() {
+            tracing::debug!(%group, %from, "message for an unknown group");
         }
     }
 

@@ -20,8 +20,8 @@ use super::raft_host::{Defaults, RaftHost};
 use super::{NodeThread, Placement, StartError, threads};
 use crate::clock::Clock;
 use crate::handle::RaftHandle;
-use crate::log_storage::LogStorageActor;
-use crate::node::{MembersChanged, Timer};
+use crate::log_storage::{LogOrders, LogStorageActor};
+use crate::node::{MembersChanged, Timer, Turns};
 use crate::observer::Observer;
 use crate::state_machine::StateMachine;
 use crate::transport::{Hello, Inbound, Outbound, Transport};
@@ -219,26 +219,30 @@ fn assemble<P, R>(
     let log_is_inline = storage.is_volatile() || placement.is_current_thread();
     let reader = storage.reader();
     let mut arbiters = Vec::new();
-    let storage = if log_is_inline {
-        LogStorageActor::new(storage, clock.clone()).start()
+    let (storage, log_orders) = if log_is_inline {
+        LogStorageActor::new(storage, clock.clone()).start_here()
     } else {
         let arbiter = threads::spawn_arbiter();
         let log_clock = clock.clone();
         let addr =
             LogStorageActor::start_in_arbiter(&arbiter.handle(), move |_| LogStorageActor::new(storage, log_clock));
         arbiters.push(arbiter);
-        addr
+        let orders = LogOrders::Sent(addr.clone().recipient());
+        (addr, orders)
     };
     let machine_arbiter = (!placement.is_apply_inline()).then(threads::spawn_arbiter);
     let timer = Timer::new(clock.clone());
-    let timer_task = actix_rt::spawn(timer.clone().run());
+    let turns = Turns::default();
+    let tasks = [actix_rt::spawn(timer.clone().run()), actix_rt::spawn(turns.clone().run())];
     let ground = Ground {
         node,
         cluster: cluster.into(),
         clock,
         observer,
         timer,
+        turns,
         reader,
+        log_orders,
         log_is_inline,
         is_on_one_thread: placement.is_current_thread(),
         machine_arbiter: machine_arbiter.as_ref().map(Arbiter::handle),
@@ -261,7 +265,7 @@ fn assemble<P, R>(
             is_ending: false,
             arbiters,
             log_has_a_thread: !log_is_inline,
-            timer: timer_task,
+            tasks,
             own_thread,
             stopped,
             reason: None,

@@ -1,6 +1,8 @@
 //! The actor that owns a host's log.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +61,11 @@ pub(crate) struct WithLog(pub(crate) LogWork);
 
 type LogWork = Box<dyn FnOnce(&mut dyn LogStorage) + Send>;
 
+/// The log refused what a node wrote with a call.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Refused(LogError);
+
 /// Stop in order: everything ordered before is written first.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -69,12 +76,52 @@ pub(crate) struct CloseLog;
 #[rtype(result = "()")]
 struct Flush;
 
+/// How a node has its log written.
+#[derive(Clone)]
+pub(crate) enum LogOrders {
+    /// By the log's actor, with what others ordered.
+    Sent(Recipient<Persist>),
+    /// With a call: the log is on the same thread, and a write to it is as durable as it ever will be.
+    Here {
+        /// The log.
+        storage: Rc<RefCell<Box<dyn LogStorage>>>,
+        /// Its actor, which stops the host if the log fails.
+        refused: RefusedBy,
+    },
+}
+
+/// Whoever is to know that the log failed.
+#[derive(Clone)]
+pub(crate) struct RefusedBy(Recipient<Refused>);
+
+impl LogOrders {
+    /// Orders a write. What is durable at once is returned; the rest is answered by [`Persisted`].
+    pub(crate) fn order(&self, Persist { group, seq, hard_state, log }: Persist) -> Option<Persisted> {
+        match self {
+            Self::Sent(actor) => {
+                actor.do_send(Persist { group, seq, hard_state, log });
+                None
+            }
+            Self::Here { storage, refused } => {
+                let mut storage = storage.borrow_mut();
+                match storage.write(&[GroupWrite { group, hard_state, log }]).and_then(|()| storage.sync()) {
+                    Ok(()) => Some(Persisted { seq }),
+                    Err(error) => {
+                        refused.0.do_send(Refused(error));
+                        None
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Drives a [`LogStorage`]: one write and one sync for all that queued since the last one (group commit).
 ///
 /// It runs on a thread of its own, or on the node's if the log is volatile. A
 /// failed write or sync ends it; it is never restarted.
 pub(crate) struct LogStorageActor {
-    storage: Box<dyn LogStorage>,
+    storage: Rc<RefCell<Box<dyn LogStorage>>>,
     clients: BTreeMap<GroupId, LogClient>,
     clock: Clock,
     queue: Vec<GroupWrite>,
@@ -91,7 +138,7 @@ pub(crate) struct LogStorageActor {
 impl LogStorageActor {
     pub(crate) fn new(storage: Box<dyn LogStorage>, clock: Clock) -> Self {
         Self {
-            storage,
+            storage: Rc::new(RefCell::new(storage)),
             clock,
             clients: BTreeMap::new(),
             queue: Vec::new(),
@@ -103,13 +150,25 @@ impl LogStorageActor {
         }
     }
 
+    /// Starts beside the nodes. If the log needs no disk, they can write to it themselves.
+    pub(crate) fn start_here(self) -> (Addr<Self>, LogOrders) {
+        let here =
+            (self.storage.borrow().is_volatile() && self.clock.takes_no_time()).then(|| Rc::clone(&self.storage));
+        let actor = self.start();
+        let orders = match here {
+            Some(storage) => LogOrders::Here { storage, refused: RefusedBy(actor.clone().recipient()) },
+            None => LogOrders::Sent(actor.clone().recipient()),
+        };
+        (actor, orders)
+    }
+
     /// Writes and syncs what has queued up, unless a sync is under way: then what queues goes into the next one.
     fn flush(&mut self, ctx: &mut Context<Self>) -> Result<(), LogError> {
         if self.queue.is_empty() || self.syncing.is_some() {
             return Ok(());
         }
         self.wrote_lately = true;
-        self.storage.write(&self.queue)?;
+        self.storage.borrow_mut().write(&self.queue)?;
         self.queue.clear();
         self.syncing = Some(std::mem::take(&mut self.newest));
         let duration = self.clock.duration_of(Work::Sync);
@@ -128,7 +187,7 @@ impl LogStorageActor {
     /// Makes durable what was written, and says so.
     fn sync(&mut self) -> Result<(), LogError> {
         let Some(newest) = self.syncing.take() else { return Ok(()) };
-        self.storage.sync()?;
+        self.storage.borrow_mut().sync()?;
         for (group, seq) in newest {
             if let Some(client) = self.clients.get(&group) {
                 client.persisted.do_send(Persisted { seq });
@@ -164,7 +223,7 @@ impl LogStorageActor {
     }
 
     fn schedule_idle(&mut self, ctx: &mut Context<Self>) {
-        if self.storage.is_volatile() || self.idle_timer.is_some() {
+        if self.storage.borrow().is_volatile() || self.idle_timer.is_some() {
             return;
         }
         let clock = self.clock.clone();
@@ -175,7 +234,8 @@ impl LogStorageActor {
             if std::mem::take(&mut actor.wrote_lately) || actor.flush_scheduled || actor.syncing.is_some() {
                 return actor.schedule_idle(ctx);
             }
-            match actor.storage.idle() {
+            let idle = actor.storage.borrow_mut().idle();
+            match idle {
                 Ok(true) => actor.schedule_idle(ctx),
                 Ok(false) => {}
                 Err(error) => actor.fail(error, ctx),
@@ -224,7 +284,7 @@ impl Handler<WithLog> for LogStorageActor {
             // Whoever waits for the work learns from its being dropped that the log is gone.
             return self.fail(error, ctx);
         }
-        work(self.storage.as_mut());
+        work(self.storage.borrow_mut().as_mut());
         self.wrote_lately = true;
         self.schedule_idle(ctx);
     }
@@ -255,6 +315,14 @@ impl Handler<Flush> for LogStorageActor {
         self.flush_scheduled = false;
         let outcome = self.flush(ctx);
         self.go_on(outcome, ctx);
+    }
+}
+
+impl Handler<Refused> for LogStorageActor {
+    type Result = ();
+
+    fn handle(&mut self, Refused(error): Refused, ctx: &mut Context<Self>) {
+        self.fail(error, ctx);
     }
 }
 
@@ -322,6 +390,20 @@ mod tests {
     impl Handler<StorageFailed> for Member {
         type Result = ();
         fn handle(&mut self, _: StorageFailed, _: &mut Context<Self>) {}
+    }
+
+    #[actix_rt::test]
+    async fn a_log_that_needs_no_disk_is_written_with_a_call_and_others_are_not() {
+        let seq = WriteSeq::new(1);
+        let hard_state = HardState { term: Term::new(4), vote: None, damage: None };
+        let write = || Persist { group: 1.into(), seq, hard_state: Some(hard_state), log: None };
+        let (_, orders) = LogStorageActor::new(Box::new(MemoryLog::new()), Clock::start()).start_here();
+        assert!(orders.order(write()).is_some_and(|persisted| persisted.seq == seq));
+        let LogOrders::Here { storage, .. } = &orders else { panic!("it is volatile") };
+        assert_eq!(storage.borrow_mut().recover(1.into()).unwrap().hard_state, hard_state);
+        let durable = Noting { log: MemoryLog::new(), calls: Arc::default() };
+        let (_, orders) = LogStorageActor::new(Box::new(durable), Clock::start()).start_here();
+        assert!(orders.order(write()).is_none());
     }
 
     #[test]

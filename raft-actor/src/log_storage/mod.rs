@@ -25,7 +25,7 @@ pub mod sim_disk;
 mod wal;
 
 pub(crate) use actor::{
-    CloseLog, ForgetLogClient, LogClient, LogStorageActor, Persist, Persisted, StorageFailed, WithLog,
+    CloseLog, ForgetLogClient, LogClient, LogOrders, LogStorageActor, Persist, Persisted, StorageFailed, WithLog,
 };
 pub(crate) use cache::LogCache;
 pub use directory::DataDirectory;

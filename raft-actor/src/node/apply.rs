@@ -50,6 +50,11 @@ impl ApplyFeed {
         }
     }
 
+    /// Whether the machine has nothing to do and could be handed all that may be applied, through `last`, at once.
+    pub(super) fn is_last_word(&self, last: LogIndex) -> bool {
+        self.inflight.is_empty() && !self.halted && last == self.target
+    }
+
     /// The last index that was handed over.
     pub(super) fn sent(&self) -> LogIndex {
         self.sent
@@ -153,6 +158,20 @@ mod tests {
         assert_eq!(handed, 8, "eight times a MiB fill the window");
         feed.applied(LogIndex::new(1));
         assert_eq!(feed.next().map(|next| next.from), Some(LogIndex::new(9)));
+    }
+
+    #[test]
+    fn only_the_last_of_what_may_be_applied_is_applied_on_the_spot_and_nothing_before_it_is_elsewhere() {
+        let mut feed = ApplyFeed::new(LogIndex::ZERO);
+        feed.allow(LogIndex::new(2));
+        assert!(!feed.is_last_word(LogIndex::new(1)), "there is more");
+        assert!(feed.is_last_word(LogIndex::new(2)));
+        feed.handed_over(&entries(1, 1));
+        assert!(!feed.is_last_word(LogIndex::new(2)), "it would overtake the first");
+        feed.applied(LogIndex::new(1));
+        assert!(feed.is_last_word(LogIndex::new(2)));
+        feed.halt();
+        assert!(!feed.is_last_word(LogIndex::new(2)));
     }
 
     #[test]

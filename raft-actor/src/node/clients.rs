@@ -352,9 +352,14 @@ impl RaftNode {
     }
 
     fn hand_over(&mut self, entries: raft_consensus::Entries) {
+        // A backlog goes through the mailbox, so that others on the thread have their turns between its pieces.
+        let is_last_word = entries.last_position().is_some_and(|last| self.feed.is_last_word(last.index));
         self.feed.handed_over(&entries);
-        let answers = self.requests.apply(&entries);
-        self.machine.apply.do_send(Apply { entries, answers });
+        let apply = Apply { answers: self.requests.apply(&entries), entries };
+        match &self.machine.here {
+            Some(machine) if is_last_word => self.done.applied = machine.apply_now(apply).or(self.done.applied),
+            Some(_) | None => self.machine.apply.do_send(apply),
+        }
         if self.feed.is_halted() {
             // It will tell the callers so, and never say that it has applied anything.
             self.requests.applied(self.feed.sent());

@@ -2,12 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
-use raft_consensus::{Term, Time};
+use raft_consensus::{LogPosition, Raft, Term, Time};
 use tokio::sync::watch;
 
+use super::turns::Turn;
 use crate::callers::{Failure, Outlet};
 use crate::envelope::Forward;
 use crate::events::EventFeed;
@@ -23,11 +24,27 @@ pub(crate) struct Front {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) events: EventFeed,
     pub(crate) cluster: Arc<str>,
+    /// Which entry holds the configuration that the status tells of; `None` before it was published.
+    pub(crate) status_of: Option<LogPosition>,
 }
 
 impl Front {
-    pub(super) fn publish_status(&self, core: &raft_consensus::Status, now: Time) {
-        self.status.send_replace(Arc::new(Status::new(Arc::clone(&self.cluster), core, now)));
+    pub(super) fn publish_status(&mut self, raft: &Raft, now: Time) {
+        let configured_at = Some(raft.log().configured_at());
+        let has_same_members = std::mem::replace(&mut self.status_of, configured_at) == configured_at;
+        self.status.send_modify(|status| match Arc::get_mut(status) {
+            // Nearly always nobody holds the last one, and the members are the same.
+            Some(status) if has_same_members => {
+                status.refresh(raft, now);
+                debug_assert_eq!(*status, Status::new(Arc::clone(&self.cluster), &raft.status(), now));
+            }
+            Some(_) | None => *status = Arc::new(Status::new(Arc::clone(&self.cluster), &raft.status(), now)),
+        });
+    }
+
+    /// Whether anybody but the handle itself watches the status.
+    pub(super) fn is_watched(&self) -> bool {
+        self.status.receiver_count() > 1
     }
 
     pub(super) fn leads(&self, event: &BecameLeader) {
@@ -59,28 +76,45 @@ impl Front {
     }
 
     /// The clients' requests, one batch per poll: between two batches everybody else on the thread has a turn.
-    pub(super) fn requests(&self) -> Requests {
-        Requests { queue: Arc::clone(&self.queue), may_take: true }
+    pub(super) fn requests(&self, turn: Turn) -> Requests {
+        Requests { queue: Arc::clone(&self.queue), turn, has_taken: false, watcher: None }
     }
 }
 
 /// See [`Front::requests`].
 pub(super) struct Requests {
     queue: Arc<ClientQueue>,
-    may_take: bool,
+    turn: Turn,
+    has_taken: bool,
+    /// Who was told last that there is nothing.
+    watcher: Option<Waker>,
 }
 
 impl Stream for Requests {
     type Item = ClientBatch;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ClientBatch>> {
-        if !self.may_take {
-            self.may_take = true;
-            cx.waker().wake_by_ref();
+        let is_watcher = |watcher: &Waker| watcher.will_wake(cx.waker());
+        if self.queue.is_watched() && self.watcher.as_ref().is_some_and(is_watcher) {
+            // The actor was woken for something else.
+            self.has_taken = false;
             return Poll::Pending;
         }
-        let batch = self.queue.poll_batch(cx);
-        self.may_take = !matches!(batch, Poll::Ready(Some(_)));
+        let waker = self.turn.waker(cx).clone();
+        let mut in_turn = Context::from_waker(&waker);
+        if std::mem::take(&mut self.has_taken) {
+            if self.queue.has_more(&mut in_turn) {
+                waker.wake();
+            } else {
+                self.watcher = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        }
+        let batch = self.queue.poll_batch(&mut in_turn);
+        match &batch {
+            Poll::Pending => self.watcher = Some(cx.waker().clone()),
+            Poll::Ready(batch) => self.has_taken = batch.is_some(),
+        }
         batch
     }
 }

@@ -19,10 +19,10 @@ use crate::callers::{Failure, Waiting};
 use crate::clock::Clock;
 use crate::envelope::{Body, Envelope};
 use crate::handle::{BecameCandidate, BecameFollower, BecameLeader, StopReason};
-use crate::log_storage::{LogCache, Persist, Persisted, StorageFailed};
+use crate::log_storage::{LogCache, LogOrders, Persist, Persisted, StorageFailed};
 use crate::observer::Observer;
-use crate::replication::{Replicate, ReplicationStream, StreamContext};
-use crate::state_machine::{Applied, Apply, Query, Restore, StateMachineStopped, TakeSnapshot};
+use crate::replication::{PeerStream, StreamContext};
+use crate::state_machine::{Applied, Apply, ApplyHere, Query, Restore, StateMachineStopped, TakeSnapshot};
 
 mod apply;
 mod asked;
@@ -39,6 +39,7 @@ mod snapshots;
 mod streaming;
 mod timer;
 mod transfer;
+mod turns;
 
 use apply::{ApplyFeed, NextBatch};
 pub(crate) use front::Front;
@@ -57,9 +58,12 @@ use snapshots::Snapshots;
 use streaming::Streaming;
 pub(crate) use timer::{Alarm, Timer, Wake};
 use transfer::Transfers;
+pub(crate) use turns::Turns;
 
 /// How often a node that is busy tells its watchers about progress, in microseconds.
 const STATUS_EVERY_US: u64 = 10_000;
+/// How often it writes down what nobody watches: whoever looks at it then sees what was so a moment ago.
+const STATUS_UNWATCHED_EVERY_US: u64 = 100_000;
 
 /// A member of a Raft group.
 pub(crate) struct RaftNode {
@@ -70,9 +74,10 @@ pub(crate) struct RaftNode {
     observer: Option<Arc<dyn Observer>>,
     context: StreamContext,
     cache: Rc<RefCell<LogCache>>,
-    storage: Recipient<Persist>,
+    storage: LogOrders,
     machine: Machine,
-    streams: BTreeMap<NodeId, Addr<ReplicationStream>>,
+    done: Done,
+    streams: BTreeMap<NodeId, PeerStream>,
     front: Front,
     requests: Requests,
     changes: Changes,
@@ -89,6 +94,7 @@ pub(crate) struct RaftNode {
     feed: ApplyFeed,
     alarm: Option<Alarm>,
     timer: Timer,
+    turns: Turns,
     /// When requests that found no leader are tried again; `None` if there are none.
     retry_at: Option<Time>,
     /// The term this node leads in and its no-op, until that is applied here.
@@ -104,10 +110,21 @@ pub(crate) struct RaftNode {
 /// The state machine's actor, whatever its type.
 #[derive(Clone)]
 pub(crate) struct Machine {
+    /// If it is on the same thread and quick.
+    pub(crate) here: Option<Rc<dyn ApplyHere>>,
     pub(crate) apply: Recipient<Apply>,
     pub(crate) query: Recipient<Query>,
     pub(crate) take_snapshot: Recipient<TakeSnapshot>,
     pub(crate) restore: Recipient<Restore>,
+}
+
+/// What effects came to that were carried out with a call: inputs of the core, once all effects before are carried out.
+#[derive(Default)]
+struct Done {
+    persisted: Option<Persisted>,
+    applied: Option<Applied>,
+    /// It is being gone through.
+    is_in_hand: bool,
 }
 
 /// What a node is made of.
@@ -116,10 +133,11 @@ pub(crate) struct NodeParts {
     pub(crate) clock: Clock,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) context: StreamContext,
-    pub(crate) storage: Recipient<Persist>,
+    pub(crate) storage: LogOrders,
     pub(crate) machine: Machine,
     pub(crate) front: Front,
     pub(crate) timer: Timer,
+    pub(crate) turns: Turns,
     pub(crate) host: Recipient<GroupStopped>,
     /// The host, too.
     pub(crate) members: Recipient<MembersChanged>,
@@ -132,9 +150,9 @@ pub(crate) struct NodeParts {
 
 impl RaftNode {
     pub(crate) fn new(parts: NodeParts) -> Self {
-        let NodeParts { raft, clock, observer, context, storage, machine, front, timer, host, members, peers, .. } =
-            parts;
-        let log_time = LogTime::new(parts.session_lifetime, clock.now());
+        let log_time = LogTime::new(parts.session_lifetime, parts.clock.now());
+        let NodeParts { raft, clock, observer, context, storage, machine, front, timer, turns, .. } = parts;
+        let NodeParts { host, members, peers, .. } = parts;
         Self {
             group: context.group,
             clock,
@@ -146,6 +164,7 @@ impl RaftNode {
             context,
             storage,
             machine,
+            done: Done::default(),
             streams: BTreeMap::new(),
             front,
             requests: Requests::new(parts.run),
@@ -160,6 +179,7 @@ impl RaftNode {
             proposing: None,
             alarm: None,
             timer,
+            turns,
             retry_at: None,
             taking_office: None,
             status_published_at: Time::ZERO,
@@ -194,8 +214,42 @@ impl RaftNode {
             self.carry_out(effect, ctx);
         }
         self.effects = effects;
+        self.go_on_with_done(ctx);
         self.look_at_changes();
         self.hand_over_on_the_way_out(ctx);
+    }
+
+    /// Tells the core what is done already.
+    fn go_on_with_done(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.done.is_in_hand, true) {
+            return;
+        }
+        while self.stopped.is_none() {
+            if let Some(persisted) = self.done.persisted.take() {
+                self.persisted(persisted, ctx);
+            } else if let Some(applied) = self.done.applied.take() {
+                self.applied(applied, ctx);
+            } else {
+                break;
+            }
+        }
+        self.done.is_in_hand = false;
+    }
+
+    fn persisted(&mut self, Persisted { seq }: Persisted, ctx: &mut Context<Self>) {
+        self.step(Input::Persisted(seq), ctx);
+        self.cache.borrow_mut().shrink(self.raft.durable());
+    }
+
+    fn applied(&mut self, applied: Applied, ctx: &mut Context<Self>) {
+        self.feed.applied(applied.through);
+        self.log_time.applied(applied.time_ms, self.clock.now());
+        self.requests.applied(applied.through);
+        self.step(Input::Applied(applied.through), ctx);
+        self.order_snapshot(ctx);
+        self.announce_office(applied.through);
+        self.feed_machine(ctx);
+        self.status_is_stale = true;
     }
 
     /// Somebody here wants something of the group: a follower that rests sees to it that somebody leads.
@@ -218,6 +272,7 @@ impl RaftNode {
 
     /// To be called at the end of every handler: deadlines that have come, then the time of the next.
     fn settle(&mut self, ctx: &mut Context<Self>) {
+        self.go_on_with_done(ctx);
         if self.stopped.is_some() {
             return;
         }
@@ -245,7 +300,8 @@ impl RaftNode {
             .min(leave_at)
             .min(self.peers.earliest_deadline())
             .min(self.retry_at.unwrap_or(Time::NEVER))
-            .min(self.status_due());
+            // Who is busy comes by anyway, and need not be woken for this.
+            .min(self.status_due().after(self.status_pace()));
         if let Some(alarm) = &self.alarm {
             alarm.set(next);
         }
@@ -257,7 +313,8 @@ impl RaftNode {
                 if let Some(write) = &log {
                     self.cache.borrow_mut().write(write);
                 }
-                self.storage.do_send(Persist { group: self.group, seq, hard_state, log });
+                let persisted = self.storage.order(Persist { group: self.group, seq, hard_state, log });
+                self.done.persisted = persisted.or(self.done.persisted);
             }
             Effect::Send { to, message } => {
                 // The core repeats what gets lost.
@@ -291,15 +348,7 @@ impl RaftNode {
     }
 
     fn replicate(&mut self, order: ReplicationOrder) {
-        let context = &self.context;
-        let stream = self
-            .streams
-            .entry(order.peer)
-            .or_insert_with(|| ReplicationStream::new(context.clone(), order.peer).start());
-        if !stream.connected() {
-            *stream = ReplicationStream::new(context.clone(), order.peer).start();
-        }
-        stream.do_send(Replicate(order));
+        self.streams.entry(order.peer).or_default().carry_out(&self.context, order);
     }
 
     fn role_changed(&mut self, role: Role, term: Term, leader: Option<NodeId>, noop: Option<LogIndex>) {
@@ -334,14 +383,18 @@ impl RaftNode {
         let now = self.clock.now();
         self.status_is_stale = false;
         self.status_published_at = now;
-        self.front.publish_status(&self.raft.status(), now);
+        self.front.publish_status(&self.raft, now);
     }
 
     fn status_due(&self) -> Time {
         if !self.status_is_stale {
             return Time::NEVER;
         }
-        Time::from_micros(self.status_published_at.as_micros().saturating_add(STATUS_EVERY_US))
+        self.status_published_at.after(self.status_pace())
+    }
+
+    fn status_pace(&self) -> Duration {
+        Duration::from_micros(if self.front.is_watched() { STATUS_EVERY_US } else { STATUS_UNWATCHED_EVERY_US })
     }
 
     /// What is said to those whose requests were under way when it stopped.
@@ -387,7 +440,7 @@ impl Actor for RaftNode {
         self.address = Some(ctx.address().downgrade());
         self.follow_members(self.clock.now());
         self.alarm = Some(self.timer.alarm(ctx.address().recipient()));
-        Self::add_stream(self.front.requests(), ctx);
+        Self::add_stream(self.front.requests(self.turns.turn()), ctx);
         self.settle(ctx);
     }
 }
@@ -434,9 +487,8 @@ impl Handler<Received> for RaftNode {
 impl Handler<Persisted> for RaftNode {
     type Result = ();
 
-    fn handle(&mut self, Persisted { seq }: Persisted, ctx: &mut Context<Self>) {
-        self.step(Input::Persisted(seq), ctx);
-        self.cache.borrow_mut().shrink(self.raft.durable());
+    fn handle(&mut self, persisted: Persisted, ctx: &mut Context<Self>) {
+        self.persisted(persisted, ctx);
         self.settle(ctx);
     }
 }
@@ -445,14 +497,7 @@ impl Handler<Applied> for RaftNode {
     type Result = ();
 
     fn handle(&mut self, applied: Applied, ctx: &mut Context<Self>) {
-        self.feed.applied(applied.through);
-        self.log_time.applied(applied.time_ms, self.clock.now());
-        self.requests.applied(applied.through);
-        self.step(Input::Applied(applied.through), ctx);
-        self.order_snapshot(ctx);
-        self.announce_office(applied.through);
-        self.feed_machine(ctx);
-        self.status_is_stale = true;
+        self.applied(applied, ctx);
         self.settle(ctx);
     }
 }

@@ -12,7 +12,7 @@
 //! | `receiver` | collects one, and hands the node what is whole |
 //! | `disk_work` | keeps the disk from holding up the node's thread |
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -58,33 +58,107 @@ pub(crate) struct StreamContext {
     pub(crate) clock: Clock,
 }
 
+/// The way of entries to one peer, as the node holds it.
+///
+/// Nearly all orders are served from the cache, with a call. Only for one that needs the disk there is a
+/// [`ReplicationStream`]; from then on all go through it, in order, until it has nothing left to do.
+#[derive(Default)]
+pub(crate) struct PeerStream {
+    actor: Option<Addr<ReplicationStream>>,
+    /// Orders that are with the actor.
+    handed_over: Rc<Cell<usize>>,
+}
+
+impl PeerStream {
+    /// Sends what was ordered, or has it sent.
+    pub(crate) fn carry_out(&mut self, context: &StreamContext, order: ReplicationOrder) {
+        if let Some(actor) = &self.actor {
+            if actor.connected() && self.handed_over.get() > 0 {
+                self.handed_over.update(|orders| orders + 1);
+                return actor.do_send(Replicate(order));
+            }
+            self.actor = None;
+        }
+        if context.send_now(&order) {
+            return;
+        }
+        self.handed_over = Rc::new(Cell::new(1));
+        let mut stream = ReplicationStream::new(context.clone());
+        stream.left = Rc::clone(&self.handed_over);
+        let actor = stream.start();
+        actor.do_send(Replicate(order));
+        self.actor = Some(actor);
+    }
+}
+
 /// Sends one peer what the core orders, in order.
 ///
-/// Nearly all orders are served from the cache at once. One that needs the disk
-/// is read on another thread; those behind it wait, as many as the core's window allows.
+/// An order that needs the disk is read on another thread; those behind it wait, as many as the core's window allows.
 pub(crate) struct ReplicationStream {
     context: StreamContext,
-    peer: NodeId,
     /// Orders behind a read from disk that is under way (the first one).
     waiting: VecDeque<ReplicationOrder>,
+    /// Orders that are not carried out yet.
+    left: Rc<Cell<usize>>,
+}
+
+impl StreamContext {
+    /// Carries an order out if it needs no disk. Returns whether it did.
+    fn send_now(&self, order: &ReplicationOrder) -> bool {
+        let cached = self.cache.borrow().read_exactly(order.prev, order.through);
+        if let Some(entries) = cached {
+            self.send(order, entries);
+        } else if self.reader_is_fast {
+            let read = self.reader.read(self.group, order.prev.index.next(), order.through.index, u64::MAX);
+            self.read_done(order, read.map_err(|error| error.to_string()));
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn read_done(&self, order: &ReplicationOrder, read: Result<Entries, String>) {
+        match read {
+            // §5.3: what ends elsewhere was overwritten since it was ordered. A later order covers it.
+            Ok(entries) if entries.last_position() != Some(order.through) => {
+                tracing::debug!(peer = %order.peer, through = %order.through, "the log changed since; order dropped");
+                self.inbound.unreachable(order.peer);
+            }
+            Ok(entries) => self.send(order, entries),
+            Err(reason) => {
+                tracing::warn!(peer = %order.peer, reason, "cannot read the log for a peer");
+                self.inbound.unreachable(order.peer);
+            }
+        }
+    }
+
+    fn send(&self, order: &ReplicationOrder, entries: Entries) {
+        let ReplicationOrder { peer, term, prev, through: _, commit, round } = *order;
+        let message = AppendEntries { term, prev, entries, commit, round, rest: false, repair: None };
+        self.outbound.send(Envelope {
+            from: self.node,
+            to: peer,
+            group: self.group,
+            body: Body::Raft(RaftMessage::AppendEntries(message)),
+        });
+    }
 }
 
 impl ReplicationStream {
-    pub(crate) fn new(context: StreamContext, peer: NodeId) -> Self {
-        Self { context, peer, waiting: VecDeque::new() }
+    pub(crate) fn new(context: StreamContext) -> Self {
+        Self { context, waiting: VecDeque::new(), left: Rc::default() }
     }
 
     fn carry_out(&mut self, order: ReplicationOrder, ctx: &mut Context<Self>) {
-        let cached = self.context.cache.borrow().read_exactly(order.prev, order.through);
-        if let Some(entries) = cached {
-            self.send(order, entries);
-        } else if self.context.reader_is_fast {
-            let read =
-                self.context.reader.read(self.context.group, order.prev.index.next(), order.through.index, u64::MAX);
-            self.read_done(order, read.map_err(|error| error.to_string()));
+        if self.context.send_now(&order) {
+            self.carried_out();
         } else {
             self.read_from_disk(order, ctx);
         }
+    }
+
+    fn carried_out(&self) {
+        self.left.update(|orders| orders.saturating_sub(1));
     }
 
     fn read_from_disk(&mut self, order: ReplicationOrder, ctx: &mut Context<Self>) {
@@ -100,7 +174,8 @@ impl ReplicationStream {
                 Err(stopped) => Err(stopped.to_string()),
             };
             stream.waiting.pop_front();
-            stream.read_done(order, read);
+            stream.context.read_done(&order, read);
+            stream.carried_out();
             while let Some(next) = stream.waiting.pop_front() {
                 let behind = stream.waiting.len();
                 stream.carry_out(next, ctx);
@@ -111,32 +186,6 @@ impl ReplicationStream {
             }
         });
         ctx.spawn(done);
-    }
-
-    fn read_done(&mut self, order: ReplicationOrder, read: Result<Entries, String>) {
-        match read {
-            // §5.3: what ends elsewhere was overwritten since it was ordered. A later order covers it.
-            Ok(entries) if entries.last_position() != Some(order.through) => {
-                tracing::debug!(peer = %self.peer, through = %order.through, "the log changed since; order dropped");
-                self.context.inbound.unreachable(self.peer);
-            }
-            Ok(entries) => self.send(order, entries),
-            Err(reason) => {
-                tracing::warn!(peer = %self.peer, reason, "cannot read the log for a peer");
-                self.context.inbound.unreachable(self.peer);
-            }
-        }
-    }
-
-    fn send(&self, order: ReplicationOrder, entries: Entries) {
-        let ReplicationOrder { peer, term, prev, through: _, commit, round } = order;
-        let message = AppendEntries { term, prev, entries, commit, round, rest: false, repair: None };
-        self.context.outbound.send(Envelope {
-            from: self.context.node,
-            to: peer,
-            group: self.context.group,
-            body: Body::Raft(RaftMessage::AppendEntries(message)),
-        });
     }
 }
 

@@ -79,6 +79,7 @@ impl LogReader for Disk {
 }
 
 struct Bench {
+    context: StreamContext,
     stream: Addr<ReplicationStream>,
     cache: Rc<RefCell<LogCache>>,
     disk: mpsc::Sender<Result<Entries, LogError>>,
@@ -101,7 +102,7 @@ fn bench() -> Bench {
         pace: SnapshotPace::of(&Settings::default(), u64::MAX),
         clock: Clock::start(),
     };
-    Bench { stream: ReplicationStream::new(context, NodeId::new(2)).start(), cache, disk, deeds }
+    Bench { stream: ReplicationStream::new(context.clone()).start(), context, cache, disk, deeds }
 }
 
 fn sent(round: u64, first: LogPosition, last: LogPosition) -> Option<Deed> {
@@ -168,4 +169,22 @@ async fn a_disk_that_cannot_be_read_makes_the_peer_unreachable_and_no_more() {
     bench.cache.borrow_mut().write(&LogWrite::Append(entries(3, 4..=4)));
     bench.stream.do_send(order(position(3, 3), position(3, 4), 2));
     assert_eq!(bench.deeds.recv().await, sent(2, position(3, 4), position(3, 4)));
+}
+
+#[actix_rt::test]
+async fn what_the_cache_holds_is_sent_with_a_call_unless_it_would_overtake_a_read_from_disk() {
+    let Replicate(first) = order(position(3, 5), position(3, 7), 1);
+    let mut bench = bench();
+    let mut peer = PeerStream::default();
+    bench.cache.borrow_mut().write(&LogWrite::Append(entries(3, 6..=9)));
+    peer.carry_out(&bench.context, first);
+    assert_eq!(bench.deeds.try_recv().ok(), sent(1, position(3, 6), position(3, 7)));
+    peer.carry_out(&bench.context, order(position(3, 1), position(3, 5), 2).0);
+    peer.carry_out(&bench.context, order(position(3, 5), position(3, 9), 3).0);
+    assert!(bench.deeds.try_recv().is_err(), "it waits for the disk");
+    bench.disk.send(Ok(entries(3, 1..=9))).expect("the disk is there");
+    assert_eq!(bench.deeds.recv().await, sent(2, position(3, 2), position(3, 5)));
+    assert_eq!(bench.deeds.recv().await, sent(3, position(3, 6), position(3, 9)));
+    peer.carry_out(&bench.context, order(position(3, 7), position(3, 9), 4).0);
+    assert_eq!(bench.deeds.try_recv().ok(), sent(4, position(3, 8), position(3, 9)), "nothing is left to wait for");
 }

@@ -1,8 +1,10 @@
 //! The actor that owns the user's state machine.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::{Actor, AsyncContext, Context, Handler, Message, Recipient, WrapFuture};
@@ -115,6 +117,20 @@ pub(crate) struct MachineParts {
 /// Owns the state machine; applies and answers, in the order of its mailbox. Runs
 /// wherever it was started: on an arbiter of its own kind, or on the node's if the user declared `apply` cheap.
 pub(crate) struct StateMachineActor<S: StateMachine> {
+    pub(super) owned: Rc<RefCell<Owned<S>>>,
+    pub(super) clock: Clock,
+}
+
+/// The state machine of a node on the same thread, if `apply` was declared cheap: what is committed is applied with a
+/// call, and nobody has to be woken for it.
+pub(crate) trait ApplyHere {
+    /// As the message, behind all that the actor was sent before and has handled. What it comes to if all goes well;
+    /// otherwise the node is told as ever.
+    fn apply_now(&self, apply: Apply) -> Option<Applied>;
+}
+
+/// The state machine and all that goes with it.
+pub(super) struct Owned<S: StateMachine> {
     pub(super) owner: Owner,
     pub(super) machine: S,
     /// What a snapshot taken now would cover; its position is that of the last entry applied, or being applied.
@@ -133,9 +149,38 @@ pub(crate) struct StateMachineActor<S: StateMachine> {
 impl<S: StateMachine> StateMachineActor<S> {
     pub(crate) fn new(machine: S, parts: MachineParts) -> Self {
         let MachineParts { owner, covered, sessions, stored, snapshots, saves_here, feedback, clock } = parts;
-        Self { owner, machine, covered, sessions, stored, snapshots, saves_here, halted: None, feedback, clock }
+        let halted = None;
+        let owned = Owned {
+            owner,
+            machine,
+            covered,
+            sessions,
+            stored,
+            snapshots,
+            saves_here,
+            halted,
+            feedback,
+            clock: clock.clone(),
+        };
+        Self { owned: Rc::new(RefCell::new(owned)), clock }
     }
 
+    /// For a node on this thread, unless applying is to take its time.
+    pub(crate) fn here(&self) -> Option<Rc<dyn ApplyHere>> {
+        self.clock.takes_no_time().then(|| Rc::clone(&self.owned) as Rc<dyn ApplyHere>)
+    }
+
+    /// In a simulation work takes time: what comes next waits as long.
+    pub(super) fn take_time(&self, work: Work, ctx: &mut Context<Self>) {
+        let duration = self.clock.duration_of(work);
+        if !duration.is_zero() {
+            let clock = self.clock.clone();
+            ctx.wait(async move { clock.sleep(duration).await }.into_actor(self));
+        }
+    }
+}
+
+impl<S: StateMachine> Owned<S> {
     fn applied(&self) -> LogIndex {
         self.covered.position.index
     }
@@ -238,8 +283,43 @@ impl<S: StateMachine> StateMachineActor<S> {
         on_disk::commit(disk, &self.owner, &self.covered, &mut self.sessions, &mut self.stored)
     }
 
-    fn report(&self) {
-        self.feedback.applied.do_send(Applied { through: self.applied(), time_ms: self.sessions.time_ms() });
+    fn report(&self) -> Applied {
+        Applied { through: self.applied(), time_ms: self.sessions.time_ms() }
+    }
+
+    /// Applies and answers. Returns how far it is, unless it halts: then the node is told that, too.
+    fn apply_and_answer(&mut self, Apply { entries, answers }: Apply) -> Option<Applied> {
+        let mut answers = VecDeque::from(answers);
+        if self.halted.is_none() {
+            let applied = catch_unwind(AssertUnwindSafe(|| self.apply(&entries, &mut answers)));
+            // A batch of which a part failed is never committed: nobody knows which part.
+            let committed = match &applied {
+                Ok(Ok(()) | Err(Halt::Poison { .. })) => self.commit(),
+                Ok(Err(Halt::Failed(_))) | Err(_) => Ok(()),
+            };
+            match (applied, committed) {
+                (_, Err(error)) | (Ok(Err(Halt::Failed(error))), Ok(())) => self.fail(error),
+                // Callers beyond the entries: there are none, and if there were, nobody would come back to them.
+                (Ok(Ok(())), Ok(())) => return Some(self.report()),
+                (Ok(Err(Halt::Poison { index, error })), Ok(())) => {
+                    tracing::error!(%index, %error, "a committed command cannot be decoded by this build; it applies nothing any more");
+                    self.feedback.applied.do_send(self.report());
+                    let news = StateMachineStopped::Poisoned { index, error: error.into() };
+                    self.halt(Failure::CannotApply { index }, news);
+                }
+                (Err(panic), Ok(())) => {
+                    let (index, message) = (self.applied(), Arc::from(panic_message(&*panic)));
+                    tracing::error!(%index, %message, "the state machine panicked in apply; this group stops");
+                    self.stop(StopReason::ApplyPanicked { index, message });
+                }
+            }
+        }
+        if let Some(failure) = &self.halted {
+            for (_, callers) in answers {
+                callers.fail(failure);
+            }
+        }
+        None
     }
 
     fn answer_queries(&self, callers: &mut Answers) {
@@ -256,15 +336,6 @@ impl<S: StateMachine> StateMachineActor<S> {
                     callers.fail_next(&Failure::QueryPanicked);
                 }
             }
-        }
-    }
-
-    /// In a simulation work takes time: what comes next waits as long.
-    pub(super) fn take_time(&self, work: Work, ctx: &mut Context<Self>) {
-        let duration = self.clock.duration_of(work);
-        if !duration.is_zero() {
-            let clock = self.clock.clone();
-            ctx.wait(async move { clock.sleep(duration).await }.into_actor(self));
         }
     }
 
@@ -314,42 +385,18 @@ impl<S: StateMachine> Actor for StateMachineActor<S> {
 impl<S: StateMachine> Handler<Apply> for StateMachineActor<S> {
     type Result = ();
 
-    fn handle(&mut self, Apply { entries, answers }: Apply, ctx: &mut Self::Context) {
-        self.take_time(Work::Apply { entries: entries.len() }, ctx);
-        let mut answers = VecDeque::from(answers);
-        if self.halted.is_none() {
-            let applied = catch_unwind(AssertUnwindSafe(|| self.apply(&entries, &mut answers)));
-            // A batch of which a part failed is never committed: nobody knows which part.
-            let committed = match &applied {
-                Ok(Ok(()) | Err(Halt::Poison { .. })) => self.commit(),
-                Ok(Err(Halt::Failed(_))) | Err(_) => Ok(()),
-            };
-            match (applied, committed) {
-                (_, Err(error)) | (Ok(Err(Halt::Failed(error))), Ok(())) => self.fail(error),
-                (Ok(Ok(())), Ok(())) => {
-                    // Callers beyond the entries: there are none, and if there were, nobody would come back to them.
-                    drop(answers);
-                    self.report();
-                    return;
-                }
-                (Ok(Err(Halt::Poison { index, error })), Ok(())) => {
-                    tracing::error!(%index, %error, "a committed command cannot be decoded by this build; it applies nothing any more");
-                    self.report();
-                    let news = StateMachineStopped::Poisoned { index, error: error.into() };
-                    self.halt(Failure::CannotApply { index }, news);
-                }
-                (Err(panic), Ok(())) => {
-                    let (index, message) = (self.applied(), Arc::from(panic_message(&*panic)));
-                    tracing::error!(%index, %message, "the state machine panicked in apply; this group stops");
-                    self.stop(StopReason::ApplyPanicked { index, message });
-                }
-            }
+    fn handle(&mut self, apply: Apply, ctx: &mut Self::Context) {
+        self.take_time(Work::Apply { entries: apply.entries.len() }, ctx);
+        let mut owned = self.owned.borrow_mut();
+        if let Some(applied) = owned.apply_and_answer(apply) {
+            owned.feedback.applied.do_send(applied);
         }
-        if let Some(failure) = &self.halted {
-            for (_, callers) in answers {
-                callers.fail(failure);
-            }
-        }
+    }
+}
+
+impl<S: StateMachine> ApplyHere for RefCell<Owned<S>> {
+    fn apply_now(&self, apply: Apply) -> Option<Applied> {
+        self.borrow_mut().apply_and_answer(apply)
     }
 }
 
@@ -357,9 +404,10 @@ impl<S: StateMachine> Handler<Query> for StateMachineActor<S> {
     type Result = ();
 
     fn handle(&mut self, Query { answers }: Query, _: &mut Self::Context) {
+        let owned = self.owned.borrow();
         for mut callers in answers {
-            match &self.halted {
-                None => self.answer_queries(&mut callers),
+            match &owned.halted {
+                None => owned.answer_queries(&mut callers),
                 Some(failure) => callers.fail(failure),
             }
         }
@@ -368,10 +416,12 @@ impl<S: StateMachine> Handler<Query> for StateMachineActor<S> {
 
 impl<S: StateMachine> Drop for StateMachineActor<S> {
     fn drop(&mut self) {
-        if self.halted.is_none() {
+        // Still borrowed after a panic in the middle of it.
+        let Ok(owned) = self.owned.try_borrow() else { return };
+        if owned.halted.is_none() {
             // The node learns of it however this came about; on a clean stop it is gone already, or does not mind.
             let reason = StopReason::Lost { part: "state machine" };
-            self.feedback.stopped.do_send(StateMachineStopped::Failed(reason));
+            owned.feedback.stopped.do_send(StateMachineStopped::Failed(reason));
         }
     }
 }

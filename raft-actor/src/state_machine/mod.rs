@@ -27,8 +27,8 @@ pub(crate) mod snapshots;
 mod tests;
 
 pub(crate) use actor::{
-    Applied, Apply, Feedback, MachineParts, Query, Restore, SnapshotNews, StateMachineActor, StateMachineStopped,
-    TakeSnapshot,
+    Applied, Apply, ApplyHere, Feedback, MachineParts, Query, Restore, SnapshotNews, StateMachineActor,
+    StateMachineStopped, TakeSnapshot,
 };
 pub use on_disk::{MachineError, OnDisk, Owner, Records};
 pub(crate) use requests::{Reads, Writes};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use raft_consensus::SnapshotMeta;
 
-use super::actor::{Restore, SnapshotNews, StateMachineActor, TakeSnapshot, panic_message};
+use super::actor::{Owned, Restore, SnapshotNews, StateMachineActor, TakeSnapshot, panic_message};
 use super::on_disk::{self, MachineError};
 use super::sessions::Sessions;
 use super::snapshots::{ReceivedSnapshot, SnapshotError, SnapshotStore};
@@ -20,7 +20,7 @@ use crate::clock::Work;
 /// A snapshot that is being written, or an account of why not.
 type Saving = Pin<Box<dyn Future<Output = Result<SnapshotMeta, SnapshotError>>>>;
 
-impl<S: StateMachine> StateMachineActor<S> {
+impl<S: StateMachine> Owned<S> {
     /// Freezes the state here and now; whatever is applied from here on is not in it.
     fn begin_snapshot(&mut self) -> Result<Saving, SnapshotError> {
         // The log is going to be cut behind it, and a machine on disk goes on from the log after a restart.
@@ -119,11 +119,14 @@ impl<S: StateMachine> Handler<TakeSnapshot> for StateMachineActor<S> {
     type Result = ();
 
     fn handle(&mut self, _: TakeSnapshot, ctx: &mut Self::Context) {
-        match self.begin_snapshot() {
+        let begun = self.owned.borrow_mut().begin_snapshot();
+        match begun {
             Ok(saving) => {
-                ctx.spawn(saving.into_actor(self).map(|outcome, actor, _| actor.snapshot_ended(outcome)));
+                ctx.spawn(
+                    saving.into_actor(self).map(|outcome, actor, _| actor.owned.borrow().snapshot_ended(outcome)),
+                );
             }
-            Err(error) => self.snapshot_ended(Err(error)),
+            Err(error) => self.owned.borrow().snapshot_ended(Err(error)),
         }
     }
 }
@@ -133,26 +136,27 @@ impl<S: StateMachine> Handler<Restore> for StateMachineActor<S> {
 
     fn handle(&mut self, Restore { snapshot }: Restore, ctx: &mut Self::Context) {
         self.take_time(Work::Load, ctx);
-        match &self.halted {
+        let mut owned = self.owned.borrow_mut();
+        match &owned.halted {
             // What it could not decode lies below the snapshot: it can go on from there.
             None | Some(Failure::CannotApply { .. }) => {}
             // It stops anyway.
             Some(_) => return,
         }
-        match self.restore(snapshot) {
+        match owned.restore(snapshot) {
             Ok(meta) => {
                 let position = meta.position;
-                self.covered = meta;
-                if let Err(error) = self.keep_loaded() {
-                    return self.fail(error);
+                owned.covered = meta;
+                if let Err(error) = owned.keep_loaded() {
+                    return owned.fail(error);
                 }
                 tracing::info!(%position, "a snapshot was loaded");
-                self.halted = None;
-                self.feedback.snapshots.do_send(SnapshotNews::Restored(position));
+                owned.halted = None;
+                owned.feedback.snapshots.do_send(SnapshotNews::Restored(position));
             }
             Err(error) => {
                 tracing::error!(%error, "a snapshot cannot be installed; this group stops");
-                self.stop(StopReason::Snapshot(Arc::new(error)));
+                owned.stop(StopReason::Snapshot(Arc::new(error)));
             }
         }
     }

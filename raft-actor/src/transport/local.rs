@@ -1,10 +1,12 @@
 //! Hosts of one process talk to each other directly: no socket, no encoding.
 
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use raft_consensus::NodeId;
 
@@ -32,6 +34,8 @@ pub struct LocalNetwork {
 struct Shared {
     stations: Registry<NodeId, Arc<Station>>,
     links: Mutex<Links>,
+    /// Grows whenever somebody may not reach somebody any more as before: who remembers whom it reaches asks anew.
+    changes: AtomicU64,
 }
 
 /// A host on the network.
@@ -62,6 +66,7 @@ impl LocalNetwork {
     pub fn cut(&self, from: impl Into<NodeId>, to: impl Into<NodeId>) {
         let link = (from.into(), to.into());
         self.links().cut.insert(link);
+        self.changed();
         if let Some(sender) = self.shared.stations.get(&link.0) {
             sender.inbound.unreachable(link.1);
         }
@@ -98,6 +103,10 @@ impl LocalNetwork {
         self.shared.stations.values().into_iter().map(|station| station.hello.node).filter(move |other| *other != node)
     }
 
+    fn changed(&self) {
+        self.shared.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
     fn links(&self) -> std::sync::MutexGuard<'_, Links> {
         // Every critical section leaves the sets whole, even if it panics.
         self.shared.links.lock().unwrap_or_else(PoisonError::into_inner)
@@ -109,6 +118,7 @@ impl LocalNetwork {
         let is_of = |(a, b): &(Seat, Seat)| a.0 == node || b.0 == node;
         links.admitted.retain(|seats| !is_of(seats));
         links.refused.retain(|seats| !is_of(seats));
+        self.changed();
     }
 
     /// Forgets what `node` and `peer` are to each other: they introduce themselves anew with the next message.
@@ -117,6 +127,7 @@ impl LocalNetwork {
         let is_between = |(a, b): &(Seat, Seat)| (a.0, b.0) == (node, peer) || (a.0, b.0) == (peer, node);
         links.admitted.retain(|seats| !is_between(seats));
         links.refused.retain(|seats| !is_between(seats));
+        self.changed();
     }
 
     /// Lets `sender` introduce itself to `receiver`, once. Returns whether messages may pass.
@@ -177,13 +188,14 @@ impl Transport for LocalTransport {
         }
         network.forget(self.node);
         network.shared.stations.insert(self.node, Arc::clone(&station));
+        network.changed();
         for other in network.shared.stations.values() {
             if other.hello.node != self.node {
                 network.introduce(&station, &other);
                 network.introduce(&other, &station);
             }
         }
-        Ok(Rc::new(LocalOutbound { network, station }))
+        Ok(Rc::new(LocalOutbound { network, station, reached: RefCell::default(), reached_at: Cell::new(0) }))
     }
 
     fn address(&self) -> String {
@@ -194,13 +206,32 @@ impl Transport for LocalTransport {
 struct LocalOutbound {
     network: LocalNetwork,
     station: Arc<Station>,
+    /// Who was reached since the network changed the last time.
+    reached: RefCell<BTreeMap<NodeId, Weak<Station>>>,
+    reached_at: Cell<u64>,
+}
+
+impl LocalOutbound {
+    /// Somebody whom the last message has reached, if nothing has changed since.
+    fn reached(&self, to: NodeId) -> Option<Arc<Station>> {
+        let changes = self.network.shared.changes.load(Ordering::Acquire);
+        if self.reached_at.replace(changes) != changes {
+            self.reached.borrow_mut().clear();
+        }
+        self.reached.borrow().get(&to)?.upgrade()
+    }
 }
 
 impl Outbound for LocalOutbound {
     fn send(&self, envelope: Envelope) -> bool {
         let to = envelope.to;
+        if let Some(receiver) = self.reached(to) {
+            receiver.inbound.deliver(envelope, Credit::none());
+            return true;
+        }
         match self.network.shared.stations.get(&to) {
             Some(receiver) if self.network.introduce(&self.station, &receiver) => {
+                self.reached.borrow_mut().insert(to, Arc::downgrade(&receiver));
                 receiver.inbound.deliver(envelope, Credit::none());
                 true
             }
@@ -222,6 +253,7 @@ impl Drop for LocalOutbound {
     fn drop(&mut self) {
         let node = self.station.hello.node;
         self.network.shared.stations.remove_if(&node, |station| Arc::ptr_eq(station, &self.station));
+        self.network.changed();
         for other in self.network.shared.stations.values() {
             other.inbound.unreachable(node);
         }

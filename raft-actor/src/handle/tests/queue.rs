@@ -77,6 +77,25 @@ fn only_the_push_that_ends_the_emptiness_wakes_the_node() {
 }
 
 #[test]
+fn whoever_has_taken_a_batch_learns_whether_there_is_more_or_is_woken_by_the_next() {
+    let (queue, node) = words();
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut cx = Context::from_waker(&waker);
+    let _caller = queue.word("a");
+    assert!(!node.is_watched());
+    assert!(node.poll_batch(&mut cx).is_ready());
+    let _caller = queue.word("b");
+    assert!(node.has_more(&mut cx) && !node.is_watched());
+    assert!(node.poll_batch(&mut cx).is_ready());
+    assert!(!node.has_more(&mut cx) && node.is_watched());
+    let _caller = queue.word("c");
+    assert!(!node.is_watched());
+    assert_eq!(wakes.count(), 1);
+    assert!(node.poll_batch(&mut cx).is_ready(), "what was looked at is not lost");
+}
+
+#[test]
 fn writes_reads_and_local_reads_come_in_lines_of_their_own() {
     let (queue, node) = words();
     let (_a, _b) = (queue.word("a"), queue.read(1, Consistency::Linearizable, SECOND));
