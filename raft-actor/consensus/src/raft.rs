@@ -581,8 +581,8 @@ fn stirs(input: &Input) -> bool {
         | Input::SnapshotTaken(_)
         | Input::SnapshotFailed
         | Input::SnapshotInstalled(_)
-        | Input::HostSilent(_)
         | Input::Met { .. }
+        | Input::HostSilent(_)
         | Input::SuffrageGranted => false,
     }
 }
