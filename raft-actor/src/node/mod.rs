@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use actix::WeakAddr;
 use actix::prelude::*;
-use raft_consensus::{Effect, Effects, GroupId, Input, LogIndex, NodeId, Raft, ReplicationOrder, Role, Term, Time};
+use raft_consensus::{Effect, Effects, GroupId, Input, LogIndex, NodeId, Raft, ReplicationOrder, Term, Time};
 
 use crate::callers::{Failure, Waiting};
 use crate::clock::Clock;
 use crate::envelope::{Body, Envelope};
-use crate::handle::{BecameCandidate, BecameFollower, BecameLeader, StopReason};
+use crate::handle::StopReason;
 use crate::log_storage::{LogCache, LogOrders, Persist, Persisted, StorageFailed};
 use crate::observer::Observer;
 use crate::replication::{PeerStream, StreamContext};
@@ -36,6 +36,7 @@ mod peers;
 mod requests;
 mod seen;
 mod snapshots;
+mod status;
 mod streaming;
 mod timer;
 mod transfer;
@@ -59,11 +60,6 @@ use streaming::Streaming;
 pub(crate) use timer::{Alarm, Timer, Wake};
 use transfer::Transfers;
 pub(crate) use turns::Turns;
-
-/// How often a node that is busy tells its watchers about progress, in microseconds.
-const STATUS_EVERY_US: u64 = 10_000;
-/// How often it writes down what nobody watches: whoever looks at it then sees what was so a moment ago.
-const STATUS_UNWATCHED_EVERY_US: u64 = 100_000;
 
 /// A member of a Raft group.
 pub(crate) struct RaftNode {
@@ -349,52 +345,6 @@ impl RaftNode {
 
     fn replicate(&mut self, order: ReplicationOrder) {
         self.streams.entry(order.peer).or_default().carry_out(&self.context, order);
-    }
-
-    fn role_changed(&mut self, role: Role, term: Term, leader: Option<NodeId>, noop: Option<LogIndex>) {
-        tracing::info!(node = %self.context.node, group = %self.group, %term, ?role, leader = ?leader.map(NodeId::get), "role");
-        self.taking_office = noop.map(|index| (term, index));
-        self.status_is_stale = true;
-        self.status_published_at = Time::ZERO;
-        match role {
-            // Announced when its no-op is applied: from then on it knows and serves everything.
-            Role::Leader => self.log_time.takes_office(self.clock.now()),
-            Role::Follower | Role::Learner => self.front.follows(&BecameFollower { term, leader }),
-            Role::Candidate => self.front.campaigns(&BecameCandidate { term }),
-        }
-        self.stop_sending_snapshots(role);
-        self.leader_changed(leader);
-    }
-
-    /// Tells the subscribers that this node leads, once its no-op is applied here (§8).
-    fn announce_office(&mut self, applied: LogIndex) {
-        if let Some((term, _)) = self.taking_office.take_if(|(_, noop)| *noop <= applied) {
-            self.front.leads(&BecameLeader { term });
-        }
-    }
-
-    fn publish_status(&mut self, now: Time) {
-        if now >= self.status_due() {
-            self.publish_status_now();
-        }
-    }
-
-    fn publish_status_now(&mut self) {
-        let now = self.clock.now();
-        self.status_is_stale = false;
-        self.status_published_at = now;
-        self.front.publish_status(&self.raft, now);
-    }
-
-    fn status_due(&self) -> Time {
-        if !self.status_is_stale {
-            return Time::NEVER;
-        }
-        self.status_published_at.after(self.status_pace())
-    }
-
-    fn status_pace(&self) -> Duration {
-        Duration::from_micros(if self.front.is_watched() { STATUS_EVERY_US } else { STATUS_UNWATCHED_EVERY_US })
     }
 
     /// What is said to those whose requests were under way when it stopped.

@@ -220,9 +220,9 @@ impl Judge {
         !state.disks.is_damaged(node) && state.checker.is_whole(node)
     }
 
-    /// Whether this server belongs to the cluster, by the last configuration that was committed.
-    pub(super) fn is_member(&self, node: NodeId) -> bool {
-        self.state_of_things().checker.is_member(node)
+    /// Whether this server has a vote, by the last configuration that was committed.
+    pub(super) fn is_voter(&self, node: NodeId) -> bool {
+        self.state_of_things().checker.is_voter(node)
     }
 
     /// Whether this server runs and does without heartbeats.

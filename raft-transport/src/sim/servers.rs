@@ -29,8 +29,8 @@ impl<S: StateMachine> Node<S> {
         !self.is_lost && !self.is_wiped && !self.disk_is_damaged
     }
 
-    /// Whether it may be elected when all faults are over. A newcomer whose disk was emptied before it belonged to the
-    /// cluster had said nothing that anybody counted (seed 1951).
+    /// Whether it may be elected when all faults are over. A newcomer whose disk was emptied before it had a vote
+    /// had said nothing that anybody counted (seed 1951).
     pub(super) fn may_lead(&self) -> bool {
         self.is_sound() || (self.is_wiped && !self.has_lost_its_vote && !self.is_lost)
     }
@@ -145,10 +145,10 @@ impl<S: StateMachine> Sim<S> {
     /// The server comes back with an empty disk, when it is started again.
     pub fn wipe(&mut self, node: impl Into<NodeId>) {
         let id = node.into();
-        let was_member = id.get() <= self.setup.founders || self.judge.is_member(id);
+        let had_vote = id.get() <= self.setup.founders || self.judge.is_voter(id);
         let node = self.node_mut(id);
         node.is_wiped = true;
-        node.has_lost_its_vote |= was_member;
+        node.has_lost_its_vote |= had_vote;
         self.end_process(id, true);
         self.node(id).disk.wipe();
         self.judge.wiped(id);

@@ -125,7 +125,7 @@ pub(super) struct Node<S: StateMachine> {
     pub(super) is_lost: bool,
     /// Its disk was emptied: it remembers nothing of what it said before.
     pub(super) is_wiped: bool,
-    /// It was a member when that happened: the others know its disk, and let no other one vote.
+    /// It had a vote when that happened: the others know with which disk, and let no other one vote.
     pub(super) has_lost_its_vote: bool,
     /// How often its disk had failed when its process was started: only what fails after that excuses its end.
     pub(super) failures_before: u64,

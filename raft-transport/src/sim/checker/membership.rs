@@ -7,10 +7,10 @@ use super::member::{Facts, Run};
 use super::verdict::{Verdict, ensure};
 
 impl Knowledge {
-    /// Whether the last configuration that was committed has this member.
-    pub(super) fn is_member(&self, node: NodeId) -> bool {
+    /// Whether this server has a vote by the last configuration that was committed.
+    pub(super) fn is_voter(&self, node: NodeId) -> bool {
         let committed = self.written.configurations().rev().find(|at| self.commits.contains(*at));
-        self.written.configuration(committed).is_member(node)
+        self.written.configuration(committed).is_voter(node)
     }
 
     /// The configuration in force at `commit`, and those behind it, which may yet be rolled back.

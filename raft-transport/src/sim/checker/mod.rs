@@ -106,9 +106,9 @@ impl Checker {
         Self::default()
     }
 
-    /// Whether this server belongs to the cluster, by the last configuration that was committed.
-    pub fn is_member(&self, node: NodeId) -> bool {
-        self.known.is_member(node)
+    /// Whether this server has a vote, by the last configuration that was committed.
+    pub fn is_voter(&self, node: NodeId) -> bool {
+        self.known.is_voter(node)
     }
 
     /// The time is this, by nobody's clock. Only leases, rests and [`Situations`] depend on it.

@@ -106,7 +106,7 @@ fn contact_counts_from_the_sending_of_the_echoed_round() {
 fn who_has_echoed_entries_lately_needs_no_heartbeat_and_who_has_not_gets_one() {
     let (mut raft, now) = lone_leader();
     let at = |ms| now.after(Duration::from_millis(ms));
-    let heartbeat = u64::try_from(raft.settings().heartbeat().as_millis()).unwrap();
+    let heartbeat = u64::try_from(raft.settings().heartbeat().as_millis()).expect("a short time");
     step(&mut raft, now, Input::Persisted(WriteSeq::new(2)));
     step(&mut raft, at(1), received(2, matched(1, 1)));
     step(&mut raft, at(1), received(3, matched(2, 1)));
