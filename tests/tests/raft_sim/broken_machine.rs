@@ -46,7 +46,9 @@ fn a_machine_that_forgets_is_caught_and_its_run_is_shrunk_and_replayed() {
     assert!(text.contains(" fails: workload at ") && text.contains("is not linearizable"), "{text}");
     let smallest = text.split("the smallest run of ").nth(1).expect("it was looked for");
     let size = smallest.lines().next().expect("a line");
-    assert!(size.contains(" 3 servers") || size.contains(" 1 servers"), "{text}");
+    // Which of them can be left out depends on the seed.
+    let is_small = [" 3 servers", " 1 servers", " 1 clients"].iter().any(|part| size.contains(part));
+    assert!(is_small, "{text}");
     assert!(size.ends_with(" 0 faults") || size.ends_with(" 1 faults"), "{size}");
 
     let replay = smallest.split("replay it with: raft-sim ").nth(1).expect("it says how");
