@@ -24,14 +24,15 @@ pub(crate) struct Front {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) events: EventFeed,
     pub(crate) cluster: Arc<str>,
-    /// Which entry holds the configuration that the status tells of; `None` before it was published.
-    pub(crate) status_of: Option<LogPosition>,
+    /// Which entry holds the configuration that the status tells of, and where the log begins; `None` before it was
+    /// published. A snapshot may bring another founding configuration: each host has its own addresses in it.
+    pub(crate) status_of: Option<(LogPosition, LogPosition)>,
 }
 
 impl Front {
     pub(super) fn publish_status(&mut self, raft: &Raft, now: Time) {
-        let configured_at = Some(raft.log().configured_at());
-        let has_same_members = std::mem::replace(&mut self.status_of, configured_at) == configured_at;
+        let status_of = Some((raft.log().configured_at(), raft.log().base()));
+        let has_same_members = std::mem::replace(&mut self.status_of, status_of) == status_of;
         self.status.send_modify(|status| match Arc::get_mut(status) {
             // Nearly always nobody holds the last one, and the members are the same.
             Some(status) if has_same_members => {
