@@ -2,8 +2,8 @@
 //!
 //! A request leads to a good many short turns, of its leader, its followers and the leader again. If a thousand groups
 //! began at once, each would have its second turn when all others have had their first, and nothing that it touches
-//! would be in the processor's caches any more: measured, a request costs three times as much then. So a host lets only
-//! a few begin, then everybody on the thread has a turn, then the next few begin. Nobody waits for anything but that.
+//! would be in the processor's caches any more. So a host lets only a few begin, then everybody on the thread has a turn,
+//! then the next few begin. Nobody waits for anything but that.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
