@@ -77,7 +77,7 @@ impl RaftAdmin {
     }
 
     /// The latest that the node has published; never waits. Of a change of roles or members it tells at once, of progress
-    /// within a fifth of a second; while somebody [watches](Self::watch), within twenty milliseconds.
+    /// within ten milliseconds.
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.node.status.borrow())
     }

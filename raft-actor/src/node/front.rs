@@ -43,11 +43,6 @@ impl Front {
         });
     }
 
-    /// Whether anybody but the handle itself watches the status.
-    pub(super) fn is_watched(&self) -> bool {
-        self.status.receiver_count() > 1
-    }
-
     pub(super) fn leads(&self, event: &BecameLeader) {
         self.subscriptions.publish(event);
     }

@@ -296,8 +296,7 @@ impl RaftNode {
             .min(leave_at)
             .min(self.peers.earliest_deadline())
             .min(self.retry_at.unwrap_or(Time::NEVER))
-            // Who is busy comes by anyway, and need not be woken for this.
-            .min(self.status_due().after(self.status_pace()));
+            .min(self.status_due());
         if let Some(alarm) = &self.alarm {
             alarm.set(next);
         }

@@ -7,10 +7,8 @@ use raft_consensus::{LogIndex, NodeId, Role, Term, Time};
 use super::RaftNode;
 use crate::handle::{BecameCandidate, BecameFollower, BecameLeader};
 
-/// How often a node that is busy tells its watchers about progress, in microseconds.
-const STATUS_EVERY_US: u64 = 10_000;
-/// How often it writes down what nobody watches: whoever looks at it then sees what was so a moment ago.
-const STATUS_UNWATCHED_EVERY_US: u64 = 100_000;
+/// How often a node that is busy tells of its progress.
+const STATUS_EVERY: Duration = Duration::from_millis(10);
 
 impl RaftNode {
     pub(super) fn role_changed(&mut self, role: Role, term: Term, leader: Option<NodeId>, noop: Option<LogIndex>) {
@@ -52,10 +50,6 @@ impl RaftNode {
         if !self.status_is_stale {
             return Time::NEVER;
         }
-        self.status_published_at.after(self.status_pace())
-    }
-
-    pub(super) fn status_pace(&self) -> Duration {
-        Duration::from_micros(if self.front.is_watched() { STATUS_EVERY_US } else { STATUS_UNWATCHED_EVERY_US })
+        self.status_published_at.after(STATUS_EVERY)
     }
 }
