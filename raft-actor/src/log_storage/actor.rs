@@ -1,6 +1,6 @@
 //! The actor that owns a host's log.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -87,6 +87,8 @@ pub(crate) enum LogOrders {
         storage: Rc<RefCell<Box<dyn LogStorage>>>,
         /// Its actor, which stops the host if the log fails.
         refused: RefusedBy,
+        /// It has failed: what is written behind that would confirm what is missing, too.
+        has_failed: Rc<Cell<bool>>,
     },
 }
 
@@ -102,11 +104,13 @@ impl LogOrders {
                 actor.do_send(Persist { group, seq, hard_state, log });
                 None
             }
-            Self::Here { storage, refused } => {
+            Self::Here { has_failed, .. } if has_failed.get() => None,
+            Self::Here { storage, refused, has_failed } => {
                 let mut storage = storage.borrow_mut();
                 match storage.write(&[GroupWrite { group, hard_state, log }]).and_then(|()| storage.sync()) {
                     Ok(()) => Some(Persisted { seq }),
                     Err(error) => {
+                        has_failed.set(true);
                         refused.0.do_send(Refused(error));
                         None
                     }
@@ -156,7 +160,10 @@ impl LogStorageActor {
             (self.storage.borrow().is_volatile() && self.clock.takes_no_time()).then(|| Rc::clone(&self.storage));
         let actor = self.start();
         let orders = match here {
-            Some(storage) => LogOrders::Here { storage, refused: RefusedBy(actor.clone().recipient()) },
+            Some(storage) => {
+                let refused = RefusedBy(actor.clone().recipient());
+                LogOrders::Here { storage, refused, has_failed: Rc::default() }
+            }
             None => LogOrders::Sent(actor.clone().recipient()),
         };
         (actor, orders)
@@ -390,6 +397,45 @@ mod tests {
     impl Handler<StorageFailed> for Member {
         type Result = ();
         fn handle(&mut self, _: StorageFailed, _: &mut Context<Self>) {}
+    }
+
+    /// Without a disk, and it refuses its first write.
+    struct RefusesOnce {
+        log: MemoryLog,
+        has_refused: bool,
+    }
+
+    impl LogStorage for RefusesOnce {
+        fn groups(&self) -> Vec<GroupId> {
+            self.log.groups()
+        }
+        fn recover(&mut self, group: GroupId) -> Result<RecoveredGroup, LogError> {
+            self.log.recover(group)
+        }
+        fn write(&mut self, writes: &[GroupWrite]) -> Result<(), LogError> {
+            if std::mem::replace(&mut self.has_refused, true) { self.log.write(writes) } else { Err(LogError::Stopped) }
+        }
+        fn sync(&mut self) -> Result<(), LogError> {
+            self.log.sync()
+        }
+        fn reader(&self) -> Arc<dyn LogReader> {
+            self.log.reader()
+        }
+        fn is_volatile(&self) -> bool {
+            true
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_log_that_has_refused_a_call_confirms_nothing_any_more() {
+        let storage = RefusesOnce { log: MemoryLog::new(), has_refused: false };
+        let (_, orders) = LogStorageActor::new(Box::new(storage), Clock::start()).start_here();
+        let order = |seq| {
+            let hard_state = Some(HardState { term: Term::new(seq), vote: None, damage: None });
+            orders.order(Persist { group: 1.into(), seq: WriteSeq::new(seq), hard_state, log: None })
+        };
+        assert!(order(1).is_none());
+        assert!(order(2).is_none(), "it would confirm the one before");
     }
 
     #[actix_rt::test]
