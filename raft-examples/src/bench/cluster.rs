@@ -42,7 +42,7 @@ impl Cluster {
             options: options.clone(),
             settings: options.settings(timing),
             network: LocalNetwork::default(),
-            thread: match options.threads {
+            thread: match options.threads() {
                 Threads::Separate => None,
                 Threads::Nodes | Threads::One => Some(NodeThread::spawn("raft-nodes")?),
             },
@@ -65,7 +65,7 @@ impl Cluster {
 
     /// The thread for the clients, if it is to be that of the nodes.
     pub(super) fn clients_thread(&self) -> Option<&NodeThread> {
-        self.thread.as_ref().filter(|_| self.options.threads == Threads::One)
+        self.thread.as_ref().filter(|_| self.options.threads() == Threads::One)
     }
 
     pub(super) fn handle(&self, id: u64) -> &RaftHandle<Tally> {

@@ -13,7 +13,7 @@ use super::cluster::CALM;
 use super::machine::Tally;
 use super::options::{RaftBench, Store, Threads, Transport};
 use super::report::Report;
-use super::row::{Row, rounded};
+use super::row::{Row, System, rounded};
 use super::{BenchError, load, process};
 
 /// How long idle groups are watched.
@@ -78,13 +78,13 @@ pub(super) async fn run(options: &RaftBench, groups: u64, report: &mut Report) -
         let mut runs = Vec::new();
         for run in 1..=options.repeat {
             report.progress(&format!("{clients} clients, run {run} of {}", options.repeat));
-            process::reset_peak_rss();
+            let memory = process::Memory::watch();
             let leaders = hosts.elect().await?;
-            let result = match hosts.thread.as_ref().filter(|_| options.threads == Threads::One) {
+            let result = match hosts.thread.as_ref().filter(|_| options.threads() == Threads::One) {
                 Some(thread) => load::run_on(thread, leaders, options.clone(), *clients).await?,
                 None => load::run(&leaders, options, *clients).await?,
             };
-            runs.push(Row::new(options, *clients, &result, process::peak_rss_bytes(), None));
+            runs.push(Row::new(options, System::ours(options), *clients, &result, memory.peaked(), None));
         }
         report.row(&Row::median_of(runs));
     }
@@ -97,7 +97,7 @@ impl Hosts {
     async fn start(options: &RaftBench) -> Result<Self, BenchError> {
         let parent = options.data_dir.clone().unwrap_or_else(std::env::temp_dir);
         let directory = tempfile::Builder::new().prefix("raft-bench-").tempdir_in(parent)?;
-        let thread = match options.threads {
+        let thread = match options.threads() {
             Threads::Separate => None,
             Threads::Nodes | Threads::One => Some(NodeThread::spawn("raft-nodes")?),
         };

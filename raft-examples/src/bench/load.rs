@@ -7,20 +7,22 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
-use raft_actor::{NodeThread, RaftHandle};
+use raft_actor::NodeThread;
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_local, yield_now};
 
 use super::BenchError;
-use super::machine::{Data, Tally};
+use super::machine::Data;
 use super::options::RaftBench;
 use super::process;
+use super::target::Target;
 
 const WARM_UP: Duration = Duration::from_secs(1);
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
 
 /// What the clients have seen.
 pub(super) struct LoadResult {
+    /// One for each request; each write of a batch takes as long as its batch.
     pub(super) latencies_ns: Histogram<u64>,
     /// From the end of the warm-up to the last reply.
     pub(super) seconds: f64,
@@ -40,26 +42,26 @@ struct Notes {
 ///
 /// # Errors
 /// If nobody was ever answered.
-pub(super) async fn run_on(
+pub(super) async fn run_on<T: Target + Send>(
     thread: &NodeThread,
-    rafts: Vec<RaftHandle<Tally>>,
+    targets: Vec<T>,
     options: RaftBench,
     clients: usize,
 ) -> Result<LoadResult, BenchError> {
     let (done, result) = oneshot::channel();
     thread.run(move || {
-        spawn_local(async move { done.send(run(&rafts, &options, clients).await) });
+        spawn_local(async move { done.send(run(&targets, &options, clients).await) });
     });
     result.await.map_err(|_| io::Error::other("the nodes' thread ended while it was measured"))?
 }
 
-/// Runs `clients` clients, after a warm-up: each against one of the nodes, which may be of several groups. Within a
-/// `LocalSet`.
+/// Runs `clients` clients, after a warm-up: each against one of the targets, which may be nodes of several groups. Within
+/// a `LocalSet`.
 ///
 /// # Errors
 /// If nobody was ever answered.
-pub(super) async fn run(
-    rafts: &[RaftHandle<Tally>],
+pub(super) async fn run<T: Target>(
+    targets: &[T],
     options: &RaftBench,
     clients: usize,
 ) -> Result<LoadResult, BenchError> {
@@ -72,8 +74,9 @@ pub(super) async fn run(
     let mut tasks = JoinSet::new();
     for client in 0..clients {
         let client = Client {
-            raft: rafts[client % rafts.len()].clone(),
+            target: targets[client % targets.len()].clone(),
             data: data.clone(),
+            batch: options.batch,
             reads: options.reads,
             // Spread out, so that they do not all read at the same time.
             read_share: (client * 37 % 100) as u32,
@@ -99,9 +102,11 @@ pub(super) async fn run(
     Ok(LoadResult { latencies_ns: notes.latencies_ns, seconds, cpu_seconds, errors: notes.errors })
 }
 
-struct Client {
-    raft: RaftHandle<Tally>,
+struct Client<T> {
+    target: T,
     data: Data,
+    /// Writes in one request.
+    batch: usize,
     /// Reads in a hundred requests.
     reads: u32,
     /// Grows by `reads` with each request; each full hundred is a read.
@@ -109,25 +114,25 @@ struct Client {
     notes: Rc<RefCell<Notes>>,
 }
 
-impl Client {
+impl<T: Target> Client<T> {
     /// Requests until `end`. Counts those sent after `begin` and answered at any time, so what is
     /// under way in the end is counted with the time it takes.
     async fn run(mut self, begin: Instant, end: Instant) {
         let mut sent = Instant::now();
         while sent < end {
-            let failure = self.request().await;
+            let outcome = self.request().await;
             let answered = Instant::now();
             if sent >= begin {
-                let mut notes = self.notes.borrow_mut();
-                match &failure {
-                    None => {
+                let (mut notes, requests) = (self.notes.borrow_mut(), self.batch as u64);
+                match &outcome {
+                    Ok(()) => {
                         let nanoseconds = u64::try_from((answered - sent).as_nanos()).unwrap_or(u64::MAX);
-                        notes.latencies_ns.saturating_record(nanoseconds);
+                        notes.latencies_ns.saturating_record_n(nanoseconds, requests);
                     }
-                    Some(_) => notes.errors += 1,
+                    Err(_) => notes.errors += requests,
                 }
             }
-            if let Some(failure) = failure {
+            if let Err(failure) = outcome {
                 self.notes.borrow_mut().last_error = failure;
                 // Some are refused at once; the others need the thread, too.
                 yield_now().await;
@@ -136,14 +141,16 @@ impl Client {
         }
     }
 
-    /// What went wrong, if anything did.
-    async fn request(&mut self) -> Option<String> {
+    /// One request, or one batch of writes.
+    async fn request(&mut self) -> Result<(), String> {
         self.read_share += self.reads;
         if self.read_share >= 100 {
             self.read_share -= 100;
-            self.raft.read(()).await.err().map(|error| error.to_string())
+            self.target.read().await
+        } else if self.batch > 1 {
+            self.target.write_many(self.data.clone(), self.batch).await
         } else {
-            self.raft.write(self.data.clone()).await.err().map(|error| error.to_string())
+            self.target.write(self.data.clone()).await
         }
     }
 }

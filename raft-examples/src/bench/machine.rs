@@ -18,6 +18,14 @@ pub(super) struct Tally {
 #[serde(transparent)]
 pub(super) struct Data(pub(super) Bytes);
 
+impl Tally {
+    /// One more write.
+    pub(super) fn count(&mut self, data: &Data) {
+        self.bytes += data.0.len() as u64;
+        self.writes += 1;
+    }
+}
+
 impl StateMachine for Tally {
     type Command = Data;
     type Response = u64; // how many writes there were before
@@ -25,8 +33,7 @@ impl StateMachine for Tally {
     type Answer = u64;
 
     fn apply(&mut self, _: &mut ApplyContext<'_>, data: Data) -> u64 {
-        self.bytes += data.0.len() as u64;
-        self.writes += 1;
+        self.count(&data);
         self.writes - 1
     }
 

@@ -15,15 +15,18 @@ mod groups;
 mod load;
 mod machine;
 pub mod options;
+mod peer;
 mod process;
 mod report;
 mod row;
+mod target;
 
 use cluster::{CALM, Cluster};
 use disk::DiskTimes;
 use options::{RaftBench, Store};
+use process::Memory;
 use report::Report;
-use row::Row;
+use row::{Row, System};
 
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +64,23 @@ pub enum BenchError {
         /// How many were asked for.
         nodes: u64,
     },
+    /// The other system of a comparison is not part of this build.
+    #[error(
+        "this build cannot compare with openraft; one that can: \
+         cargo run --release -p raft-examples --features openraft --bin raft-bench -- --peer openraft"
+    )]
+    PeerNotBuilt,
+    /// A comparison of what the other system does not have.
+    #[error(
+        "openraft has neither a log on disk nor a transport in the box: compare with --store memory --transport local"
+    )]
+    PeerInMemoryOnly,
+    /// The other system of a comparison fails.
+    #[error("openraft: {reason}")]
+    Peer {
+        /// What it says.
+        reason: String,
+    },
     /// The operating system refuses a file, a port or a thread.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -90,6 +110,9 @@ pub async fn run(options: RaftBench) -> Result<(), BenchError> {
     if let Some(groups) = options.groups {
         return groups::run(&options, groups, &mut report).await;
     }
+    if options.peer.is_some() {
+        return peer::compare(&options, &mut report).await;
+    }
     for clients in &options.clients {
         let mut runs = Vec::new();
         for run in 1..=options.repeat {
@@ -103,14 +126,14 @@ pub async fn run(options: RaftBench) -> Result<(), BenchError> {
 
 /// One run of one row, on a cluster of its own.
 async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError> {
-    process::reset_peak_rss();
+    let memory = Memory::watch();
     let cluster = Cluster::start(options, CALM).await?;
     let leader = cluster.leader().await?;
     let result = match cluster.clients_thread() {
         Some(thread) => load::run_on(thread, vec![cluster.handle(leader).clone()], options.clone(), clients).await?,
         None => load::run(&[cluster.handle(leader).clone()], options, clients).await?,
     };
-    let peak_rss_bytes = process::peak_rss_bytes();
+    let memory = memory.peaked();
     if cluster.handle(leader).status().role != Role::Leader {
         eprintln!("raft-bench: leadership changed during this run; it measured the election, too");
     }
@@ -120,5 +143,5 @@ async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError>
         Store::Wal => Some(DiskTimes::measure(directory.path(), options.nodes)?),
         Store::Memory => None,
     };
-    Ok(Row::new(options, clients, &result, peak_rss_bytes, disk))
+    Ok(Row::new(options, System::ours(options), clients, &result, memory, disk))
 }

@@ -27,18 +27,24 @@ pub struct RaftBench {
     /// How the nodes reach each other
     #[arg(long, value_enum, default_value_t = Transport::Local)]
     pub transport: Transport,
-    /// Who shares a thread with whom; a durable node's log always has one of its own
-    #[arg(long, value_enum, default_value_t = Threads::One)]
-    pub threads: Threads,
+    /// Who shares a thread with whom; a durable node's log always has one of its own [default: one; with --peer nodes]
+    #[arg(long, value_enum)]
+    pub threads: Option<Threads>,
     /// How long each run is measured, after a warm-up of one second
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
     /// How many of a hundred requests are linearizable reads
     #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
     pub reads: u32,
+    /// Writes that a client submits with one call, and waits for all of them; each is counted, with the time of its batch
+    #[arg(long, default_value_t = 1, value_name = "WRITES", conflicts_with = "reads", value_parser = batch)]
+    pub batch: usize,
     /// Runs per row; the row is the one with the median throughput
     #[arg(long, default_value_t = 1, value_name = "RUNS", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
+    /// Measure another system in turn with this one, at the same work, and how they compare; in memory, in one process
+    #[arg(long, value_enum, conflicts_with_all = ["groups", "failover"])]
+    pub peer: Option<Peer>,
     /// So many groups on the same nodes, each client writing to one of them: first what they cost while nothing happens,
     /// then throughput
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
@@ -70,6 +76,7 @@ Examples:
   raft-bench --store wal --failover 20                   # how long until somebody else serves
   raft-bench --clients 1 --threads one                   # the round trip without waking a thread
   raft-bench --groups 1000 --clients 1000                # a thousand groups, idle and under load
+  raft-bench --peer openraft --repeat 5                  # side by side; needs the cargo feature openraft
   raft-bench --clients 256 --reads 90 --json | jq .ops_per_s";
 
 /// Where the nodes keep their logs.
@@ -104,6 +111,14 @@ pub enum Threads {
     Separate,
 }
 
+/// Other systems to measure side by side with this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Peer {
+    /// The openraft crate, its runtime with 1, 2 and 16 workers, of which the best counts
+    Openraft,
+}
+
 /// Election timeout and heartbeat, unless others are asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
@@ -112,6 +127,12 @@ pub(super) struct Timing {
 }
 
 impl RaftBench {
+    /// Who shares a thread with whom.
+    pub(super) fn threads(&self) -> Threads {
+        let default = if self.peer.is_some() { Threads::Nodes } else { Threads::One };
+        self.threads.unwrap_or(default)
+    }
+
     /// The settings of the nodes.
     pub(super) fn settings(&self, default: Timing) -> Settings {
         Settings {
@@ -124,7 +145,7 @@ impl RaftBench {
     /// Limits that let every client have its request under way.
     pub(super) fn queue_limits(&self) -> QueueLimits {
         let default = QueueLimits::default();
-        let clients = self.clients.iter().copied().max().unwrap_or(1) as u64;
+        let clients = (self.clients.iter().copied().max().unwrap_or(1) * self.batch) as u64;
         // Room for the envelope around the payload, and for a request that is answered but not yet given back.
         let bytes = clients * 2 * (self.payload as u64 + 64);
         QueueLimits {
@@ -139,6 +160,13 @@ fn clients(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(clients @ 1..=1_000_000) => Ok(clients),
         Ok(_) | Err(_) => Err("a number of clients is between 1 and 1000000".to_owned()),
+    }
+}
+
+fn batch(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(batch @ 1..=10_000) => Ok(batch),
+        Ok(_) | Err(_) => Err("a number of writes in one call is between 1 and 10000".to_owned()),
     }
 }
 
@@ -166,5 +194,30 @@ mod tests {
         let limits = options.expect("valid").queue_limits();
         assert!(limits.requests_max >= 100_000);
         assert!(limits.bytes_max >= 100_000 * 4096);
+    }
+
+    #[test]
+    fn every_write_of_a_batch_has_room_in_the_queue() {
+        let options = RaftBench::try_parse_from(["raft-bench", "--clients", "4096", "--batch", "1000"]).expect("valid");
+        assert!(options.queue_limits().requests_max >= 4096 * 1000);
+    }
+
+    #[test]
+    fn a_comparison_leaves_the_clients_a_thread_of_their_own_unless_told_otherwise() {
+        let threads = |arguments: &[&str]| RaftBench::try_parse_from(arguments).expect("valid").threads();
+        assert_eq!(threads(&["raft-bench"]), Threads::One);
+        assert_eq!(threads(&["raft-bench", "--peer", "openraft"]), Threads::Nodes);
+        assert_eq!(threads(&["raft-bench", "--peer", "openraft", "--threads", "one"]), Threads::One);
+    }
+
+    #[test]
+    fn batches_consist_of_writes_and_peers_have_neither_groups_nor_failovers() {
+        for refused in [
+            ["--batch", "4", "--reads", "50"],
+            ["--peer", "openraft", "--groups", "4"],
+            ["--peer", "openraft", "--failover", "4"],
+        ] {
+            assert!(RaftBench::try_parse_from([&["raft-bench"], refused.as_slice()].concat()).is_err(), "{refused:?}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 /// The most memory that was resident since the last reset, in bytes; zero where there is no `/proc`.
-pub(super) fn peak_rss_bytes() -> u64 {
+fn peak_rss_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     peak_in(&status).unwrap_or(0)
 }
@@ -14,10 +14,27 @@ pub(super) fn resident_bytes() -> u64 {
     kib_in(&status, "VmRSS:").unwrap_or(0)
 }
 
-/// Forgets the peak so far, where the system allows it; otherwise peaks only ever grow from row to row.
-pub(super) fn reset_peak_rss() {
-    // 5 resets VmHWM, see proc(5).
-    let _ = fs::write("/proc/self/clear_refs", "5");
+/// The memory of this process during a run. What earlier runs have left with the allocator is part of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Memory {
+    /// Resident when the run began.
+    pub(super) before_bytes: u64,
+    /// The most that was resident since.
+    pub(super) peak_bytes: u64,
+}
+
+impl Memory {
+    /// Forgets the peak so far, where the system allows it; otherwise peaks only ever grow from row to row.
+    pub(super) fn watch() -> Self {
+        // 5 resets VmHWM, see proc(5).
+        let _ = fs::write("/proc/self/clear_refs", "5");
+        Self { before_bytes: resident_bytes(), peak_bytes: 0 }
+    }
+
+    /// The run is over; what comes after it does not count.
+    pub(super) fn peaked(self) -> Self {
+        Self { peak_bytes: peak_rss_bytes(), ..self }
+    }
 }
 
 fn peak_in(status: &str) -> Option<u64> {

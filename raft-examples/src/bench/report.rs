@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 use serde::Serialize;
 
 use super::groups::IdleRow;
+use super::peer::RatioRow;
 use super::row::{FailoverRow, Row};
 
 /// Where results go: each at once, for a row takes long.
@@ -38,15 +39,16 @@ impl Report {
         if !self.header_printed {
             self.header_printed = true;
             print!(
-                "store   transport clients      ops/s  (min .. max)             p50 us    p99 us  p99.9 us  cpu us/op  peak MiB"
+                "system          store   transport clients      ops/s  (min .. max)             p50 us    p99 us  p99.9 us  cpu us/op  peak MiB"
             );
             println!("{}", if durable { "  sync us  quorum us  p50/sync" } else { "" });
         }
         let store = format!("{:?}", row.store).to_lowercase();
         let transport = format!("{:?}", row.transport).to_lowercase();
         let range = format!("({:.0} .. {:.0})", row.ops_per_s_min, row.ops_per_s_max);
+        let system = row.workers.map_or_else(|| row.system.to_owned(), |workers| format!("{} ({workers})", row.system));
         print!(
-            "{store:<7} {transport:<9} {:>7} {:>10.0}  {range:<21} {:>9.1} {:>9.1} {:>9.1} {:>10.2} {:>9}",
+            "{system:<15} {store:<7} {transport:<9} {:>7} {:>10.0}  {range:<21} {:>9.1} {:>9.1} {:>9.1} {:>10.2} {:>9}",
             row.clients,
             row.ops_per_s,
             row.p50_us,
@@ -62,6 +64,17 @@ impl Report {
         if row.synced_append_us.is_some_and(|us| us < 10.0) {
             eprintln!("raft-bench: a sync in under 10 us: this is no disk; name a directory on one with --data-dir");
         }
+    }
+
+    pub(super) fn ratio(&self, row: &RatioRow) {
+        clear_progress();
+        if self.json {
+            return print_json(row);
+        }
+        println!(
+            "{:<26} {:>7} {:>10.2}  ({:.2} .. {:.2}) times the operations, {:.2} times the processor time for each",
+            "raft-actor / openraft", row.clients, row.median, row.min, row.max, row.cpu_median,
+        );
     }
 
     pub(super) fn idle(&self, row: &IdleRow) {

@@ -6,20 +6,42 @@ use serde::Serialize;
 use super::disk::DiskTimes;
 use super::load::LoadResult;
 use super::options::{RaftBench, Store, Threads, Transport};
+use super::process::Memory;
+
+/// Whose row it is, and how that was placed on threads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct System {
+    pub(super) name: &'static str,
+    pub(super) threads: Threads,
+    /// Worker threads of its runtime, if it has one.
+    pub(super) workers: Option<usize>,
+}
+
+impl System {
+    /// This one.
+    pub(super) fn ours(options: &RaftBench) -> Self {
+        Self { name: "raft-actor", threads: options.threads(), workers: None }
+    }
+}
 
 /// One row of throughput, as JSON.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Row {
-    system: &'static str,
+    pub(super) system: &'static str,
     pub(super) store: Store,
     pub(super) transport: Transport,
-    nodes: u64,
+    pub(super) nodes: u64,
     groups: u64,
-    threads: Threads,
+    pub(super) threads: Threads,
+    /// Of the system's runtime.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) workers: Option<usize>,
     pub(super) clients: usize,
-    payload_bytes: usize,
+    pub(super) payload_bytes: usize,
     /// Of a hundred requests.
-    reads: u32,
+    pub(super) reads: u32,
+    /// Writes that a client submits with one call.
+    pub(super) batch: usize,
     pub(super) ops_per_s: f64,
     /// Over the runs.
     pub(super) ops_per_s_min: f64,
@@ -29,7 +51,9 @@ pub(super) struct Row {
     pub(super) p999_us: f64,
     /// Processor time of everything in this process: clients, nodes, logs.
     pub(super) cpu_us_per_op: f64,
+    /// Of this process, in which both systems of a comparison live; see [`Memory`].
     pub(super) peak_rss_bytes: u64,
+    pub(super) rss_before_bytes: u64,
     /// Requests that were not answered with a response.
     pub(super) errors: u64,
     seconds: f64,
@@ -47,24 +71,27 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(
         options: &RaftBench,
+        system: System,
         clients: usize,
         result: &LoadResult,
-        peak_rss_bytes: u64,
+        memory: Memory,
         disk: Option<DiskTimes>,
     ) -> Self {
         let done = result.latencies_ns.len() as f64;
         let ops_per_s = (done / result.seconds).round();
         let p50_us = quantile_us(&result.latencies_ns, 0.5);
         Self {
-            system: "raft-actor",
+            system: system.name,
             store: options.store,
             transport: options.transport,
             nodes: options.nodes,
             groups: options.groups.unwrap_or(1),
-            threads: options.threads,
+            threads: system.threads,
+            workers: system.workers,
             clients,
             payload_bytes: options.payload,
             reads: options.reads,
+            batch: options.batch,
             ops_per_s,
             ops_per_s_min: ops_per_s,
             ops_per_s_max: ops_per_s,
@@ -72,7 +99,8 @@ impl Row {
             p99_us: quantile_us(&result.latencies_ns, 0.99),
             p999_us: quantile_us(&result.latencies_ns, 0.999),
             cpu_us_per_op: rounded(result.cpu_seconds * 1e6 / done, 100.0),
-            peak_rss_bytes,
+            peak_rss_bytes: memory.peak_bytes,
+            rss_before_bytes: memory.before_bytes,
             errors: result.errors,
             seconds: rounded(result.seconds, 1000.0),
             runs: 1,
@@ -111,7 +139,50 @@ fn quantile_us(latencies_ns: &Histogram<u64>, quantile: f64) -> f64 {
     rounded(latencies_ns.value_at_quantile(quantile) as f64 / 1000.0, 10.0)
 }
 
+/// Of values in any order, of which there is one.
+pub(super) fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 /// To one part in `parts`.
 pub(super) fn rounded(value: f64, parts: f64) -> f64 {
     (value * parts).round() / parts
+}
+
+/// A row as a run in memory would give it, to be varied.
+#[cfg(test)]
+pub(super) fn row_for_tests() -> Row {
+    use clap::Parser;
+
+    let options = RaftBench::parse_from(["raft-bench"]);
+    let mut latencies_ns = Histogram::new(3).expect("the precision is valid");
+    latencies_ns.record_n(20_000, 1000).expect("it grows as needed");
+    let result = LoadResult { latencies_ns, seconds: 1.0, cpu_seconds: 0.01, errors: 0 };
+    let memory = Memory { before_bytes: 1 << 20, peak_bytes: 2 << 20 };
+    Row::new(&options, System::ours(&options), 64, &result, memory, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_what_was_promised_to_those_who_read_it() {
+        let row = serde_json::to_value(row_for_tests()).expect("a row is numbers and names");
+        let expected = serde_json::json!({
+            "system": "raft-actor", "store": "memory", "transport": "local", "clients": 64, "payload_bytes": 16,
+            "ops_per_s": 1000.0, "p50_us": 20.0, "p99_us": 20.0, "p999_us": 20.0, "peak_rss_bytes": 2 << 20, "seconds": 1.0,
+        });
+        for (field, value) in expected.as_object().expect("it is one") {
+            assert_eq!(&row[field], value, "{field}");
+        }
+    }
+
+    #[test]
+    fn the_run_with_the_median_throughput_stands_for_all() {
+        let runs = [30.0, 10.0, 20.0].map(|ops_per_s| Row { ops_per_s, ..row_for_tests() });
+        let row = Row::median_of(runs.to_vec());
+        assert_eq!((row.ops_per_s, row.ops_per_s_min, row.ops_per_s_max, row.runs), (20.0, 10.0, 30.0, 3));
+    }
 }

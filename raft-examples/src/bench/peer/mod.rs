@@ -1,0 +1,140 @@
+//! This system and another one, side by side: in one program, in turn, at the same work.
+//!
+//! The clients, the payload, the warm-up and the clock are the same code for both. The other system may be placed on
+//! threads in several ways; all are measured, and the one with the best median counts.
+
+use serde::Serialize;
+
+use super::options::{RaftBench, Store, Threads, Transport};
+use super::process::Memory;
+use super::report::Report;
+use super::row::{Row, System, middle, rounded};
+use super::{BenchError, measure};
+
+#[cfg(feature = "openraft")]
+mod cluster;
+#[cfg(not(feature = "openraft"))]
+#[path = "absent.rs"]
+mod cluster;
+#[cfg(feature = "openraft")]
+mod network;
+#[cfg(feature = "openraft")]
+mod store;
+
+/// Where the other system's tasks run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Placement {
+    /// On so many worker threads; the clients have a thread of their own
+    Workers(usize),
+    /// On one thread, together with the clients
+    WithClients,
+}
+
+impl Placement {
+    /// Those to try. Whoever runs with its clients on one thread has to let the other do so, too.
+    fn all(threads: Threads) -> Vec<Self> {
+        let workers = [1, 2, 16].map(Self::Workers);
+        match threads {
+            Threads::Nodes | Threads::Separate => workers.to_vec(),
+            Threads::One => [[Self::WithClients].as_slice(), &workers].concat(),
+        }
+    }
+
+    fn system(self) -> System {
+        match self {
+            Self::Workers(workers) => System { name: "openraft", threads: Threads::Nodes, workers: Some(workers) },
+            Self::WithClients => System { name: "openraft", threads: Threads::One, workers: Some(1) },
+        }
+    }
+}
+
+/// Measures both systems in turn and prints a row of each, and how they compare.
+///
+/// # Errors
+/// If the other system was not built in, or cannot do what is asked for, or one of the two does not run.
+pub(super) async fn compare(options: &RaftBench, report: &mut Report) -> Result<(), BenchError> {
+    cluster::built_in()?;
+    if options.store != Store::Memory || options.transport != Transport::Local {
+        return Err(BenchError::PeerInMemoryOnly);
+    }
+    let placements = Placement::all(options.threads());
+    for clients in &options.clients {
+        let mut ours = Vec::new();
+        let mut theirs = vec![Vec::new(); placements.len()];
+        for run in 1..=options.repeat {
+            let turn = format!("{clients} clients, run {run} of {}", options.repeat);
+            report.progress(&format!("{turn}: raft-actor"));
+            ours.push(measure(options, *clients).await?);
+            for (placement, rows) in placements.iter().zip(&mut theirs) {
+                report.progress(&format!("{turn}: openraft, {placement:?}"));
+                let memory = Memory::watch();
+                let result = cluster::run(options, *clients, *placement).await?;
+                rows.push(Row::new(options, placement.system(), *clients, &result, memory.peaked(), None));
+            }
+        }
+        let theirs = best(theirs);
+        report.row(&Row::median_of(ours.clone()));
+        report.row(&Row::median_of(theirs.clone()));
+        report.ratio(&RatioRow::of(&ours, &theirs));
+    }
+    Ok(())
+}
+
+/// The runs of the placement whose median throughput is best.
+fn best(placements: Vec<Vec<Row>>) -> Vec<Row> {
+    let median = |runs: &Vec<Row>| Row::median_of(runs.clone()).ops_per_s;
+    placements.into_iter().max_by(|a, b| median(a).total_cmp(&median(b))).expect("there is more than one placement")
+}
+
+/// How this system compares with the other, as JSON: its operations per second divided by theirs, run by run.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct RatioRow {
+    system: &'static str,
+    /// What is divided by what.
+    of: &'static str,
+    store: Store,
+    transport: Transport,
+    nodes: u64,
+    threads: Threads,
+    pub(super) clients: usize,
+    payload_bytes: usize,
+    reads: u32,
+    batch: usize,
+    pub(super) min: f64,
+    pub(super) median: f64,
+    pub(super) max: f64,
+    /// Of the processor time for an operation: this system's divided by the other's.
+    pub(super) cpu_median: f64,
+    runs: usize,
+}
+
+impl RatioRow {
+    /// Each run is compared with the one of the same turn.
+    fn of(ours: &[Row], theirs: &[Row]) -> Self {
+        let turns = || ours.iter().zip(theirs);
+        let ops = turns().map(|(ours, theirs)| ours.ops_per_s / theirs.ops_per_s).collect::<Vec<_>>();
+        let cpu = turns().map(|(ours, theirs)| ours.cpu_us_per_op / theirs.cpu_us_per_op).collect::<Vec<_>>();
+        let hundredths = |ratio| rounded(ratio, 100.0);
+        let first = &ours[0];
+        Self {
+            system: "ratio",
+            of: "raft-actor/openraft",
+            store: first.store,
+            transport: first.transport,
+            nodes: first.nodes,
+            threads: first.threads,
+            clients: first.clients,
+            payload_bytes: first.payload_bytes,
+            reads: first.reads,
+            batch: first.batch,
+            min: hundredths(ops.iter().copied().fold(f64::INFINITY, f64::min)),
+            median: hundredths(middle(ops.clone())),
+            max: hundredths(ops.iter().copied().fold(0.0, f64::max)),
+            cpu_median: hundredths(middle(cpu)),
+            runs: ops.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
