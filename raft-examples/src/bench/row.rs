@@ -150,9 +150,9 @@ pub(super) fn rounded(value: f64, parts: f64) -> f64 {
     (value * parts).round() / parts
 }
 
-/// A row as a run in memory would give it, to be varied.
+/// A row as a run in memory would give it.
 #[cfg(test)]
-pub(super) fn row_for_tests() -> Row {
+pub(super) fn row_for_tests(ops_per_s: f64) -> Row {
     use clap::Parser;
 
     let options = RaftBench::parse_from(["raft-bench"]);
@@ -160,7 +160,7 @@ pub(super) fn row_for_tests() -> Row {
     latencies_ns.record_n(20_000, 1000).expect("it grows as needed");
     let result = LoadResult { latencies_ns, seconds: 1.0, cpu_seconds: 0.01, errors: 0 };
     let memory = Memory { before_bytes: 1 << 20, peak_bytes: 2 << 20 };
-    Row::new(&options, System::ours(&options), 64, &result, memory, None)
+    Row { ops_per_s, ..Row::new(&options, System::ours(&options), 64, &result, memory, None) }
 }
 
 #[cfg(test)]
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_row_has_what_was_promised_to_those_who_read_it() {
-        let row = serde_json::to_value(row_for_tests()).expect("a row is numbers and names");
+        let row = serde_json::to_value(row_for_tests(1000.0)).expect("a row is numbers and names");
         let expected = serde_json::json!({
             "system": "raft-actor", "store": "memory", "transport": "local", "clients": 64, "payload_bytes": 16,
             "ops_per_s": 1000.0, "p50_us": 20.0, "p99_us": 20.0, "p999_us": 20.0, "peak_rss_bytes": 2 << 20, "seconds": 1.0,
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_run_with_the_median_throughput_stands_for_all() {
-        let runs = [30.0, 10.0, 20.0].map(|ops_per_s| Row { ops_per_s, ..row_for_tests() });
+        let runs = [30.0, 10.0, 20.0].map(row_for_tests);
         let row = Row::median_of(runs.to_vec());
         assert_eq!((row.ops_per_s, row.ops_per_s_min, row.ops_per_s_max, row.runs), (20.0, 10.0, 30.0, 3));
     }

@@ -4,7 +4,7 @@ use super::super::row::row_for_tests;
 use super::*;
 
 fn rows(ops_per_s: &[f64]) -> Vec<Row> {
-    ops_per_s.iter().map(|ops_per_s| Row { ops_per_s: *ops_per_s, ..row_for_tests() }).collect()
+    ops_per_s.iter().copied().map(row_for_tests).collect()
 }
 
 #[test]
