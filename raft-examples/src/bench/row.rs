@@ -24,6 +24,15 @@ impl System {
     }
 }
 
+/// One of the ways in which a system was placed on threads, and its median run.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Tried {
+    pub(super) threads: Threads,
+    pub(super) workers: Option<usize>,
+    pub(super) ops_per_s: f64,
+    pub(super) cpu_us_per_op: f64,
+}
+
 /// One row of throughput, as JSON.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Row {
@@ -58,6 +67,9 @@ pub(super) struct Row {
     pub(super) errors: u64,
     seconds: f64,
     runs: usize,
+    /// All placements of which this row is the best, if there were several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tried: Vec<Tried>,
     /// What the disk takes alone; see [`DiskTimes`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) synced_append_us: Option<f64>,
@@ -104,6 +116,7 @@ impl Row {
             errors: result.errors,
             seconds: rounded(result.seconds, 1000.0),
             runs: 1,
+            tried: Vec::new(),
             synced_append_us: disk.map(|disk| rounded(disk.synced_append_us, 10.0)),
             quorum_append_us: disk.map(|disk| rounded(disk.quorum_append_us, 10.0)),
             p50_in_synced_appends: disk.map(|disk| rounded(p50_us / disk.synced_append_us, 100.0)),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::options::{RaftBench, Store, Threads, Transport};
 use super::process::Memory;
 use super::report::Report;
-use super::row::{Row, System, middle, rounded};
+use super::row::{Row, System, Tried, middle, rounded};
 use super::{BenchError, measure};
 
 #[cfg(feature = "openraft")]
@@ -72,18 +72,32 @@ pub(super) async fn compare(options: &RaftBench, report: &mut Report) -> Result<
                 rows.push(Row::new(options, placement.system(), *clients, &result, memory.peaked(), None));
             }
         }
-        let theirs = best(theirs);
+        let (theirs, tried) = best(theirs);
         report.row(&Row::median_of(ours.clone()));
-        report.row(&Row::median_of(theirs.clone()));
+        let mut row = Row::median_of(theirs.clone());
+        row.tried = tried;
+        report.row(&row);
         report.ratio(&RatioRow::of(&ours, &theirs));
     }
     Ok(())
 }
 
-/// The runs of the placement whose median throughput is best.
-fn best(placements: Vec<Vec<Row>>) -> Vec<Row> {
-    let median = |runs: &Vec<Row>| Row::median_of(runs.clone()).ops_per_s;
-    placements.into_iter().max_by(|a, b| median(a).total_cmp(&median(b))).expect("there is more than one placement")
+/// The runs of the placement whose median throughput is best, and what came of each.
+fn best(placements: Vec<Vec<Row>>) -> (Vec<Row>, Vec<Tried>) {
+    let medians = placements.iter().map(|runs| Row::median_of(runs.clone()));
+    let tried = medians.map(|Row { threads, workers, ops_per_s, cpu_us_per_op, .. }| Tried {
+        threads,
+        workers,
+        ops_per_s,
+        cpu_us_per_op,
+    });
+    let tried = tried.collect::<Vec<_>>();
+    let (runs, _) = placements
+        .into_iter()
+        .zip(&tried)
+        .max_by(|(_, a), (_, b)| a.ops_per_s.total_cmp(&b.ops_per_s))
+        .expect("there is more than one placement");
+    (runs, tried)
 }
 
 /// How this system compares with the other, as JSON: its operations per second divided by theirs, run by run.

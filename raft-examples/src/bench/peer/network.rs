@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::{Stream, TryStreamExt};
 use openraft::alias::{SnapshotOf, VoteOf};
+use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{Fatal, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, VoteRequest, VoteResponse,
+};
 use openraft::{OptionalSend, Raft};
 
 use super::super::machine::Tally;
@@ -16,6 +20,8 @@ use super::store::{Machine, Types};
 /// The nodes of a cluster, once they have started.
 #[derive(Clone, Default)]
 pub(super) struct Network(Arc<Mutex<BTreeMap<u64, Raft<Types, Machine>>>>);
+
+type Answers<'a> = BoxStream<'a, Result<StreamAppendResult<Types>, RPCError<Types>>>;
 
 /// The way to one node.
 pub(super) struct Link {
@@ -66,6 +72,22 @@ impl RaftNetworkV2<Types> for Link {
         _: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
         Ok(self.node()?.append_entries(request).await.map_err(|error| Unreachable::new(&error))?)
+    }
+
+    /// Without waiting for the answer to the one before: a little less processor time than one after the other.
+    fn stream_append<'s, S>(
+        &'s mut self,
+        requests: S,
+        _: RPCOption,
+    ) -> BoxFuture<'s, Result<Answers<'s>, RPCError<Types>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let answers = self.node()?.stream_append(requests);
+            let answers = answers.map_err(|error| RPCError::Unreachable(Unreachable::new(&error)));
+            Ok(Box::pin(answers) as Answers<'s>)
+        })
     }
 
     async fn vote(

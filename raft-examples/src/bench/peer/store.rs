@@ -201,3 +201,24 @@ impl RaftSnapshotBuilder<Types> for Machine {
         Ok(self.state.clone().into_snapshot())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use openraft::StorageError;
+    use openraft::testing::log::{StoreBuilder, Suite};
+
+    use super::*;
+
+    struct Empty;
+
+    impl StoreBuilder<Types, MemoryLog, Machine> for Empty {
+        async fn build(&self) -> Result<((), MemoryLog, Machine), StorageError<Types>> {
+            Ok(((), MemoryLog::default(), Machine::default()))
+        }
+    }
+
+    #[tokio::test]
+    async fn openraft_finds_nothing_wrong_with_its_log_and_state_machine() {
+        Suite::test_all(Empty).await.expect("its own tests of stores hold");
+    }
+}

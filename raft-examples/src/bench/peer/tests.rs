@@ -28,8 +28,9 @@ fn a_ratio_is_a_row_with_min_median_and_max() {
 fn the_best_of_the_other_systems_placements_counts_and_the_median_says_which_that_is() {
     let lucky_once = rows(&[10.0, 10.0, 1000.0]);
     let good = rows(&[90.0, 100.0, 110.0]);
-    let chosen = best(vec![lucky_once, good, rows(&[50.0, 50.0, 50.0])]);
+    let (chosen, tried) = best(vec![lucky_once, good, rows(&[50.0, 50.0, 50.0])]);
     assert_eq!(chosen.iter().map(|row| row.ops_per_s).collect::<Vec<_>>(), [90.0, 100.0, 110.0]);
+    assert_eq!(tried.iter().map(|tried| tried.ops_per_s).collect::<Vec<_>>(), [10.0, 100.0, 50.0]);
 }
 
 #[test]
