@@ -5,6 +5,7 @@
 //! committed and applied.
 
 use std::io;
+use std::path::PathBuf;
 
 use raft_actor::{GroupError, Role, StartError, StopReason};
 
@@ -16,6 +17,7 @@ mod load;
 mod machine;
 pub mod options;
 mod peer;
+mod plot;
 mod process;
 mod report;
 mod row;
@@ -23,7 +25,7 @@ mod target;
 
 use cluster::{CALM, Cluster};
 use disk::DiskTimes;
-use options::{RaftBench, Store};
+use options::{Command, RaftBench, Store};
 use process::Memory;
 use report::Report;
 use row::{Row, System};
@@ -81,6 +83,20 @@ pub enum BenchError {
         /// What it says.
         reason: String,
     },
+    /// Pictures are not part of this build.
+    #[error(
+        "this build cannot draw; one that can: \
+         cargo run --release -p raft-examples --features plot --bin raft-bench -- plot FILE"
+    )]
+    PlotNotBuilt,
+    /// A file cannot be drawn.
+    #[error("cannot draw {}: {reason}", path.display())]
+    Plot {
+        /// The file, or the picture.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The operating system refuses a file, a port or a thread.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -101,6 +117,12 @@ pub enum BenchError {
 /// # Errors
 /// Why there are no figures.
 pub async fn run(options: RaftBench) -> Result<(), BenchError> {
+    if let Some(Command::Plot { files, to }) = &options.command {
+        for picture in plot::draw(files, to)? {
+            println!("{}", picture.display());
+        }
+        return Ok(());
+    }
     let mut report = Report::new(options.json);
     if let Some(kills) = options.failover {
         let row = failover::measure(&options, kills, &report).await?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use raft_actor::{QueueLimits, Settings};
 use serde::Serialize;
 
@@ -10,8 +10,11 @@ use serde::Serialize;
 ///
 /// Each client has one request under way and sends the next when it has the state machine's answer.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "raft-bench", version, after_help = EXAMPLE)]
+#[command(name = "raft-bench", version, after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
 pub struct RaftBench {
+    /// Instead of measuring
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// How many clients; a row for each number
     #[arg(long, default_value = "1,64,256,1024,4096", value_delimiter = ',', value_name = "N,N,..", value_parser = clients)]
     pub clients: Vec<usize>,
@@ -69,6 +72,21 @@ pub struct RaftBench {
     pub json: bool,
 }
 
+/// What else there is to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Draw rows that were measured before, as SVG: for each file FILE-throughput.svg and FILE-latency.svg; needs the
+    /// cargo feature plot
+    Plot {
+        /// What raft-bench --json has printed; rows that are no throughput are passed over
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Where the pictures go
+        #[arg(long, default_value = ".", value_name = "DIR")]
+        to: PathBuf,
+    },
+}
+
 const EXAMPLE: &str = "\
 Examples:
   raft-bench                                             # all in memory, 1 to 4096 clients
@@ -77,6 +95,7 @@ Examples:
   raft-bench --clients 1 --threads one                   # the round trip without waking a thread
   raft-bench --groups 1000 --clients 1000                # a thousand groups, idle and under load
   raft-bench --peer openraft --repeat 5                  # side by side; needs the cargo feature openraft
+  raft-bench --peer openraft --json > rows.jsonl && raft-bench plot rows.jsonl
   raft-bench --clients 256 --reads 90 --json | jq .ops_per_s";
 
 /// Where the nodes keep their logs.
