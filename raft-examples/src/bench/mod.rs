@@ -2,7 +2,7 @@
 //!
 //! The work is a closed loop: each client has one write under way, and sends the
 //! next when it has the state machine's answer. Nothing is counted that was not
-//! committed and applied.
+//! committed and applied. Another system can be given the same work in turn.
 
 use std::io;
 use std::path::PathBuf;

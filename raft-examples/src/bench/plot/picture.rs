@@ -136,7 +136,7 @@ fn draw(
         drawn.label(line.label.clone()).legend(move |(x, y)| {
             let sample = [(x, y), (x + 24, y)];
             if dashed {
-                DashedPathElement::new(sample.into_iter(), DASH, DASH, style).into_dyn()
+                DashedPathElement::new(sample, DASH, DASH, style).into_dyn()
             } else {
                 PathElement::new(sample, style).into_dyn()
             }
@@ -196,7 +196,7 @@ fn time(us: &f64) -> String {
     let (divisor, unit) = match *us {
         us if us >= 1e6 => (1e6, "s"),
         us if us >= 1e3 => (1e3, "ms"),
-        _ => (1.0, "us"),
+        _ => (1.0, "µs"),
     };
     format!("{:.0} {unit}", us / divisor)
 }
