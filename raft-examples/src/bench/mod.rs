@@ -83,12 +83,6 @@ pub enum BenchError {
         /// What it says.
         reason: String,
     },
-    /// Pictures are not part of this build.
-    #[error(
-        "this build cannot draw; one that can: \
-         cargo run --release -p raft-examples --features plot --bin raft-bench -- plot FILE"
-    )]
-    PlotNotBuilt,
     /// A file cannot be drawn.
     #[error("cannot draw {}: {reason}", path.display())]
     Plot {

@@ -75,8 +75,7 @@ pub struct RaftBench {
 /// What else there is to do.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Draw rows that were measured before, as SVG: for each file FILE-throughput.svg and FILE-latency.svg; needs the
-    /// cargo feature plot
+    /// Draw rows that were measured before, as SVG: for each file FILE-throughput.svg and FILE-latency.svg
     Plot {
         /// What raft-bench --json has printed; rows that are no throughput are passed over
         #[arg(required = true, value_name = "FILE")]

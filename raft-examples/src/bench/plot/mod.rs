@@ -8,10 +8,6 @@ use serde::Deserialize;
 
 use super::BenchError;
 
-#[cfg(not(feature = "plot"))]
-#[path = "absent.rs"]
-mod picture;
-#[cfg(feature = "plot")]
 mod picture;
 
 /// What of a row of throughput is drawn, or says which series it belongs to.
@@ -58,7 +54,6 @@ struct Chart {
 /// # Errors
 /// If a file cannot be read or has no rows of throughput, or a picture cannot be written.
 pub(super) fn draw(files: &[PathBuf], directory: &Path) -> Result<Vec<PathBuf>, BenchError> {
-    picture::built_in()?;
     let mut pictures = Vec::new();
     for file in files {
         let text = fs::read_to_string(file).map_err(|error| no_plot(file, &error))?;

@@ -25,12 +25,6 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(86, 180, 233),
 ];
 
-/// This build can draw.
-#[expect(clippy::unnecessary_wraps, reason = "a build without it has an error here")]
-pub(super) fn built_in() -> Result<(), BenchError> {
-    Ok(())
-}
-
 /// Operations per second against clients, with the range of all runs.
 pub(super) fn throughput(chart: &Chart) -> Result<String, BenchError> {
     let mut lines = Vec::new();

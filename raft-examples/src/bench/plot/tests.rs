@@ -48,14 +48,6 @@ fn what_is_no_row_is_refused_with_its_line() {
     assert!(Chart::of(r#"{"system":"ratio"}"#).is_err());
 }
 
-#[cfg(not(feature = "plot"))]
-#[test]
-fn a_build_that_cannot_draw_says_how_to_get_one_that_can() {
-    let refused = draw(&["rows.jsonl".into()], Path::new(".")).expect_err("it is not built in");
-    assert!(refused.to_string().contains("--features plot"), "{refused}");
-}
-
-#[cfg(feature = "plot")]
 #[test]
 fn each_file_becomes_a_picture_of_throughput_and_one_of_latencies() {
     let directory = tempfile::tempdir().expect("a temporary directory");
