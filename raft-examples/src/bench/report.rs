@@ -72,7 +72,7 @@ impl Report {
             return print_json(row);
         }
         println!(
-            "{:<26} {:>7} {:>10.2}  ({:.2} .. {:.2}) times the operations, {:.2} times the processor time for each",
+            "{:<33} {:>7} {:>10.2}  ({:.2} .. {:.2}) times the operations, {:.2} times the processor time for each",
             "raft-actor / openraft", row.clients, row.median, row.min, row.max, row.cpu_median,
         );
     }
