@@ -200,6 +200,12 @@ impl Raft {
                 // Left over from an office that has ended.
                 RoleState::Follower(_) | RoleState::Candidate(_) => {}
             },
+            Input::HungUp(host) => match &mut self.role {
+                RoleState::Follower(follower) => follower.hung_up(host, shared),
+                RoleState::Leader(leader) => leader.unreachable(host),
+                // It looks for votes already.
+                RoleState::Candidate(_) => {}
+            },
             Input::HostSilent(host) => match &mut self.role {
                 RoleState::Follower(follower) => follower.host_silent(host, shared),
                 RoleState::Leader(leader) => leader.host_silent(host, shared),
@@ -573,6 +579,7 @@ fn stirs(input: &Input) -> bool {
         | Input::ChangeMembership { .. }
         | Input::TransferLeadership { .. }
         | Input::Unreachable(_)
+        | Input::HungUp(_)
         | Input::Stirred => true,
         Input::Deadline
         | Input::Persisted(_)

@@ -202,6 +202,16 @@ impl Shared {
         self.election_timer.restart_late(self.now, self.leader_heard.unwrap_or(Time::ZERO));
     }
 
+    /// The leader has hung up: it does not count as heard any more, and this member campaigns soon, unless another is
+    /// quicker. Where a lease may rest on its word, that holds as long as ever (dissertation 6.4.1).
+    pub(crate) fn miss_leader(&mut self) {
+        if self.log.configuration().lease_reads.is_some() {
+            return self.lose_leader();
+        }
+        self.leader_heard = None;
+        self.election_timer.expire_soon(self.now);
+    }
+
     /// Whether the leader was heard within the minimum election timeout (dissertation 4.2.3), or one may have a lease.
     pub(crate) fn heard_leader_lately(&self) -> bool {
         let is_recent = |heard| self.now.since(heard) < self.settings.election_timeout_min();

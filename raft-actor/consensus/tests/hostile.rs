@@ -130,7 +130,10 @@ impl Liar {
             0 => lone.deadline(),
             1 => lone.input(Input::Propose { id: ProposalId(number), commands: vec!["x".into()] }),
             2 => lone.input(Input::Read { id: ReadId(number) }),
-            3 => lone.input(Input::Unreachable(support::node(self.rng.random_range(0..9)))),
+            3 => {
+                let peer = support::node(self.rng.random_range(0..9));
+                lone.input(if self.rng.random_bool(0.5) { Input::HungUp(peer) } else { Input::Unreachable(peer) });
+            }
             _ => lone.become_candidate(),
         }
     }

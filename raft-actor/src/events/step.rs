@@ -70,7 +70,7 @@ fn of_input(raft: &Raft, input: &Input) -> Option<EventKind> {
         Input::SnapshotTaken(meta) => Some(EventKind::SnapshotTaken { through: meta.position }),
         Input::SnapshotFailed => Some(EventKind::SnapshotFailed {}),
         Input::SnapshotInstalled(through) => Some(EventKind::SnapshotInstalled { through: *through }),
-        Input::Unreachable(peer) => Some(EventKind::PeerUnreachable { peer: *peer }),
+        Input::Unreachable(peer) | Input::HungUp(peer) => Some(EventKind::PeerUnreachable { peer: *peer }),
         // What comes of these is seen in the effects.
         Input::Deadline
         | Input::Propose { .. }

@@ -11,7 +11,7 @@ use super::gate::Gate;
 use super::pulse::PulseReceived;
 use crate::clock::Clock;
 use crate::envelope::{Body, Envelope, ForwardError};
-use crate::node::{Asked, PeerMet, PeerUnreachable, RaftNode, Received, SuffrageGranted};
+use crate::node::{Asked, PeerHungUp, PeerMet, PeerUnreachable, RaftNode, Received, SuffrageGranted};
 use crate::registry::Registry;
 use crate::transport::{ClientRequest, Credit, Hello, Inbound, Refusal};
 
@@ -144,6 +144,10 @@ impl Inbound for HostInbound {
         if self.may_tell(groups.len(), peer) {
             groups.iter().for_each(|group| group.do_send(PeerUnreachable(peer)));
         }
+    }
+
+    fn hung_up(&self, peer: NodeId) {
+        self.groups.values().iter().for_each(|group| group.do_send(PeerHungUp(peer)));
     }
 
     fn asked(&self, request: ClientRequest, credit: Credit) {

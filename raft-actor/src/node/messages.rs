@@ -44,6 +44,11 @@ pub(crate) struct SnapshotReceived {
 #[rtype(result = "()")]
 pub(crate) struct PeerUnreachable(pub(crate) NodeId);
 
+/// The connection from this host or to it was closed.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub(crate) struct PeerHungUp(pub(crate) NodeId);
+
 /// Nothing is heard of this host any more, or it does not run the group any more.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]

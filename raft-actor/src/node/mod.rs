@@ -50,7 +50,7 @@ use membership::Changes;
 use messages::SendOut;
 pub(crate) use messages::SnapshotReceived;
 pub(crate) use messages::{
-    Asked, GroupStopped, HostSilent, MembersChanged, PeerMet, PeerUnreachable, Received, StopNode, SuffrageGranted,
+    Asked, GroupStopped, HostSilent, MembersChanged, PeerHungUp, PeerMet, PeerUnreachable, Received, StopNode, SuffrageGranted,
 };
 pub(crate) use peers::Peers;
 use requests::Requests;
@@ -473,6 +473,16 @@ impl Handler<PeerUnreachable> for RaftNode {
 
     fn handle(&mut self, PeerUnreachable(peer): PeerUnreachable, ctx: &mut Context<Self>) {
         self.step(Input::Unreachable(peer), ctx);
+        self.peer_unreachable(peer);
+        self.settle(ctx);
+    }
+}
+
+impl Handler<PeerHungUp> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, PeerHungUp(peer): PeerHungUp, ctx: &mut Context<Self>) {
+        self.step(Input::HungUp(peer), ctx);
         self.peer_unreachable(peer);
         self.settle(ctx);
     }

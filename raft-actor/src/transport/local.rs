@@ -255,7 +255,7 @@ impl Drop for LocalOutbound {
         self.network.shared.stations.remove_if(&node, |station| Arc::ptr_eq(station, &self.station));
         self.network.changed();
         for other in self.network.shared.stations.values() {
-            other.inbound.unreachable(node);
+            other.inbound.hung_up(node);
         }
     }
 }

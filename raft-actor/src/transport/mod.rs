@@ -84,6 +84,13 @@ pub trait Inbound: Send + Sync {
     /// Messages to this host get lost at the moment: no connection, or a full queue.
     fn unreachable(&self, peer: NodeId);
 
+    /// A connection from this host or to it was closed, by its end or by the network: it takes a process that ends, or
+    /// one that is gone, and no mere silence. The members of groups whose leader was there campaign at once, so say it
+    /// only of a connection that had been let in. The default takes it for any other loss.
+    fn hung_up(&self, peer: NodeId) {
+        self.unreachable(peer);
+    }
+
     /// Somebody wants something who uses the cluster and is no host of it. `credit` as for
     /// [`deliver`](Inbound::deliver). The default sends everybody elsewhere.
     fn asked(&self, request: ClientRequest, credit: Credit) {

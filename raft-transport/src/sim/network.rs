@@ -157,7 +157,7 @@ impl Network {
         wire.connecting.retain(|link| !is_of(link));
         drop(wire);
         for peer in peers {
-            peer.inbound.unreachable(node);
+            peer.inbound.hung_up(node);
         }
     }
 }

@@ -148,8 +148,12 @@ async fn serve(link: &Link, shared: &Shared, mut stream: TcpStream, hello: &Hell
     link.queue.borrow_mut().set_open(false);
     shared.counters.one(Count::Disconnected);
     tracing::info!(peer = %link.peer, address = link.address, %error, "disconnected");
-    // At once: the core may campaign without waiting for its election timeout.
-    shared.inbound.unreachable(link.peer);
+    if error.kind() == io::ErrorKind::TimedOut {
+        // A silence, for which there is the election timeout.
+        shared.inbound.unreachable(link.peer);
+    } else {
+        shared.inbound.hung_up(link.peer);
+    }
 }
 
 /// The peer never says anything after the handshake; that it hung up shows only here.

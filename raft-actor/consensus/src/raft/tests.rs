@@ -1,6 +1,7 @@
 //! Whole elections and whole logs, over a tiny network.
 
 mod chaos;
+mod hang_up;
 mod office;
 mod remote_input;
 mod rest;

@@ -70,6 +70,14 @@ impl Follower {
         }
     }
 
+    /// The leader's process is gone, or the way to it (then the others, who hear it, do not help: dissertation 4.2.3).
+    pub(crate) fn hung_up(&mut self, host: NodeId, shared: &mut Shared) {
+        if self.leader == Some(host) {
+            self.rests = false;
+            shared.miss_leader();
+        }
+    }
+
     /// The election timeout has passed without a sign of a leader (§5.2).
     pub(crate) fn on_deadline(&mut self, shared: &mut Shared) -> Next {
         if !shared.election_timer.has_expired(shared.now) {

@@ -193,7 +193,7 @@ impl Cause {
             Input::Persisted(seq) => Self::Persisted(*seq),
             Input::Applied(index) => Self::Applied(*index),
             Input::SnapshotInstalled(position) => Self::Installed(*position),
-            Input::Unreachable(peer) => Self::Unreachable { peer: *peer },
+            Input::Unreachable(peer) | Input::HungUp(peer) => Self::Unreachable { peer: *peer },
             Input::Received { from: peer, message: Message::AppendEntriesReply(reply) } => match reply.outcome {
                 AppendOutcome::Matched { durable } => Self::Matched { peer: *peer, durable },
                 AppendOutcome::Conflict { .. } => Self::Refused { peer: *peer },

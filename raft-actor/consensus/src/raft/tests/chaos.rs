@@ -75,7 +75,8 @@ impl Chaos {
             }
             980..985 => {
                 let peer = self.any_member();
-                self.cluster.input(n, Input::Unreachable(peer));
+                let is_closed = self.rng.random_bool(0.5);
+                self.cluster.input(n, if is_closed { Input::HungUp(peer) } else { Input::Unreachable(peer) });
             }
             985..995 => {
                 let pair = (n, self.any_member());
