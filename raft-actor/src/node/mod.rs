@@ -50,7 +50,8 @@ use membership::Changes;
 use messages::SendOut;
 pub(crate) use messages::SnapshotReceived;
 pub(crate) use messages::{
-    Asked, GroupStopped, HostSilent, MembersChanged, PeerHungUp, PeerMet, PeerUnreachable, Received, StopNode, SuffrageGranted,
+    Asked, GroupStopped, HostSilent, MembersChanged, PeerHungUp, PeerMet, PeerUnreachable, Received, StopNode,
+    SuffrageGranted,
 };
 pub(crate) use peers::Peers;
 use requests::Requests;

@@ -142,6 +142,22 @@ impl Network {
         is_late
     }
 
+    /// The connection on this link is closed, and both ends know. The sender connects anew.
+    pub(super) fn reset(&self, link: Link) {
+        let mut wire = self.wire();
+        if !wire.connected.remove(&link) {
+            return;
+        }
+        wire.outgoing.push(Outgoing::Hello(link));
+        let ends = [link, (link.1, link.0)].map(|(end, other)| (wire.stations.get(&end).cloned(), other));
+        drop(wire);
+        for (station, other) in ends {
+            if let Some(station) = station {
+                station.inbound.hung_up(other);
+            }
+        }
+    }
+
     /// A node is gone. Its peers hear of it at once, if `is_told`: their connections are reset.
     pub(super) fn leave(&self, node: NodeId, is_told: bool) {
         let mut wire = self.wire();

@@ -124,6 +124,13 @@ impl<S: StateMachine> Sim<S> {
         self.network.mend((from.into(), to.into()));
     }
 
+    /// Closes the connections between two servers, which connect anew.
+    pub fn hang_up(&mut self, one: impl Into<NodeId>, other: impl Into<NodeId>) {
+        let (one, other) = (one.into(), other.into());
+        self.network.reset((one, other));
+        self.network.reset((other, one));
+    }
+
     /// Cuts off a server, both ways.
     pub fn isolate(&mut self, node: impl Into<NodeId>) {
         let node = node.into();

@@ -124,6 +124,15 @@ impl<S: StateMachine> Sim<S> {
         }
     }
 
+    /// See [`crash`](Self::crash), and nobody hears of it, as when the way to it is gone as well.
+    pub fn crash_in_silence(&mut self, node: impl Into<NodeId>) {
+        let id = node.into();
+        if self.node(id).is_up() {
+            self.node(id).disk.kill_process();
+            self.end_process(id, false);
+        }
+    }
+
     /// The process is asked to stop, as by SIGTERM; whoever watches over it starts it again. Returns whether one runs.
     pub fn shut_down(&mut self, node: impl Into<NodeId>) -> bool {
         let id = node.into();

@@ -223,6 +223,10 @@ impl<S: StateMachine> Sim<S> {
             return None;
         }
         links.iter().for_each(|link| self.network.cut(*link));
+        if how >> 20 & 3 == 0 {
+            // As something on the way does that closes connections instead of forgetting what is sent on them.
+            links.iter().for_each(|link| self.network.reset(*link));
+        }
         let repair = Repair::Links(Cut { links, kind: Some(fault.kind) });
         if fault.kind != FaultKind::LeaderIsolation {
             return Some(repair);

@@ -104,7 +104,7 @@ fn a_forwarded_write_that_the_network_repeats_is_applied_once() {
 fn a_forwarded_write_that_comes_again_after_its_leader_was_started_anew_is_applied_once() {
     play(3, |sim| {
         let ticket = forwarded_and_applied_unanswered(sim)?;
-        sim.crash(1);
+        sim.crash_in_silence(1);
         sim.start(1);
         elect(sim, 1)?;
         sim.let_go();
@@ -121,7 +121,7 @@ fn a_forwarded_write_that_comes_again_after_its_leader_was_started_anew_is_appli
 fn who_was_started_anew_does_not_send_a_forwarded_write_back_as_not_appended() {
     play(3, |sim| {
         let ticket = forwarded_and_applied_unanswered(sim)?;
-        sim.crash(1);
+        sim.crash_in_silence(1);
         sim.start(1);
         // It is in contact with the others again, and nobody campaigns yet.
         sim.run_for(ms(20))?;

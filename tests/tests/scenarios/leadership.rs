@@ -21,6 +21,35 @@ fn a_leader_that_is_asked_to_stop_leaves_no_gap_and_no_write_behind() {
     });
 }
 
+/// The operating system closes the connections of a process that ends.
+#[test]
+fn a_leader_whose_process_dies_is_replaced_before_anybodys_election_timeout() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        sim.crash(1);
+        sim.run_for(TIMEOUT / 5)?;
+        sim.require(sim.leader().is_some_and(|leader| leader != 1.into()), "another one leads")?;
+        let leader = sim.leader().expect("it was just there").get();
+        write(sim, leader, "by the next leader")
+    });
+}
+
+/// It is alive, and a majority hears it: to lose a connection is no reason for another term (dissertation 4.2.3).
+#[test]
+fn connections_that_are_closed_between_two_of_three_cost_nobody_its_office() {
+    play(3, |sim| {
+        settle_under(sim, 1)?;
+        let term = sim.seen(1).expect("it runs").term;
+        for line in 0..20 {
+            sim.hang_up(1, 2);
+            sim.run_for(ms(17 * line % 100))?;
+            write(sim, 2, &format!("line {line}"))?;
+        }
+        sim.require(sim.leader() == Some(1.into()), "1 leads on")?;
+        sim.require(sim.seen(2).expect("it runs").term == term, "in the same term")
+    });
+}
+
 /// What is certain is only that it takes commands again after an election timeout; until then they wait.
 #[test]
 fn a_transfer_to_a_server_that_is_cut_off_ends_in_time_and_the_leader_goes_on() {

@@ -26,7 +26,7 @@ fn an_entry_of_an_older_term_on_a_majority_can_still_be_overwritten() {
         sim.run_for(ms(5))?;
 
         // (b) S1 crashes; S5 is elected by S3 and S4 and has another entry there, which reaches nobody.
-        sim.crash(1);
+        sim.crash_in_silence(1);
         sim.mend_network();
         sim.intercept(|sent| match append(sent) {
             Some(message) if !message.entries.is_empty() => Transit::Lost,
@@ -36,7 +36,7 @@ fn an_entry_of_an_older_term_on_a_majority_can_still_be_overwritten() {
         elect(sim, 5)?;
         sim.run_for(ms(5))?;
         let overwriting_term = sim.seen(5).expect("it runs").term;
-        sim.crash(5);
+        sim.crash_in_silence(5);
         sim.mend_network();
 
         // (c) S1 is back, is elected, and brings its old entry to S3 and S4. Nothing of its own term arrives.
@@ -57,7 +57,7 @@ fn an_entry_of_an_older_term_on_a_majority_can_still_be_overwritten() {
         sim.require(commits.iter().all(|commit| *commit <= committed), "nobody takes the old entry for committed")?;
 
         // (d) S1 crashes again; S5 is elected, also by S2 and S3, and overwrites the entry.
-        sim.crash(1);
+        sim.crash_in_silence(1);
         sim.intercept_nothing();
         sim.start(5);
         sim.expect("S5 can be heard", |sim| sim.seen(5).is_some())?;

@@ -373,7 +373,8 @@ impl Chaos {
         let (n, peer) = (self.leader_or_any(), self.any_member());
         if self.happens(self.mix.unreachable) && self.is_up(n) && n != peer {
             let is_closed = self.happens(500);
-            self.cluster.step(node(n), if is_closed { Input::HungUp(node(peer)) } else { Input::Unreachable(node(peer)) });
+            self.cluster
+                .step(node(n), if is_closed { Input::HungUp(node(peer)) } else { Input::Unreachable(node(peer)) });
         }
         if self.happens(self.mix.pause) && self.is_awake(n) {
             self.tally.pauses += 1;
