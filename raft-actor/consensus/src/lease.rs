@@ -13,7 +13,8 @@
 //! What else the argument needs, each at its place in the code:
 //! - A member keeps its word whatever term it enters meanwhile, and whether it would vote for another or campaign itself
 //!   (`Shared::withholds_vote`).
-//! - Neither does a rest end its word, nor what it is told of the leader's host ([`HostSilent`](crate::Input::HostSilent)).
+//! - Neither does a rest end its word, nor what it is told of the leader's host ([`HostSilent`](crate::Input::HostSilent),
+//!   [`HungUp`](crate::Input::HungUp)).
 //!   A leader at rest gets no echoes, so its lease runs out as if it were cut off (`role/leader/rest`).
 //! - One that restarts does not know whom it heard: it acts as if it had heard a leader just then.
 //! - It knows of all this from the configuration in its log, so a leader counts only on those that durably have the

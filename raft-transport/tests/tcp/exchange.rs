@@ -167,7 +167,7 @@ fn dropping_the_transport_frees_its_port_and_closes_its_connections() {
     TcpListener::bind(&a.address).unwrap();
     silent.wait_closed();
     admitted.wait_closed();
-    b.lost(a.id);
+    b.hung_up(a.id);
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub(crate) enum Event {
     Confirmed(Hello),
     Refused(NodeId, Refusal),
     Unreachable(NodeId),
+    HungUp(NodeId),
 }
 
 /// A host that lets in members of its cluster and keeps a record.
@@ -98,6 +99,10 @@ impl Inbound for Host {
 
     fn unreachable(&self, peer: NodeId) {
         self.record(Event::Unreachable(peer));
+    }
+
+    fn hung_up(&self, peer: NodeId) {
+        self.record(Event::HungUp(peer));
     }
 
     /// A client gets as many bytes as it asks for.
@@ -234,7 +239,13 @@ impl Node {
     }
 
     pub(crate) fn lost(&self, peer: NodeId) {
-        self.wait("the loss of a peer", |event| (event == Event::Unreachable(peer)).then_some(()));
+        let is_lost = |event| event == Event::Unreachable(peer) || event == Event::HungUp(peer);
+        self.wait("the loss of a peer", |event| is_lost(event).then_some(()));
+    }
+
+    /// Waits until it is told that a peer has hung up.
+    pub(crate) fn hung_up(&self, peer: NodeId) {
+        self.wait("a peer that hangs up", |event| (event == Event::HungUp(peer)).then_some(()));
     }
 
     pub(crate) fn delivered(&self) -> Envelope {
@@ -261,6 +272,17 @@ impl Node {
             .try_iter()
             .filter_map(|event| match event {
                 Event::Unreachable(peer) => Some(peer),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Who has hung up so far.
+    pub(crate) fn hung_up_so_far(&self) -> Vec<NodeId> {
+        self.events
+            .try_iter()
+            .filter_map(|event| match event {
+                Event::HungUp(peer) => Some(peer),
                 _ => None,
             })
             .collect()
