@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod busy_poll;
 mod callers;
 pub mod clock;
 pub mod envelope;
@@ -18,6 +19,7 @@ mod replication;
 pub mod state_machine;
 pub mod transport;
 
+pub use busy_poll::busy_poll;
 pub use handle::{
     BecameCandidate, BecameFollower, BecameLeader, Gateway, Leadership, MembershipError, NodeStopped, QueueLimits,
     RaftAdmin, RaftHandle, Read, ReadError, Session, SessionWrite, Status, StopReason, TakeSnapshotError,

@@ -19,6 +19,7 @@ use bytes::{Bytes, BytesMut};
 use raft_consensus::Time;
 
 use super::ClientQueue;
+use crate::busy_poll;
 use crate::callers::lane::Lane;
 use crate::callers::permits::{Admission, Amount, Permit, QueueLimits};
 use crate::callers::slots::{Page, Pending, Waiter};
@@ -289,6 +290,7 @@ impl<S: StateMachine> WakeNode for MutexGuard<'_, Inner<S>> {
         if let Some(node) = node {
             node.wake();
         }
+        busy_poll::stir();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which actor runs on which thread.
 
 use std::io;
+use std::time::Duration;
 
 use raft_consensus::NodeId;
 
@@ -20,6 +21,7 @@ use super::NodeThread;
 pub struct Placement {
     node: NodePlace,
     apply_inline: bool,
+    busy_poll: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]
@@ -32,19 +34,19 @@ enum NodePlace {
 impl Placement {
     /// Every part that may block or take long has a thread of its own.
     pub fn own_threads() -> Self {
-        Self { node: NodePlace::Own, apply_inline: false }
+        Self { node: NodePlace::Own, apply_inline: false, busy_poll: None }
     }
 
     /// The node lives on `thread`, together with whoever else does; log and state machine have threads of their own.
     /// Nodes on one thread reach each other without waking another one.
     pub fn on_thread(thread: &NodeThread) -> Self {
-        Self { node: NodePlace::On(thread.clone()), apply_inline: false }
+        Self { node: NodePlace::On(thread.clone()), apply_inline: false, busy_poll: None }
     }
 
     /// Everything, the log included, runs on the calling thread, which must be in an actix System. No thread is started.
     /// For simulations and other places where one thread sees all: whatever blocks there, blocks the node.
     pub fn current_thread() -> Self {
-        Self { node: NodePlace::Current, apply_inline: true }
+        Self { node: NodePlace::Current, apply_inline: true, busy_poll: None }
     }
 
     /// The state machine runs beside its node: saves a hop for machines whose `apply` and
@@ -52,6 +54,19 @@ impl Placement {
     pub fn apply_inline(mut self) -> Self {
         self.apply_inline = true;
         self
+    }
+
+    /// The node's thread looks for work again and again until nothing has happened on it for `limit`, instead of going to
+    /// sleep at once. Saves each request that comes within that time the wake-up of a thread; see
+    /// [`busy_poll`](crate::busy_poll()) for what it costs. Default: it sleeps at once.
+    pub fn busy_poll(mut self, limit: Duration) -> Self {
+        self.busy_poll = Some(limit);
+        self
+    }
+
+    /// For how long the node's thread looks for work before it sleeps.
+    pub(super) fn busy_poll_limit(&self) -> Option<Duration> {
+        self.busy_poll
     }
 
     /// Whether the state machine runs beside its node.

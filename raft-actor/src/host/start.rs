@@ -18,6 +18,7 @@ use super::open::{GROUP, Opened, load_machine, make_up_for_damage, open, recover
 use super::presence::{Place, Presence};
 use super::raft_host::{Defaults, RaftHost};
 use super::{NodeThread, Placement, StartError, threads};
+use crate::busy_poll::busy_poll;
 use crate::clock::Clock;
 use crate::handle::RaftHandle;
 use crate::log_storage::{LogOrders, LogStorageActor};
@@ -175,6 +176,9 @@ fn assemble<P, R>(
     let Kit { opened, node, cluster, transport, peers, join, first, placement, own_thread, clock, observer, seed } =
         kit;
     let Opened { identity, directory, mut storage, home } = opened;
+    if let Some(limit) = placement.busy_poll_limit() {
+        actix_rt::spawn(busy_poll(limit));
+    }
     let hello = Hello {
         node,
         cluster: cluster.clone(),

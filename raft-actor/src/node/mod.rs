@@ -15,6 +15,7 @@ use actix::WeakAddr;
 use actix::prelude::*;
 use raft_consensus::{Effect, Effects, GroupId, Input, LogIndex, NodeId, Raft, ReplicationOrder, Term, Time};
 
+use crate::busy_poll;
 use crate::callers::{Failure, Waiting};
 use crate::clock::Clock;
 use crate::envelope::{Body, Envelope};
@@ -269,6 +270,7 @@ impl RaftNode {
 
     /// To be called at the end of every handler: deadlines that have come, then the time of the next.
     fn settle(&mut self, ctx: &mut Context<Self>) {
+        busy_poll::stir();
         self.go_on_with_done(ctx);
         if self.stopped.is_some() {
             return;

@@ -153,6 +153,10 @@ impl Cluster {
 
     async fn start_node(&mut self, id: u64, builder: HostBuilder) -> Result<(), BenchError> {
         let placement = self.thread.as_ref().map_or_else(Placement::own_threads, Placement::on_thread);
+        let placement = match self.options.busy_poll() {
+            Some(limit) => placement.busy_poll(limit),
+            None => placement,
+        };
         let builder = builder
             .cluster("bench")
             .peers(self.addresses.clone())

@@ -1,6 +1,7 @@
 //! The command line of `raft-bench`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use raft_actor::{QueueLimits, Settings};
@@ -33,6 +34,10 @@ pub struct RaftBench {
     /// Who shares a thread with whom; a durable node's log always has one of its own [default: one; with --peer nodes]
     #[arg(long, value_enum)]
     pub threads: Option<Threads>,
+    /// Threads of our nodes and of their clients look for work for so many microseconds before they sleep; 0: they sleep
+    /// at once
+    #[arg(long, default_value_t = 0, value_name = "US", value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    pub busy_poll_us: u64,
     /// How long each run is measured, after a warm-up of one second
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
@@ -158,6 +163,11 @@ impl RaftBench {
             heartbeat_ms: self.heartbeat_ms.unwrap_or(default.heartbeat_ms),
             ..Settings::default()
         }
+    }
+
+    /// How long threads look for work, if they do.
+    pub(super) fn busy_poll(&self) -> Option<Duration> {
+        (self.busy_poll_us > 0).then(|| Duration::from_micros(self.busy_poll_us))
     }
 
     /// Limits that let every client have its request under way.
