@@ -7,6 +7,9 @@ use raft_consensus::NodeId;
 
 use super::NodeThread;
 
+/// How long a thread of nodes looks for work before it sleeps: as long as it would take to wake it.
+const BUSY_POLL: Duration = Duration::from_micros(20);
+
 /// Where the actors of a host run.
 ///
 /// The default, [`own_threads`](Placement::own_threads), suits one node per process: the node (with its streams and its
@@ -21,7 +24,7 @@ use super::NodeThread;
 pub struct Placement {
     node: NodePlace,
     apply_inline: bool,
-    busy_poll: Option<Duration>,
+    busy_poll: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -34,19 +37,19 @@ enum NodePlace {
 impl Placement {
     /// Every part that may block or take long has a thread of its own.
     pub fn own_threads() -> Self {
-        Self { node: NodePlace::Own, apply_inline: false, busy_poll: None }
+        Self { node: NodePlace::Own, apply_inline: false, busy_poll: BUSY_POLL }
     }
 
     /// The node lives on `thread`, together with whoever else does; log and state machine have threads of their own.
     /// Nodes on one thread reach each other without waking another one.
     pub fn on_thread(thread: &NodeThread) -> Self {
-        Self { node: NodePlace::On(thread.clone()), apply_inline: false, busy_poll: None }
+        Self { node: NodePlace::On(thread.clone()), apply_inline: false, busy_poll: BUSY_POLL }
     }
 
     /// Everything, the log included, runs on the calling thread, which must be in an actix System. No thread is started.
     /// For simulations and other places where one thread sees all: whatever blocks there, blocks the node.
     pub fn current_thread() -> Self {
-        Self { node: NodePlace::Current, apply_inline: true, busy_poll: None }
+        Self { node: NodePlace::Current, apply_inline: true, busy_poll: Duration::ZERO }
     }
 
     /// The state machine runs beside its node: saves a hop for machines whose `apply` and
@@ -57,15 +60,16 @@ impl Placement {
     }
 
     /// The node's thread looks for work again and again until nothing has happened on it for `limit`, instead of going to
-    /// sleep at once. Saves each request that comes within that time the wake-up of a thread; see
-    /// [`busy_poll`](crate::busy_poll()) for what it costs. Default: it sleeps at once.
+    /// sleep at once. That saves each request that comes within that time the wake-up of a thread, and costs `limit` of a
+    /// processor after each activity; see [`busy_poll`](crate::busy_poll()). Default: 20 microseconds, which is what a
+    /// wake-up costs, or nothing on the [current thread](Placement::current_thread). Zero: it sleeps at once.
     pub fn busy_poll(mut self, limit: Duration) -> Self {
-        self.busy_poll = Some(limit);
+        self.busy_poll = limit;
         self
     }
 
     /// For how long the node's thread looks for work before it sleeps.
-    pub(super) fn busy_poll_limit(&self) -> Option<Duration> {
+    pub(super) fn busy_poll_limit(&self) -> Duration {
         self.busy_poll
     }
 

@@ -176,8 +176,8 @@ fn assemble<P, R>(
     let Kit { opened, node, cluster, transport, peers, join, first, placement, own_thread, clock, observer, seed } =
         kit;
     let Opened { identity, directory, mut storage, home } = opened;
-    if let Some(limit) = placement.busy_poll_limit() {
-        actix_rt::spawn(busy_poll(limit));
+    if !placement.busy_poll_limit().is_zero() {
+        actix_rt::spawn(busy_poll(placement.busy_poll_limit()));
     }
     let hello = Hello {
         node,

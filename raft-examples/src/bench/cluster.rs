@@ -153,16 +153,12 @@ impl Cluster {
 
     async fn start_node(&mut self, id: u64, builder: HostBuilder) -> Result<(), BenchError> {
         let placement = self.thread.as_ref().map_or_else(Placement::own_threads, Placement::on_thread);
-        let placement = match self.options.busy_poll() {
-            Some(limit) => placement.busy_poll(limit),
-            None => placement,
-        };
         let builder = builder
             .cluster("bench")
             .peers(self.addresses.clone())
             .settings(self.settings.clone())
             .queue_limits(self.options.queue_limits())
-            .placement(placement.apply_inline());
+            .placement(placement.apply_inline().busy_poll(self.options.busy_poll()));
         let builder = match self.options.store {
             Store::Memory => builder.in_memory(),
             Store::Wal => builder.data_dir(self.node_dir(id)),

@@ -72,7 +72,8 @@ pub(super) async fn run<T: Target>(
     let end = begin + Duration::from_secs(options.seconds);
 
     let mut tasks = JoinSet::new();
-    let busy_poll = options.busy_poll().map(|limit| spawn_local(raft_actor::busy_poll(limit)));
+    // On the nodes' thread they do it already.
+    let busy_poll = spawn_local(raft_actor::busy_poll(options.busy_poll()));
     for client in 0..clients {
         let client = Client {
             target: targets[client % targets.len()].clone(),
@@ -93,7 +94,7 @@ pub(super) async fn run<T: Target>(
         client.map_err(io::Error::other)?;
     }
 
-    busy_poll.inspect(|polling| polling.abort());
+    busy_poll.abort();
     let seconds = begin.elapsed().as_secs_f64();
     let cpu_at_begin = cpu_at_begin.await.expect("it only reads a file");
     let notes = Rc::into_inner(notes).expect("all clients are done").into_inner();

@@ -36,7 +36,7 @@ pub struct RaftBench {
     pub threads: Option<Threads>,
     /// Threads of our nodes and of their clients look for work for so many microseconds before they sleep; 0: they sleep
     /// at once
-    #[arg(long, default_value_t = 0, value_name = "US", value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    #[arg(long, default_value_t = 20, value_name = "US", value_parser = clap::value_parser!(u64).range(0..=100_000))]
     pub busy_poll_us: u64,
     /// How long each run is measured, after a warm-up of one second
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -165,9 +165,9 @@ impl RaftBench {
         }
     }
 
-    /// How long threads look for work, if they do.
-    pub(super) fn busy_poll(&self) -> Option<Duration> {
-        (self.busy_poll_us > 0).then(|| Duration::from_micros(self.busy_poll_us))
+    /// How long threads look for work before they sleep.
+    pub(super) fn busy_poll(&self) -> Duration {
+        Duration::from_micros(self.busy_poll_us)
     }
 
     /// Limits that let every client have its request under way.
