@@ -101,12 +101,12 @@ impl ElectionTimer {
         self.deadline = now.after(rest.saturating_add(self.timeout));
     }
 
-    /// Lets the timer expire within a twentieth of a minimum timeout, by chance: all who miss the same leader miss it at
-    /// the same time. A lower priority waits its time nevertheless.
-    pub(crate) fn expire_soon(&mut self, now: Time) {
-        let spread_us = u64::try_from((self.min / 20).as_micros()).unwrap_or(u64::MAX).max(1);
-        let soon = now.after(Duration::from_micros(self.rng.random_range(0..spread_us)).saturating_add(self.delay));
-        self.deadline = self.deadline.min(soon);
+    /// Lets the timer expire soon. All who miss the same leader miss it at the same time, so each has a turn of its own
+    /// to begin, a twentieth of a minimum timeout long, unless somebody before it was elected. A lower priority waits its
+    /// time nevertheless.
+    pub(crate) fn expire_soon(&mut self, now: Time, turn: u32) {
+        let begin = (self.min / 20).saturating_mul(turn);
+        self.deadline = self.deadline.min(now.after(begin.saturating_add(self.delay)));
     }
 
     /// Lets the timer expire at once.

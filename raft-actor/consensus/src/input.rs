@@ -71,7 +71,7 @@ pub enum Input {
     Unreachable(NodeId),
     /// The connection from this host or to it was closed: its process has ended, most likely. All that
     /// [`Unreachable`](Self::Unreachable) says, and if its leader was there, a member campaigns without waiting for its
-    /// election timeout, and lets others; but not where the configuration allows [`LeaseReads`](crate::LeaseReads).
+    /// election timeout, one after the other by their numbers, and lets others; but not where the configuration allows [`LeaseReads`](crate::LeaseReads).
     HungUp(NodeId),
     /// Nothing was heard of this host for a minimum election timeout, or it has said that it does not run this group
     /// any more. Said again as long as that is so. A member that [rests](crate::Raft::rests) relies on it: if its leader

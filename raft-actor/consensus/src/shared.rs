@@ -10,9 +10,9 @@ use crate::outbox::Outbox;
 use crate::quorum::Quorum;
 use crate::transfer::Transfer;
 use crate::{
-    AppendEntriesReply, AppendOutcome, DamageId, Effects, Entries, HardState, Ignored, IgnoredCounts, Log, LogIndex,
-    LogWrite, Message, NodeId, RepairTarget, Round, Settings, SnapshotMeta, Start, Term, Time, TransferOutcome, commit,
-    repair,
+    AppendEntriesReply, AppendOutcome, Configuration, DamageId, Effects, Entries, HardState, Ignored, IgnoredCounts,
+    Log, LogIndex, LogWrite, Message, NodeId, RepairTarget, Round, Settings, SnapshotMeta, Start, Term, Time,
+    TransferOutcome, commit, repair,
 };
 
 /// The state of a member that outlives its roles.
@@ -208,8 +208,11 @@ impl Shared {
         if self.log.configuration().lease_reads.is_some() {
             return self.lose_leader();
         }
+        let Configuration { voters, voters_outgoing, .. } = self.log.configuration();
+        let is_earlier = |voter: &&NodeId| **voter < self.id && Some(**voter) != self.leader_of_term;
+        let turn = voters.union(voters_outgoing).filter(is_earlier).count();
         self.leader_heard = None;
-        self.election_timer.expire_soon(self.now);
+        self.election_timer.expire_soon(self.now, u32::try_from(turn).unwrap_or(u32::MAX));
     }
 
     /// Whether the leader was heard within the minimum election timeout (dissertation 4.2.3), or one may have a lease.

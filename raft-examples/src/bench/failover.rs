@@ -7,9 +7,11 @@ use bytes::Bytes;
 use super::BenchError;
 use super::cluster::Cluster;
 use super::machine::Data;
-use super::options::{RaftBench, Store, Timing};
+use super::options::{RaftBench, Store, Threads, Timing};
+use super::processes::Processes;
 use super::report::Report;
 use super::row::{FailoverRow, rounded};
+use super::target::Target;
 
 /// Short, as for a local network.
 const EAGER: Timing = Timing { election_timeout_ms: 100, heartbeat_ms: 10 };
@@ -29,6 +31,29 @@ pub(super) async fn measure(options: &RaftBench, times: u32, report: &Report) ->
         return Err(BenchError::TooFewNodes { nodes: options.nodes });
     }
     let settings = options.settings(EAGER);
+    let mut outages = if options.threads() == Threads::Processes {
+        of_processes(options, times, report).await?
+    } else {
+        of_nodes(options, times, report).await?
+    };
+    outages.sort_unstable();
+    let milliseconds = |outage: &Duration| rounded(outage.as_secs_f64() * 1000.0, 10.0);
+    Ok(FailoverRow {
+        system: "raft-actor",
+        store: options.store,
+        transport: options.transport,
+        nodes: options.nodes,
+        failovers: outages.len(),
+        election_timeout_ms: settings.election_timeout_ms_min,
+        heartbeat_ms: settings.heartbeat_ms,
+        median_ms: milliseconds(&outages[outages.len() / 2]),
+        min_ms: milliseconds(&outages[0]),
+        max_ms: milliseconds(&outages[outages.len() - 1]),
+    })
+}
+
+/// With nodes in this process.
+async fn of_nodes(options: &RaftBench, times: u32, report: &Report) -> Result<Vec<Duration>, BenchError> {
     let mut outages = Vec::new();
     let mut cluster = Cluster::start(options, EAGER).await?;
     for kill in 1..=times {
@@ -46,20 +71,27 @@ pub(super) async fn measure(options: &RaftBench, times: u32, report: &Report) ->
         }
     }
     drop(cluster.shutdown().await);
-    outages.sort_unstable();
-    let milliseconds = |outage: &Duration| rounded(outage.as_secs_f64() * 1000.0, 10.0);
-    Ok(FailoverRow {
-        system: "raft-actor",
-        store: options.store,
-        transport: options.transport,
-        nodes: options.nodes,
-        failovers: outages.len(),
-        election_timeout_ms: settings.election_timeout_ms_min,
-        heartbeat_ms: settings.heartbeat_ms,
-        median_ms: milliseconds(&outages[outages.len() / 2]),
-        min_ms: milliseconds(&outages[0]),
-        max_ms: milliseconds(&outages[outages.len() - 1]),
-    })
+    Ok(outages)
+}
+
+/// With nodes that are processes, and a client of the cluster: from the SIGKILL to the next answer.
+async fn of_processes(options: &RaftBench, times: u32, report: &Report) -> Result<Vec<Duration>, BenchError> {
+    let mut outages = Vec::new();
+    let mut processes = Processes::start(options, EAGER).await?;
+    let client = processes.client().await?;
+    for kill in 1..=times {
+        report.progress(&format!("failover {kill} of {times}"));
+        try_write(&client).await?;
+        processes.level().await?;
+        let leader = processes.leader().await?;
+        let killed = Instant::now();
+        processes.kill(leader);
+        try_write(&client).await?;
+        outages.push(killed.elapsed());
+        processes.revive(leader)?;
+    }
+    drop(processes.stop());
+    Ok(outages)
 }
 
 /// Kills the leader; the time until a survivor has accepted a write.
@@ -74,14 +106,17 @@ async fn failover(cluster: &mut Cluster, leader: u64) -> Result<Duration, BenchE
     Ok(killed.elapsed())
 }
 
-/// One write, tried until it is accepted.
+/// One write to a node, tried until it is accepted.
 async fn write(cluster: &Cluster, node: u64) -> Result<(), BenchError> {
+    try_write(cluster.handle(node)).await
+}
+
+async fn try_write(target: &impl Target) -> Result<(), BenchError> {
     let give_up = Instant::now() + GIVE_UP;
     loop {
-        match cluster.handle(node).write(Data(Bytes::from_static(b"failover"))).await {
-            Ok(_) => return Ok(()),
-            Err(error) if Instant::now() > give_up => {
-                let last = error.to_string();
+        match target.write(Data(Bytes::from_static(b"failover"))).await {
+            Ok(()) => return Ok(()),
+            Err(last) if Instant::now() > give_up => {
                 return Err(BenchError::NothingDone { clients: 1, seconds: GIVE_UP.as_secs(), last });
             }
             Err(_) => tokio::task::yield_now().await,

@@ -98,7 +98,7 @@ impl Hosts {
         let parent = options.data_dir.clone().unwrap_or_else(std::env::temp_dir);
         let directory = tempfile::Builder::new().prefix("raft-bench-").tempdir_in(parent)?;
         let thread = match options.threads() {
-            Threads::Separate => None,
+            Threads::Separate | Threads::Processes => None,
             Threads::Nodes | Threads::One => Some(NodeThread::spawn("raft-nodes")?),
         };
         let network = LocalNetwork::default();

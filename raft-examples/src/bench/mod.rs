@@ -19,14 +19,16 @@ pub mod options;
 mod peer;
 mod plot;
 mod process;
+mod processes;
 mod report;
 mod row;
 mod target;
 
 use cluster::{CALM, Cluster};
 use disk::DiskTimes;
-use options::{Command, RaftBench, Store};
+use options::{Command, RaftBench, Store, Threads, Transport};
 use process::Memory;
+use processes::Processes;
 use report::Report;
 use row::{Row, System};
 
@@ -57,6 +59,18 @@ pub enum BenchError {
         /// How long that was waited for.
         seconds: u64,
     },
+    /// The program of a node is not there.
+    #[error(
+        "{} is not there, of which each node is a process; build it beside this one: cargo build --release -p raft-examples",
+        program.display()
+    )]
+    NoProgram {
+        /// Where it should be.
+        program: PathBuf,
+    },
+    /// What needs the nodes in this process.
+    #[error("--groups and --peer need the nodes in this process: take --threads nodes, one or separate")]
+    NotWithProcesses,
     /// A group cannot be created.
     #[error("cannot create a group: {0}")]
     Group(#[from] GroupError),
@@ -110,12 +124,19 @@ pub enum BenchError {
 ///
 /// # Errors
 /// Why there are no figures.
-pub async fn run(options: RaftBench) -> Result<(), BenchError> {
+pub async fn run(mut options: RaftBench) -> Result<(), BenchError> {
     if let Some(Command::Plot { files, to }) = &options.command {
         for picture in plot::draw(files, to)? {
             println!("{}", picture.display());
         }
         return Ok(());
+    }
+    if options.threads() == Threads::Processes {
+        if options.groups.is_some() || options.peer.is_some() {
+            return Err(BenchError::NotWithProcesses);
+        }
+        // That is what they are.
+        (options.store, options.transport) = (Store::Wal, Transport::Tcp);
     }
     let mut report = Report::new(options.json);
     if let Some(kills) = options.failover {
@@ -142,6 +163,9 @@ pub async fn run(options: RaftBench) -> Result<(), BenchError> {
 
 /// One run of one row, on a cluster of its own.
 async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError> {
+    if options.threads() == Threads::Processes {
+        return measure_processes(options, clients).await;
+    }
     let memory = Memory::watch();
     let cluster = Cluster::start(options, CALM).await?;
     let leader = cluster.leader().await?;
@@ -160,4 +184,19 @@ async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError>
         Store::Memory => None,
     };
     Ok(Row::new(options, System::ours(options), clients, &result, memory, disk))
+}
+
+/// One run of one row, on nodes that are processes of their own, with clients in this one.
+async fn measure_processes(options: &RaftBench, clients: usize) -> Result<Row, BenchError> {
+    let memory = Memory::watch();
+    let processes = Processes::start(options, CALM).await?;
+    let client = processes.client().await?;
+    let nodes_before = processes.cpu_seconds();
+    let mut result = load::run(&[client], options, clients).await?;
+    // With that of the warm-up, for lack of a clock that both begin by.
+    result.cpu_seconds += processes.cpu_seconds() - nodes_before;
+    let memory = memory.peaked();
+    let directory = processes.stop();
+    let disk = DiskTimes::measure(directory.path(), options.nodes)?;
+    Ok(Row::new(options, System::ours(options), clients, &result, memory, Some(disk)))
 }

@@ -96,6 +96,8 @@ Examples:
   raft-bench                                             # all in memory, 1 to 4096 clients
   raft-bench --store wal --transport tcp --repeat 3      # durable, over loopback TCP
   raft-bench --store wal --failover 20                   # how long until somebody else serves
+  raft-bench --threads processes --payload 256           # nodes are processes, durable, over loopback TCP
+  raft-bench --threads processes --failover 20           # SIGKILL for the leader
   raft-bench --clients 1 --threads one                   # the round trip without waking a thread
   raft-bench --groups 1000 --clients 1000                # a thousand groups, idle and under load
   raft-bench --peer openraft --repeat 5                  # side by side; needs the cargo feature openraft
@@ -132,6 +134,9 @@ pub enum Threads {
     One,
     /// Each node has one, the clients have another
     Separate,
+    /// Each node is a process of its own, `raft-kv`, with its log on disk; the clients are no nodes and reach them over
+    /// loopback TCP
+    Processes,
 }
 
 /// Other systems to measure side by side with this one.
@@ -156,13 +161,18 @@ impl RaftBench {
         self.threads.unwrap_or(default)
     }
 
+    /// The times that were asked for.
+    pub(super) fn timing(&self, default: Timing) -> Timing {
+        Timing {
+            election_timeout_ms: self.election_timeout_ms.unwrap_or(default.election_timeout_ms),
+            heartbeat_ms: self.heartbeat_ms.unwrap_or(default.heartbeat_ms),
+        }
+    }
+
     /// The settings of the nodes.
     pub(super) fn settings(&self, default: Timing) -> Settings {
-        Settings {
-            election_timeout_ms_min: self.election_timeout_ms.unwrap_or(default.election_timeout_ms),
-            heartbeat_ms: self.heartbeat_ms.unwrap_or(default.heartbeat_ms),
-            ..Settings::default()
-        }
+        let Timing { election_timeout_ms, heartbeat_ms } = self.timing(default);
+        Settings { election_timeout_ms_min: election_timeout_ms, heartbeat_ms, ..Settings::default() }
     }
 
     /// How long threads look for work before they sleep.

@@ -50,7 +50,12 @@ fn kib_in(status: &str, name: &str) -> Option<u64> {
 
 /// Processor time that this process has used, in seconds; zero where there is no `/proc`.
 pub(super) fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    cpu_seconds_of("self")
+}
+
+/// The same of another process.
+pub(super) fn cpu_seconds_of(id: &str) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     cpu_ticks_in(&stat).map_or(0.0, |ticks| ticks as f64 / TICKS_PER_SECOND)
 }
 

@@ -35,7 +35,7 @@ impl Placement {
     fn all(threads: Threads) -> Vec<Self> {
         let workers = [1, 2, 16].map(Self::Workers);
         match threads {
-            Threads::Nodes | Threads::Separate => workers.to_vec(),
+            Threads::Nodes | Threads::Separate | Threads::Processes => workers.to_vec(),
             Threads::One => [[Self::WithClients].as_slice(), &workers].concat(),
         }
     }

@@ -47,6 +47,26 @@ fn a_leader_whose_process_ends_is_replaced_within_a_tenth_of_the_timeout() {
     assert!(leads(&cluster, 2) || leads(&cluster, 3), "{:?}", cluster.leaders());
 }
 
+/// Whoever campaigns first has won before the next would begin: votes are not split, though all miss the leader at once.
+#[test]
+fn who_misses_a_leader_has_a_turn_of_its_own() {
+    for dead in 1..=3 {
+        let mut cluster = led_by_1(|_, settings| settings, None);
+        while cluster.leaders() != [id(dead)] {
+            cluster.run_for(Duration::from_millis(150));
+            cluster.time_out(dead);
+        }
+        cluster.run_for(Duration::from_millis(30));
+        cluster.delivered.clear();
+        end(&mut cluster, dead);
+        cluster.run_for(Duration::from_millis(20));
+        let asked = cluster.delivered.iter().filter(|(_, _, message)| matches!(message, Message::RequestVote(_)));
+        let candidates: std::collections::BTreeSet<_> = asked.map(|(from, ..)| *from).collect();
+        assert_eq!(candidates.len(), 1, "after {dead}: {candidates:?}");
+        assert!(leads(&cluster, candidates.first().expect("one").get()));
+    }
+}
+
 /// Dissertation 4.2.3.
 #[test]
 fn who_alone_lost_the_way_to_a_leader_disturbs_nobody() {

@@ -1,0 +1,178 @@
+//! The cluster that is measured, each node a process of its own: `raft-kv`, and clients that are no nodes.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, io};
+
+use raft_transport::RemoteClient;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use super::BenchError;
+use super::machine::Data;
+use super::options::{RaftBench, Timing};
+use super::process;
+use super::target::Target;
+use crate::kv::state_machine::{self, Kv, Query};
+
+const CLUSTER: &str = "bench";
+
+/// Without an answer after this long there will be none.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a node is asked whether it leads.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Clients write to so many keys, one after the other.
+const KEYS: u64 = 100_000;
+
+/// Nodes that run, and what they stand on.
+pub(super) struct Processes {
+    program: PathBuf,
+    timing: Timing,
+    /// Raft and HTTP.
+    addresses: BTreeMap<u64, (String, String)>,
+    running: BTreeMap<u64, Running>,
+    directory: TempDir,
+}
+
+/// A process that is killed when it is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Processes {
+    pub(super) async fn start(options: &RaftBench, timing: Timing) -> Result<Self, BenchError> {
+        let program = env::current_exe()?.with_file_name(format!("raft-kv{}", env::consts::EXE_SUFFIX));
+        if !program.is_file() {
+            return Err(BenchError::NoProgram { program });
+        }
+        let parent = options.data_dir.clone().unwrap_or_else(env::temp_dir);
+        let directory = tempfile::Builder::new().prefix("raft-bench-").tempdir_in(parent)?;
+        let mut addresses = BTreeMap::new();
+        // Held until all are known, so that all are different.
+        let mut held = Vec::new();
+        for id in 1..=options.nodes {
+            let (raft, http) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+            addresses.insert(id, (raft.local_addr()?.to_string(), http.local_addr()?.to_string()));
+            held.extend([raft, http]);
+        }
+        drop(held);
+        let timing = options.timing(timing);
+        let mut processes = Self { program, timing, addresses, running: BTreeMap::new(), directory };
+        for id in 1..=options.nodes {
+            processes.revive(id)?;
+        }
+        processes.leader().await?;
+        Ok(processes)
+    }
+
+    /// Starts a node that does not run, on the data that it has.
+    pub(super) fn revive(&mut self, id: u64) -> Result<(), BenchError> {
+        let (raft, http) = &self.addresses[&id];
+        let mut command = Command::new(&self.program);
+        command.args(["node", "--cluster", CLUSTER, "--listen", raft, "--http", http, "--json"]);
+        command.args(["--id", &id.to_string(), "--data-dir"]).arg(self.directory.path().join(id.to_string()));
+        command.args(["--election-timeout-ms", &self.timing.election_timeout_ms.to_string()]);
+        command.args(["--heartbeat-ms", &self.timing.heartbeat_ms.to_string()]);
+        if env::var_os("RUST_LOG").is_none() {
+            command.env("RUST_LOG", "error");
+        }
+        for (peer, (raft, _)) in &self.addresses {
+            command.args(["--peer", &format!("{peer}={raft}")]);
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn()?;
+        self.running.insert(id, Running(child));
+        Ok(())
+    }
+
+    /// Kills a node, as by SIGKILL.
+    pub(super) fn kill(&mut self, id: u64) {
+        self.running.remove(&id);
+    }
+
+    /// Waits until a node leads; says which.
+    pub(super) async fn leader(&self) -> Result<u64, BenchError> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let leads = |id: &u64| status(&self.addresses[id].1).is_some_and(|status| status["role"] == "leader");
+            if let Some(leader) = self.running.keys().copied().find(leads) {
+                return Ok(leader);
+            }
+            if Instant::now() > give_up {
+                return Err(BenchError::NoLeader { seconds: PATIENCE.as_secs() });
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Waits until all nodes run and have applied what any of them knows to be committed now.
+    pub(super) async fn level(&self) -> Result<(), BenchError> {
+        let give_up = Instant::now() + PATIENCE;
+        let field = |id: &u64, name: &str| status(&self.addresses[id].1).and_then(|status| status[name].as_u64());
+        let committed = self.running.keys().filter_map(|id| field(id, "commit_index")).max();
+        while !self.running.keys().all(|id| field(id, "last_applied") >= committed) {
+            if Instant::now() > give_up {
+                return Err(BenchError::NoLeader { seconds: PATIENCE.as_secs() });
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// A client of the whole cluster.
+    pub(super) async fn client(&self) -> Result<RemoteClient<Kv>, BenchError> {
+        let addresses = self.addresses.values().map(|(raft, _)| raft.clone());
+        RemoteClient::connect(CLUSTER, addresses).await.map_err(|error| io::Error::other(error).into())
+    }
+
+    /// Processor time that the nodes have used so far.
+    pub(super) fn cpu_seconds(&self) -> f64 {
+        self.running.values().map(|running| process::cpu_seconds_of(&running.0.id().to_string())).sum()
+    }
+
+    /// Stops all nodes. The directory is removed when what is returned is dropped.
+    pub(super) fn stop(self) -> TempDir {
+        self.directory
+    }
+}
+
+fn status(http: &str) -> Option<serde_json::Value> {
+    let body = ureq::get(format!("http://{http}/raft/status")).call().ok()?.into_body().read_to_vec().ok()?;
+    serde_json::from_slice(&body).ok()
+}
+
+impl Target for RemoteClient<Kv> {
+    async fn write(&self, data: Data) -> Result<(), String> {
+        RemoteClient::write(self, put(&data)).await.map(drop).map_err(|error| error.to_string())
+    }
+
+    async fn write_many(&self, data: Data, writes: usize) -> Result<(), String> {
+        let outcomes = RemoteClient::write_many(self, (0..writes).map(|_| put(&data))).await;
+        outcomes.into_iter().try_for_each(|outcome| outcome.map(drop).map_err(|error| error.to_string()))
+    }
+
+    async fn read(&self) -> Result<(), String> {
+        RemoteClient::read(self, Query::Get { key: key(0) }).await.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+fn put(data: &Data) -> state_machine::Command {
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let value = String::from_utf8_lossy(&data.0).into_owned();
+    state_machine::Command::Put { key: key(WRITTEN.fetch_add(1, Ordering::Relaxed) % KEYS), value }
+}
+
+fn key(number: u64) -> String {
+    format!("key-{number:05}")
+}
