@@ -17,9 +17,6 @@ use super::options::{RaftBench, Store, Threads, Timing, Transport};
 /// While throughput is measured nobody should campaign only because a processor was busy.
 pub(super) const CALM: Timing = Timing { election_timeout_ms: 1000, heartbeat_ms: 100 };
 
-/// Entries between two snapshots, behind which the log is purged: as with raft-kv.
-const SNAPSHOT_EVERY: u64 = 100_000;
-
 /// How long a node that was killed may hold on to its port and directory.
 const REVIVAL: Duration = Duration::from_secs(5);
 
@@ -161,7 +158,6 @@ impl Cluster {
             .peers(self.addresses.clone())
             .settings(self.settings.clone())
             .queue_limits(self.options.queue_limits())
-            .snapshot_every(SNAPSHOT_EVERY)
             .placement(placement.apply_inline().busy_poll(self.options.busy_poll()));
         let builder = match self.options.store {
             Store::Memory => builder.in_memory(),

@@ -16,6 +16,10 @@ use super::target::Target;
 /// Short, as for a local network.
 const EAGER: Timing = Timing { election_timeout_ms: 100, heartbeat_ms: 10 };
 
+/// Between two failures, longer than a client remembers the last one: who loses one connection after the other waits
+/// ever longer before it tries again.
+const CALM_WEATHER: Duration = Duration::from_secs(1);
+
 /// A write that nobody has accepted after this long does not count as a failover.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
@@ -84,6 +88,7 @@ async fn of_processes(options: &RaftBench, times: u32, report: &Report) -> Resul
         try_write(&client).await?;
         processes.level().await?;
         let leader = processes.leader().await?;
+        tokio::time::sleep(CALM_WEATHER).await;
         let killed = Instant::now();
         processes.kill(leader);
         try_write(&client).await?;
