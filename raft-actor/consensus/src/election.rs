@@ -47,15 +47,16 @@ pub(crate) fn grants_pre_vote(voter: &Voter, request: &PreVote) -> bool {
         && is_up_to_date(request.last, voter.last)
 }
 
-/// The randomised election timeout (§5.2): drawn from `[min, 2 * min)` for each election.
+/// The randomised election timeout (§5.2): drawn from `[min, max)` for each election.
 ///
-/// A member of a lower election priority waits longer, by whole minimum timeouts: those of a higher one campaign
+/// A member of a lower election priority waits longer, by at least the width of that range: those of a higher one campaign
 /// first. That is all a priority does. If it decided votes, a member that can be elected could be refused by those
 /// that cannot, for ever.
 #[derive(Debug, Clone)]
 pub(crate) struct ElectionTimer {
     rng: ChaCha8Rng,
     min: Duration,
+    max: Duration,
     /// Added to each timeout.
     delay: Duration,
     timeout: Duration,
@@ -64,8 +65,9 @@ pub(crate) struct ElectionTimer {
 
 impl ElectionTimer {
     pub(crate) fn new(seed: u64, settings: &Settings, now: Time) -> Self {
-        let (min, delay) = (settings.election_timeout_min(), settings.election_delay());
-        let mut timer = Self { rng: ChaCha8Rng::seed_from_u64(seed), min, delay, timeout: min, deadline: now };
+        let (min, max) = (settings.election_timeout_min(), settings.election_timeout_max());
+        let (rng, delay) = (ChaCha8Rng::seed_from_u64(seed), settings.election_delay());
+        let mut timer = Self { rng, min, max, delay, timeout: min, deadline: now };
         timer.redraw();
         timer.restart(now);
         timer
@@ -81,8 +83,11 @@ impl ElectionTimer {
 
     /// Chooses a new timeout, so that two servers that split a vote do not do so again (§5.2).
     pub(crate) fn redraw(&mut self) {
-        let min_us = u64::try_from(self.min.as_micros()).unwrap_or(u64::MAX / 2).clamp(1, u64::MAX / 2);
-        self.timeout = Duration::from_micros(self.rng.random_range(min_us..2 * min_us)).saturating_add(self.delay);
+        let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        // If there is no width, the minimum is all there is.
+        let (min_us, max_us) = (micros(self.min), micros(self.max.saturating_sub(Duration::from_micros(1))));
+        let timeout_us = self.rng.random_range(min_us..=max_us.max(min_us));
+        self.timeout = Duration::from_micros(timeout_us).saturating_add(self.delay);
     }
 
     /// Waits a whole timeout from `now`.
@@ -197,6 +202,50 @@ mod tests {
             quarters[usize::try_from((drawn_ms - 100) / 25).expect("small")] += 1;
         }
         assert!(quarters.iter().all(|drawn| (150..350).contains(drawn)), "uneven: {quarters:?}");
+    }
+
+    /// §9.3 varies the width of the range.
+    #[test]
+    fn the_range_of_timeouts_can_be_narrow_wide_or_a_single_value() {
+        for (max, shortest_us, longest_us) in [
+            (0, 100_000, 199_999),
+            (100, 100_000, 100_000),
+            (105, 100_000, 104_999),
+            (400, 100_000, 399_999),
+            // No host starts with this; the core takes it as no width.
+            (50, 100_000, 100_000),
+        ] {
+            let settings =
+                Settings { election_timeout_ms_min: 100, election_timeout_ms_max: max, ..Settings::default() };
+            let mut timer = ElectionTimer::new(3, &settings, Time::ZERO);
+            let mut drawn_us = Vec::new();
+            for _ in 0..1000 {
+                timer.redraw();
+                timer.restart(Time::ZERO);
+                drawn_us.push(timer.deadline().as_micros());
+            }
+            let (shortest, longest) = (drawn_us.iter().min(), drawn_us.iter().max());
+            let (shortest, longest) = (*shortest.expect("drawn"), *longest.expect("drawn"));
+            let slack_us = (longest_us - shortest_us) / 50;
+            assert!((shortest_us..=shortest_us + slack_us).contains(&shortest), "max {max}: {shortest} us");
+            assert!((longest_us - slack_us..=longest_us).contains(&longest), "max {max}: {longest} us");
+        }
+    }
+
+    #[test]
+    fn a_lower_priority_waits_longer_in_a_wide_range_too() {
+        for seed in 0..200 {
+            let deadlines = [3, 2, 1, 0].map(|election_priority| {
+                let settings = Settings {
+                    election_timeout_ms_min: 100,
+                    election_timeout_ms_max: 500,
+                    election_priority,
+                    ..Settings::default()
+                };
+                ElectionTimer::new(seed + u64::from(election_priority), &settings, Time::ZERO).deadline()
+            });
+            assert!(deadlines.is_sorted_by(|higher, lower| higher < lower), "{deadlines:?}");
+        }
     }
 
     #[test]

@@ -8,11 +8,14 @@ pub const ELECTION_PRIORITY_MAX: u8 = 3;
 /// Times and limits of a member. The defaults suit a local network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// A follower that hears nothing for a random time in `[min, 2 * min)` milliseconds campaigns (§5.2). At least 1.
+    /// A follower that hears nothing for a random time in `[min, max)` milliseconds campaigns (§5.2). At least 1.
     pub election_timeout_ms_min: u64,
+    /// The end of that range. 0: twice the minimum; otherwise at least the minimum. A narrow range makes split votes
+    /// likely, and one without any width makes nearly all of them so (§9.3, Figure 16).
+    pub election_timeout_ms_max: u64,
     /// How soon this member campaigns, compared with others: 0 to [`ELECTION_PRIORITY_MAX`], which is the default.
-    /// Each step below adds one minimum election timeout to its own timeouts, so that members of a higher priority
-    /// that can be elected are, before it asks. It neither changes votes nor keeps it from leading: if no other can be
+    /// Each step below adds one minimum election timeout to its own timeouts (or the width of their range, if that is
+    /// more), so that members of a higher priority that can be elected are, before it asks. It neither changes votes nor keeps it from leading: if no other can be
     /// elected, it is, only later.
     pub election_priority: u8,
     /// A leader speaks at least this often. Well below the election timeout; at least 1.
@@ -56,6 +59,7 @@ impl Settings {
     /// The default, for constants.
     pub const DEFAULT: Self = Self {
         election_timeout_ms_min: 1000,
+        election_timeout_ms_max: 0,
         election_priority: ELECTION_PRIORITY_MAX,
         heartbeat_ms: 100,
         rest_after_ms: 0,
@@ -76,10 +80,21 @@ impl Settings {
         Duration::from_millis(self.election_timeout_ms_min.max(1))
     }
 
+    /// The end of the range of election timeouts; never below the shortest.
+    pub fn election_timeout_max(&self) -> Duration {
+        let min = self.election_timeout_min();
+        if self.election_timeout_ms_max == 0 {
+            min.saturating_mul(2)
+        } else {
+            Duration::from_millis(self.election_timeout_ms_max).max(min)
+        }
+    }
+
     /// By how much this member's election timeouts are longer than those of a member of the highest priority.
     pub fn election_delay(&self) -> Duration {
         let below = ELECTION_PRIORITY_MAX.saturating_sub(self.election_priority);
-        self.election_timeout_min() * u32::from(below)
+        let (min, max) = (self.election_timeout_min(), self.election_timeout_max());
+        min.max(max.saturating_sub(min)) * u32::from(below)
     }
 
     /// The time between heartbeats.

@@ -299,6 +299,9 @@ pub(super) fn check(settings: &Settings, limits: &QueueLimits, carried_bytes_max
     if settings.election_timeout_ms_min == 0 || settings.heartbeat_ms == 0 {
         return wrong("election timeout and heartbeat must be at least 1 ms");
     }
+    if (1..settings.election_timeout_ms_min).contains(&settings.election_timeout_ms_max) {
+        return wrong("the largest election timeout must be at least the smallest; or 0, which is twice the smallest");
+    }
     if settings.heartbeat_ms.saturating_mul(2) > settings.election_timeout_ms_min {
         return wrong("the election timeout must be at least twice the heartbeat, better ten times");
     }
