@@ -2,16 +2,14 @@
 
 use std::error::Error;
 use std::io;
+use std::ops::Range;
 
 use plotters::coord::combinators::BindKeyPoints;
-use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
-use super::line::{Graph, Line, Variant};
 use super::summary::Summary;
 
 const SIZE: (u32, u32) = (800, 480);
-const DASH: i32 = 5;
 const GREY: RGBColor = RGBColor(90, 90, 90);
 
 /// Told apart by everybody, also in print (Okabe and Ito).
@@ -24,36 +22,39 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(204, 121, 167),
 ];
 
-/// The lines of a graph: by the paper's rules, and dashed as the core elects.
-pub(super) fn draw(graph: Graph, measured: &[(Line, Summary)]) -> io::Result<String> {
+/// The trials of each line against the time that they took, which is cut off at the ends of `range_ms`.
+pub(super) fn draw(title: &str, range_ms: Range<f64>, lines: &[(String, &Summary)]) -> io::Result<String> {
     let mut svg = String::new();
     // What the drawing library has to say is of no use to a user; nothing here depends on the outside.
-    draw_onto(&mut svg, graph, measured).map_err(|error| io::Error::other(error.to_string()))?;
+    draw_onto(&mut svg, title, range_ms, lines).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(svg)
 }
 
-fn draw_onto(svg: &mut String, graph: Graph, measured: &[(Line, Summary)]) -> Result<(), Box<dyn Error>> {
-    let (title, from_ms, to_ms) = match graph {
-        Graph::Randomness => ("How random election timeouts are", 60.0, 30_000.0),
-        Graph::Timeouts => ("How long election timeouts are", 10.0, 1_000.0),
-    };
+fn draw_onto(
+    svg: &mut String,
+    title: &str,
+    range_ms: Range<f64>,
+    lines: &[(String, &Summary)],
+) -> Result<(), Box<dyn Error>> {
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    let decades: Vec<f64> = [10.0, 100.0, 1_000.0, 10_000.0].into_iter().filter(|ms| (from_ms..=to_ms).contains(ms)).collect();
-    let between = [10.0, 100.0, 1_000.0, 10_000.0].into_iter().flat_map(|ms| (2..10).map(move |n| f64::from(n) * ms));
-    let between = between.filter(|ms| (from_ms..=to_ms).contains(ms)).collect();
+    let decades = [10.0, 100.0, 1_000.0, 10_000.0];
+    let between = decades.into_iter().flat_map(|decade| (2..10).map(move |n| f64::from(n) * decade));
+    let seen = |ticks: Vec<f64>| ticks.into_iter().filter(|ms| range_ms.contains(ms)).collect::<Vec<_>>();
+    let (decades, between) = (seen(decades.to_vec()), seen(between.collect()));
     let mut plot = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 20).into_font().color(&BLACK))
         .margin(14)
         .x_label_area_size(48)
         .y_label_area_size(64)
         .build_cartesian_2d(
-            (from_ms..to_ms).log_scale().with_key_points(decades).with_light_points::<Vec<f64>>(between),
+            range_ms.clone().log_scale().with_key_points(decades).with_light_points(between),
             0.0..100.0,
         )?;
     plot.configure_mesh()
         .x_desc("milliseconds without a leader")
         .y_desc("percent of trials")
+        .y_max_light_lines(1)
         .x_label_formatter(&|ms| format!("{ms:.0}"))
         .y_label_formatter(&|percent| format!("{percent:.0} %"))
         .label_style(("sans-serif", 15).into_font().color(&GREY))
@@ -63,24 +64,11 @@ fn draw_onto(svg: &mut String, graph: Graph, measured: &[(Line, Summary)]) -> Re
         .light_line_style(BLACK.mix(0.06))
         .draw()?;
 
-    for (timeouts_ms, colour) in graph.timeouts_ms().iter().zip(COLOURS) {
-        for (line, summary) in measured.iter().filter(|(line, _)| line.timeouts_ms == *timeouts_ms) {
-            let style = colour.stroke_width(2);
-            let points = || curve(summary, to_ms).into_iter();
-            match line.variant {
-                Variant::Paper => {
-                    plot.draw_series(LineSeries::new(points(), style))?
-                        .label(line.to_string())
-                        .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
-                }
-                Variant::PreVote => {
-                    plot.draw_series(DashedLineSeries::new(points(), DASH, DASH, style))?
-                        .label(format!("{line}, pre-vote"))
-                        .legend(move |(x, y)| DashedPathElement::new([(x, y), (x + 24, y)], DASH, DASH, style));
-                }
-                Variant::Priority | Variant::HungUp => {}
-            }
-        }
+    for ((label, summary), colour) in lines.iter().zip(COLOURS.into_iter().cycle()) {
+        let style = colour.stroke_width(2);
+        plot.draw_series(LineSeries::new(curve(summary, &range_ms), style))?
+            .label(if summary.elected() == 0 { format!("{label}: never") } else { label.clone() })
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
     }
     plot.configure_series_labels()
         .position(SeriesLabelPosition::LowerRight)
@@ -94,12 +82,12 @@ fn draw_onto(svg: &mut String, graph: Graph, measured: &[(Line, Summary)]) -> Re
     Ok(())
 }
 
-/// As many points as can be seen, within the picture; the last line goes on to its edge.
-fn curve(summary: &Summary, to_ms: f64) -> Vec<(f64, f64)> {
+/// As many points as can be seen, from edge to edge.
+fn curve(summary: &Summary, range_ms: &Range<f64>) -> Vec<(f64, f64)> {
     let step = (summary.trials() / 200).max(1);
-    let seen: Vec<(f64, f64)> = summary.cumulative().take_while(|(ms, _)| *ms <= to_ms).collect();
-    let first = seen.first().map_or((to_ms, 0.0), |(ms, _)| (*ms, 0.0));
+    let seen: Vec<(f64, f64)> = summary.cumulative().take_while(|(ms, _)| *ms <= range_ms.end).collect();
+    let first = (seen.first().map_or(range_ms.end, |(ms, _)| *ms), 0.0);
     let last = seen.last().copied().unwrap_or(first);
     let chosen = seen.iter().copied().step_by(step);
-    [first].into_iter().chain(chosen).chain([last, (to_ms, last.1)]).collect()
+    [(range_ms.start, 0.0), first].into_iter().chain(chosen).chain([last, (range_ms.end, last.1)]).collect()
 }

@@ -71,10 +71,22 @@ fn show(options: &Options, line: &Line, summary: &Summary, out: &mut dyn Write) 
     writeln!(out, "{:<14} {:<9} {cells}", line.to_string(), line.variant.name())
 }
 
+/// Both graphs of the figure, by the rules of the paper, and what the rules make of its widest range.
 fn plot(measured: &[(Line, Summary)], directory: &Path) -> io::Result<()> {
+    let graph = |graph: Graph| {
+        let lines = graph.timeouts_ms().iter().map(|timeouts_ms| Line { timeouts_ms: *timeouts_ms, variant: Variant::Paper });
+        lines.map(|line| (line, line.to_string())).collect::<Vec<_>>()
+    };
+    let rules = Variant::ALL.map(|variant| (Line { timeouts_ms: (150, 300), variant }, variant.name().to_owned()));
     fs::create_dir_all(directory)?;
-    for (graph, name) in [(Graph::Randomness, "elections-randomness.svg"), (Graph::Timeouts, "elections-timeouts.svg")] {
-        fs::write(directory.join(name), picture::draw(graph, measured)?)?;
+    for (name, title, range_ms, lines) in [
+        ("randomness", "Election timeouts, more or less random", 60.0..30_000.0, graph(Graph::Randomness)),
+        ("timeouts", "Election timeouts, shorter or longer", 10.0..1_000.0, graph(Graph::Timeouts)),
+        ("rules", "Election timeouts of 150-300 ms, by the rules of the election", 10.0..1_000.0, rules.to_vec()),
+    ] {
+        let of = |line: Line| measured.iter().find(|(known, _)| *known == line).map(|(_, summary)| summary);
+        let lines: Vec<_> = lines.into_iter().filter_map(|(line, label)| Some((label, of(line)?))).collect();
+        fs::write(directory.join(format!("elections-{name}.svg")), picture::draw(title, range_ms, &lines)?)?;
     }
     Ok(())
 }
