@@ -318,3 +318,20 @@ pub(super) fn check(settings: &Settings, limits: &QueueLimits, carried_bytes_max
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_election_timeouts_must_not_end_before_it_begins() {
+        let check = |election_timeout_ms_max| {
+            let settings = Settings { election_timeout_ms_min: 300, election_timeout_ms_max, ..Settings::default() };
+            check(&settings, &QueueLimits::default(), u64::MAX)
+        };
+        assert!(check(0).is_ok(), "twice the minimum");
+        assert!(check(300).is_ok() && check(301).is_ok() && check(1000).is_ok());
+        let refused = check(299).expect_err("refused").to_string();
+        assert!(refused.contains("largest election timeout"), "{refused}");
+    }
+}

@@ -8,6 +8,7 @@ use plotters::coord::combinators::BindKeyPoints;
 use plotters::prelude::*;
 
 use super::summary::Summary;
+use super::trial::CAP;
 
 const SIZE: (u32, u32) = (800, 480);
 const GREY: RGBColor = RGBColor(90, 90, 90);
@@ -40,7 +41,9 @@ fn draw_onto(
     root.fill(&WHITE)?;
     let decades = [10.0, 100.0, 1_000.0, 10_000.0];
     let between = decades.into_iter().flat_map(|decade| (2..10).map(move |n| f64::from(n) * decade));
-    let seen = |ticks: Vec<f64>| ticks.into_iter().filter(|ms| range_ms.contains(ms)).collect::<Vec<_>>();
+    let seen = |ticks: Vec<f64>| {
+        ticks.into_iter().filter(|ms| *ms >= range_ms.start && *ms <= range_ms.end).collect::<Vec<_>>()
+    };
     let (decades, between) = (seen(decades.to_vec()), seen(between.collect()));
     let mut plot = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 20).into_font().color(&BLACK))
@@ -67,7 +70,11 @@ fn draw_onto(
     for ((label, summary), colour) in lines.iter().zip(COLOURS.into_iter().cycle()) {
         let style = colour.stroke_width(2);
         plot.draw_series(LineSeries::new(curve(summary, &range_ms), style))?
-            .label(if summary.elected() == 0 { format!("{label}: never") } else { label.clone() })
+            .label(if summary.elected() == 0 {
+                format!("{label}: nobody in {} s", CAP.as_secs())
+            } else {
+                label.clone()
+            })
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
     }
     plot.configure_series_labels()

@@ -66,7 +66,9 @@ fn show(options: &Options, line: &Line, summary: &Summary, out: &mut dyn Write) 
         });
         return writeln!(out, "{row}");
     }
-    let cell = |value: Option<Duration>| value.map_or_else(|| format!("> {:.0}", ms(CAP)), |value| format!("{:.0}", ms(value)));
+    let cell = |value: Option<Duration>| {
+        value.map_or_else(|| format!("> {:.0}", ms(CAP)), |value| format!("{:.0}", ms(value)))
+    };
     let cells = [median, mean, p90, p99, max].map(|value| format!("{:>9}", cell(value))).join(" ");
     writeln!(out, "{:<14} {:<9} {cells}", line.to_string(), line.variant.name())
 }
@@ -74,7 +76,8 @@ fn show(options: &Options, line: &Line, summary: &Summary, out: &mut dyn Write) 
 /// Both graphs of the figure, by the rules of the paper, and what the rules make of its widest range.
 fn plot(measured: &[(Line, Summary)], directory: &Path) -> io::Result<()> {
     let graph = |graph: Graph| {
-        let lines = graph.timeouts_ms().iter().map(|timeouts_ms| Line { timeouts_ms: *timeouts_ms, variant: Variant::Paper });
+        let lines =
+            graph.timeouts_ms().iter().map(|timeouts_ms| Line { timeouts_ms: *timeouts_ms, variant: Variant::Paper });
         lines.map(|line| (line, line.to_string())).collect::<Vec<_>>()
     };
     let rules = Variant::ALL.map(|variant| (Line { timeouts_ms: (150, 300), variant }, variant.name().to_owned()));
@@ -82,7 +85,7 @@ fn plot(measured: &[(Line, Summary)], directory: &Path) -> io::Result<()> {
     for (name, title, range_ms, lines) in [
         ("randomness", "Election timeouts, more or less random", 60.0..30_000.0, graph(Graph::Randomness)),
         ("timeouts", "Election timeouts, shorter or longer", 10.0..1_000.0, graph(Graph::Timeouts)),
-        ("rules", "Election timeouts of 150-300 ms, by the rules of the election", 10.0..1_000.0, rules.to_vec()),
+        ("rules", "Election timeouts of 150-300 ms, by the rules of the election", 20.0..600.0, rules.to_vec()),
     ] {
         let of = |line: Line| measured.iter().find(|(known, _)| *known == line).map(|(_, summary)| summary);
         let lines: Vec<_> = lines.into_iter().filter_map(|(line, label)| Some((label, of(line)?))).collect();

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use raft_consensus::{
     AppendEntries, Configuration, Effect, Effects, Entries, HardState, Input, Log, LogIndex, LogPosition, Message,
     NodeId, PreVoteReply, Raft, Role, Round, Start, Term, Time,
 };
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use super::line::Line;
 
@@ -53,7 +53,8 @@ pub fn trial(line: &Line, network: &Network, seed: u64) -> Option<Duration> {
     let mut lengths = [1, 2, 3, 4];
     lengths.shuffle(&mut rng);
 
-    let mut cluster = Cluster { line: *line, network: *network, rng, servers: BTreeMap::new(), queue: BTreeMap::new(), queued: 0 };
+    let mut cluster =
+        Cluster { line: *line, network: *network, rng, servers: BTreeMap::new(), queue: BTreeMap::new(), queued: 0 };
     for (id, length) in SURVIVORS.map(NodeId::from).into_iter().zip(lengths) {
         cluster.start(id, length, id == preferred, crash);
     }
