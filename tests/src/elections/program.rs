@@ -85,7 +85,7 @@ fn plot(measured: &[(Line, Summary)], directory: &Path) -> io::Result<()> {
     for (name, title, range_ms, lines) in [
         ("randomness", "Election timeouts, more or less random", 60.0..30_000.0, graph(Graph::Randomness)),
         ("timeouts", "Election timeouts, shorter or longer", 10.0..1_000.0, graph(Graph::Timeouts)),
-        ("rules", "Election timeouts of 150-300 ms, by the rules of the election", 20.0..600.0, rules.to_vec()),
+        ("rules", "Election timeouts of 150-300 ms, by the rules of the election", 10.0..1_000.0, rules.to_vec()),
     ] {
         let of = |line: Line| measured.iter().find(|(known, _)| *known == line).map(|(_, summary)| summary);
         let lines: Vec<_> = lines.into_iter().filter_map(|(line, label)| Some((label, of(line)?))).collect();
