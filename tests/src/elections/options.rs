@@ -25,8 +25,9 @@ pub struct Options {
     /// Decides everything that is left to chance
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// The broadcast time: the mean time until the slowest of four servers has answered
-    #[arg(long, value_name = "MS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    /// The broadcast time: the mean time until the slowest of four servers has answered. At most 30, or the shortest
+    /// timeouts would end while the last heartbeat is still on its way to others
+    #[arg(long, value_name = "MS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=30))]
     pub broadcast_ms: u64,
     /// How much of a round trip passes before the request arrives. What a server does before it answers, such as to
     /// write its vote to a disk, counts with the way back
