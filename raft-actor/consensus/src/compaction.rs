@@ -51,6 +51,11 @@ impl Compaction {
         !self.is_taking && applied > self.covered().index
     }
 
+    /// Whether a snapshot taken now would cover what the newest one does, and be the only one under way.
+    pub(crate) fn may_replace(&self, applied: LogIndex) -> bool {
+        !self.is_taking && self.snapshot.is_some() && applied >= self.covered().index
+    }
+
     /// One was ordered.
     pub(crate) fn ordered(&mut self) {
         self.is_taking = true;

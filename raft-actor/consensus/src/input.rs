@@ -59,6 +59,10 @@ pub enum Input {
     /// applied since the last one, nothing is ordered ([`Raft::is_taking_snapshot`](crate::Raft::is_taking_snapshot)
     /// tells which). Otherwise the answer to [`Effect::TakeSnapshot`](crate::Effect::TakeSnapshot) is the answer.
     TakeSnapshot,
+    /// The newest snapshot of this member cannot be read any more. Another one is ordered
+    /// ([`Effect::TakeSnapshot`](crate::Effect::TakeSnapshot)), of the same entries if no more were applied, unless one is
+    /// being taken or installed already.
+    SnapshotLost,
     /// A snapshot of this member's own state machine is on stable storage, under its final name.
     SnapshotTaken(SnapshotMeta),
     /// The snapshot that was ordered could not be taken; another will be ordered after the usual interval.

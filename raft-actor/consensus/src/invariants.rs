@@ -223,7 +223,11 @@ fn check_effects(now: &Facts, effects: &[Effect]) -> Result<(), String> {
             Effect::Persist { log: Some(LogWrite::Reset { to }), .. } => {
                 ensure!(*to == now.snapshot && *to == now.base, effect, now);
             }
-            Effect::TakeSnapshot => ensure!(now.applied > now.snapshot.index && !now.is_installing, effect, now),
+            Effect::TakeSnapshot => {
+                // Of the same entries once more, if the newest one cannot be read.
+                let is_of_use = now.applied >= now.snapshot.index && now.applied > LogIndex::ZERO;
+                ensure!(is_of_use && !now.is_installing, effect, now);
+            }
             Effect::SendSnapshot(order) => {
                 ensure!(order.term == durable.term && order.peer != now.id, order, now);
                 ensure!(order.position == now.snapshot && now.snapshot != LogPosition::ZERO, order, now);

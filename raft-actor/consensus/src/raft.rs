@@ -192,6 +192,7 @@ impl Raft {
                 self.take_snapshot_if_due(effects);
             }
             Input::TakeSnapshot => self.take_snapshot(effects),
+            Input::SnapshotLost => self.replace_snapshot(effects),
             Input::SnapshotTaken(snapshot) => self.snapshot_taken(snapshot, effects)?,
             Input::SnapshotFailed => shared.compaction.failed(shared.applied),
             Input::SnapshotInstalled(position) => self.snapshot_installed(position, effects)?,
@@ -585,6 +586,7 @@ fn stirs(input: &Input) -> bool {
         | Input::Persisted(_)
         | Input::Applied(_)
         | Input::TakeSnapshot
+        | Input::SnapshotLost
         | Input::SnapshotTaken(_)
         | Input::SnapshotFailed
         | Input::SnapshotInstalled(_)

@@ -83,6 +83,7 @@ stories! {
     a_single_member,
     a_snapshot_of_an_overruled_leader_is_refused,
     a_snapshot_taken_below_the_installed_one_is_dropped,
+    a_snapshot_that_cannot_be_read_is_taken_once_more,
     a_snapshot_whose_end_is_in_the_log_changes_nothing,
     a_split_vote,
     a_stale_persisted_does_not_count,

@@ -81,6 +81,7 @@ fn of_input(raft: &Raft, input: &Input) -> Option<EventKind> {
         | Input::Persisted(_)
         | Input::Applied(_)
         | Input::TakeSnapshot
+        | Input::SnapshotLost
         | Input::HostSilent(_)
         | Input::Stirred
         | Input::Met { .. }

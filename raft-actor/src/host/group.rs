@@ -177,19 +177,20 @@ impl HostActor {
             status_of: None,
         };
         let outbound = self.outbound.clone().expect("a host that winds down is asked for no group");
-        let context = StreamContext {
-            node: ground.node,
-            group,
-            cache: Rc::new(RefCell::new(LogCache::new(new.cache_bytes_max))),
-            reader: Arc::clone(&ground.reader),
-            reader_is_fast: ground.log_is_inline,
-            outbound: Rc::new(GroupOutbound::new(group, outbound, Arc::clone(&self.inbound))),
-            inbound: Arc::clone(&self.inbound) as Arc<dyn Inbound>,
-            snapshots: snapshots.clone(),
-            pace,
-            clock: clock.clone(),
-        };
         let node = RaftNode::create(|ctx| {
+            let context = StreamContext {
+                node: ground.node,
+                group,
+                cache: Rc::new(RefCell::new(LogCache::new(new.cache_bytes_max))),
+                reader: Arc::clone(&ground.reader),
+                reader_is_fast: ground.log_is_inline,
+                outbound: Rc::new(GroupOutbound::new(group, outbound, Arc::clone(&self.inbound))),
+                inbound: Arc::clone(&self.inbound) as Arc<dyn Inbound>,
+                unreadable: ctx.address().downgrade().recipient(),
+                snapshots: snapshots.clone(),
+                pace,
+                clock: clock.clone(),
+            };
             let feedback = Feedback {
                 applied: ctx.address().recipient(),
                 stopped: ctx.address().recipient(),

@@ -37,7 +37,8 @@ pub enum StartError {
     /// The log begins above what the snapshot covers: what lies between is lost.
     #[error(
         "the log in {path} begins after {log_base}, but the snapshot covers only {}; put the snapshot back, or remove \
-         node {node} from the cluster, start with an empty directory and add it again",
+         node {node} from the cluster, start with an empty directory and add it again; if it is the only voter, restore the \
+         directory from a backup",
         if snapshot.get() == 0 { "nothing".to_owned() } else { format!("everything through {snapshot}") }
     )]
     SnapshotMissing {

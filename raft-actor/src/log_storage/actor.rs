@@ -337,8 +337,14 @@ impl Handler<CloseLog> for LogStorageActor {
     type Result = ();
 
     fn handle(&mut self, _: CloseLog, ctx: &mut Context<Self>) {
-        if let Err(error) = self.finish(ctx) {
-            self.fail(error, ctx);
+        match self.finish(ctx) {
+            Ok(()) => {
+                let closed = self.storage.borrow_mut().close();
+                if let Err(error) = closed {
+                    tracing::warn!(%error, "the log is not sealed; all that was acknowledged is in it");
+                }
+            }
+            Err(error) => self.fail(error, ctx),
         }
         ctx.stop();
     }

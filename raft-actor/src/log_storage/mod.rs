@@ -83,6 +83,16 @@ pub trait LogStorage: Send + 'static {
     fn idle(&mut self) -> Result<bool, LogError> {
         Ok(false)
     }
+
+    /// Called when the host stops in order; nothing is written any more. The last chance to make sure that whatever was
+    /// durable is missed at the next opening if it is lost by then, or was found to be: a log that ends with what was
+    /// acknowledged last may be cut there in silence.
+    ///
+    /// # Errors
+    /// As for [`write`](LogStorage::write). What was durable before stays so.
+    fn close(&mut self) -> Result<(), LogError> {
+        Ok(())
+    }
 }
 
 /// Reads logs while their owner goes on writing.

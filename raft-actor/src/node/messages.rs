@@ -8,7 +8,8 @@ use raft_consensus::{GroupId, LogIndex, NodeId, Round, Term};
 
 use crate::envelope::Envelope;
 use crate::handle::StopReason;
-use crate::state_machine::snapshots::ReceivedSnapshot;
+use crate::log_storage::LogError;
+use crate::state_machine::snapshots::{ReceivedSnapshot, SnapshotError, SnapshotId};
 use crate::transport::{ClientRequest, Credit, DirectoryId};
 
 /// A message for this group arrived from another host.
@@ -72,6 +73,21 @@ pub(crate) struct PeerMet {
 #[rtype(result = "()")]
 pub(crate) struct StopNode {
     pub(crate) reason: StopReason,
+}
+
+/// What a peer needs cannot be read on this member's disk any more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) enum Unreadable {
+    /// Entries of the log.
+    Log(LogError),
+    /// The snapshot.
+    Snapshot {
+        /// Which.
+        id: SnapshotId,
+        /// What was found.
+        error: SnapshotError,
+    },
 }
 
 /// A member of a group has stopped; tells the host.

@@ -52,7 +52,7 @@ use messages::SendOut;
 pub(crate) use messages::SnapshotReceived;
 pub(crate) use messages::{
     Asked, GroupStopped, HostSilent, MembersChanged, PeerHungUp, PeerMet, PeerUnreachable, Received, StopNode,
-    SuffrageGranted,
+    SuffrageGranted, Unreadable,
 };
 pub(crate) use peers::Peers;
 use requests::Requests;
@@ -527,6 +527,19 @@ impl Handler<StorageFailed> for RaftNode {
     fn handle(&mut self, failed: StorageFailed, ctx: &mut Context<Self>) {
         let reason = failed.error.map_or(StopReason::Lost { part: "LogStorage" }, StopReason::Log);
         self.stop(reason, ctx);
+    }
+}
+
+/// It will not get better by itself, and whoever needs it waits for it.
+impl Handler<Unreadable> for RaftNode {
+    type Result = ();
+
+    fn handle(&mut self, unreadable: Unreadable, ctx: &mut Context<Self>) {
+        match unreadable {
+            // Another one has to lead; opening the log again gets back what is lost.
+            Unreadable::Log(error) => self.stop(StopReason::Log(Arc::new(error)), ctx),
+            Unreadable::Snapshot { id, error } => self.snapshot_lost(id, &error, ctx),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{RaftNode, SnapshotReceived};
 use crate::handle::{AskForSnapshot, StopReason, TakeSnapshotError};
-use crate::state_machine::snapshots::ReceivedSnapshot;
+use crate::state_machine::snapshots::{ReceivedSnapshot, SnapshotError, SnapshotId};
 use crate::state_machine::{Restore, SnapshotNews, TakeSnapshot};
 
 /// Somebody wants a snapshot.
@@ -63,6 +63,17 @@ impl RaftNode {
     pub(super) fn take_snapshot(&mut self) {
         self.snapshots.is_taking = true;
         self.machine.take_snapshot.do_send(TakeSnapshot);
+    }
+
+    /// A snapshot is not what was written any more. The state that it was taken of is sound: another one takes its place,
+    /// and whoever needs one is sent that.
+    pub(super) fn snapshot_lost(&mut self, id: SnapshotId, error: &SnapshotError, ctx: &mut Context<Self>) {
+        if self.context.snapshots.newest().is_some_and(|newest| newest.id() == id) {
+            tracing::error!(node = %self.context.node, group = %self.group, %error,
+                "a snapshot cannot be read any more; another one is taken in its place");
+            self.step(Input::SnapshotLost, ctx);
+        }
+        self.settle(ctx);
     }
 
     /// The core wants a snapshot of the leader installed (Figure 13, rule 8).

@@ -17,12 +17,14 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use actix::WeakRecipient;
 use actix::prelude::*;
 use raft_consensus::{AppendEntries, Entries, GroupId, Message as RaftMessage, NodeId, ReplicationOrder};
 
 use crate::clock::Clock;
 use crate::envelope::{Body, Envelope};
-use crate::log_storage::{LogCache, LogReader};
+use crate::log_storage::{LogCache, LogError, LogReader};
+use crate::node::Unreadable;
 use crate::state_machine::snapshots::SnapshotStore;
 use crate::transport::{Inbound, Outbound};
 
@@ -51,6 +53,8 @@ pub(crate) struct StreamContext {
     pub(crate) reader_is_fast: bool,
     pub(crate) outbound: Rc<dyn Outbound>,
     pub(crate) inbound: Arc<dyn Inbound>,
+    /// The node, which has to know what cannot be read here any more.
+    pub(crate) unreadable: WeakRecipient<Unreadable>,
     /// The snapshots of the group.
     pub(crate) snapshots: SnapshotStore,
     /// How they are sent.
@@ -110,14 +114,14 @@ impl StreamContext {
             self.send(order, entries);
         } else if self.reader_is_fast {
             let read = self.reader.read(self.group, order.prev.index.next(), order.through.index, u64::MAX);
-            self.read_done(order, read.map_err(|error| error.to_string()));
+            self.read_done(order, read);
         } else {
             return false;
         }
         true
     }
 
-    fn read_done(&self, order: &ReplicationOrder, read: Result<Entries, String>) {
+    fn read_done(&self, order: &ReplicationOrder, read: Result<Entries, LogError>) {
         match read {
             // §5.3: what ends elsewhere was overwritten since it was ordered. A later order covers it.
             Ok(entries) if entries.last_position() != Some(order.through) => {
@@ -125,10 +129,16 @@ impl StreamContext {
                 self.inbound.unreachable(order.peer);
             }
             Ok(entries) => self.send(order, entries),
-            Err(reason) => {
-                tracing::warn!(peer = %order.peer, reason, "cannot read the log for a peer");
-                self.inbound.unreachable(order.peer);
-            }
+            // The node knows by itself, or the runtime ends.
+            Err(LogError::Stopped) => self.inbound.unreachable(order.peer),
+            // To read again gives the same, and meanwhile the peer would wait for a leader who has what it lacks.
+            Err(error) => self.cannot_read(Unreadable::Log(error)),
+        }
+    }
+
+    fn cannot_read(&self, what: Unreadable) {
+        if let Some(node) = self.unreadable.upgrade() {
+            node.do_send(what);
         }
     }
 
@@ -169,10 +179,7 @@ impl ReplicationStream {
             reader.read(group, order.prev.index.next(), order.through.index, u64::MAX)
         });
         let done = read.into_actor(self).map(move |result, stream, ctx| {
-            let read = match result {
-                Ok(read) => read.map_err(|error| error.to_string()),
-                Err(stopped) => Err(stopped.to_string()),
-            };
+            let read = result.unwrap_or(Err(LogError::Stopped));
             stream.waiting.pop_front();
             stream.context.read_done(&order, read);
             stream.carried_out();

@@ -8,6 +8,7 @@ use super::StreamContext;
 use super::disk_work::beside;
 use super::window::Window;
 use crate::envelope::{Body, Envelope, SnapshotChunk, SnapshotOutcome, SnapshotReply};
+use crate::node::Unreadable;
 use crate::state_machine::snapshots::{SnapshotError, SnapshotFile};
 
 /// The peer has answered.
@@ -54,18 +55,31 @@ struct SnapshotSender {
     window: Window,
     /// The peer's last sign of life.
     heard_at: Time,
+    /// The file is being looked through, or a piece of it read.
     is_reading: bool,
+    /// It was looked through, and is what was written.
+    is_sound: bool,
     /// The peer has all of it; it remains to be seen that it has installed it.
     is_whole: bool,
-    /// The peer cannot take it.
-    is_refused: bool,
+    /// The peer cannot take it, or it cannot be read here.
+    is_in_vain: bool,
 }
 
 impl SnapshotSender {
     fn new(context: StreamContext, order: SnapshotOrder, file: SnapshotFile) -> Self {
         let window = Window::new(file.id().size_bytes, context.pace);
         let heard_at = context.clock.now();
-        Self { context, order, file, window, heard_at, is_reading: false, is_whole: false, is_refused: false }
+        Self {
+            context,
+            order,
+            file,
+            window,
+            heard_at,
+            is_reading: false,
+            is_sound: false,
+            is_whole: false,
+            is_in_vain: false,
+        }
     }
 
     fn send(&self, offset: u64, bytes: Bytes) -> bool {
@@ -81,11 +95,39 @@ impl SnapshotSender {
         self.send(self.window.next(), Bytes::new());
     }
 
-    /// Reads what fits into the window and sends it.
+    /// Looks through the whole file. It was sound when it was opened or written, which may be long ago, and nobody may be
+    /// sent anything else.
+    fn look_through(&mut self, ctx: &mut Context<Self>) {
+        self.is_reading = true;
+        let file = self.file.clone();
+        let looked = beside(self.context.reader_is_fast, move || file.verify());
+        ctx.spawn(looked.into_actor(self).map(|looked, sender, ctx| {
+            sender.is_reading = false;
+            match looked {
+                Some(Ok(())) => {
+                    sender.is_sound = true;
+                    sender.go_on(ctx);
+                }
+                Some(Err(error)) => sender.cannot_read(error),
+                None => ctx.stop(),
+            }
+        }));
+    }
+
+    /// The node has another one taken. That will not be there at once: the peer is given up when it is time to ask.
+    fn cannot_read(&mut self, error: SnapshotError) {
+        self.is_in_vain = true;
+        self.context.cannot_read(Unreadable::Snapshot { id: self.file.id(), error });
+    }
+
+    /// Reads what fits into the window and sends it, once it is known to be sound.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
         let room = self.window.room();
-        if self.is_reading || self.is_whole || room.is_empty() {
+        if self.is_reading || self.is_whole || self.is_in_vain || room.is_empty() {
             return;
+        }
+        if !self.is_sound {
+            return self.look_through(ctx);
         }
         self.is_reading = true;
         let (file, offset) = (self.file.clone(), room.start);
@@ -98,10 +140,7 @@ impl SnapshotSender {
         self.is_reading = false;
         let bytes = match read {
             Some(Ok(bytes)) => bytes,
-            Some(Err(error)) => {
-                tracing::warn!(peer = %self.peer(), %error, "cannot read the snapshot for a peer");
-                return self.give_up(ctx);
-            }
+            Some(Err(error)) => return self.cannot_read(error),
             None => return ctx.stop(),
         };
         // Otherwise the peer has said meanwhile that it needs something else.
@@ -133,7 +172,7 @@ impl SnapshotSender {
 
     fn woken(&mut self, ctx: &mut Context<Self>) {
         let silence = self.context.clock.now().since(self.heard_at);
-        if self.is_refused || silence >= self.context.pace.give_up_after {
+        if self.is_in_vain || silence >= self.context.pace.give_up_after {
             return self.give_up(ctx);
         }
         if self.is_whole || silence >= self.context.pace.ask_after {
@@ -180,7 +219,7 @@ impl Handler<Answered> for SnapshotSender {
             SnapshotOutcome::Whole => {}
             SnapshotOutcome::Covered => return ctx.stop(),
             // Not at once: whatever is wrong there will be so a moment later.
-            SnapshotOutcome::Failed => self.is_refused = true,
+            SnapshotOutcome::Failed => self.is_in_vain = true,
         }
         self.go_on(ctx);
     }

@@ -7,7 +7,6 @@ use raft_consensus::{Entry, LogIndex, LogPosition, LogWrite, Payload, Round, Set
 use tokio::sync::mpsc as channel;
 
 use super::*;
-use crate::log_storage::LogError;
 use crate::transport::{Credit, Hello, Refusal};
 
 mod snapshots;
@@ -30,8 +29,14 @@ fn order(prev: LogPosition, through: LogPosition, round: u64) -> Replicate {
 /// What a stream does: it sends, or it gives up on an order.
 #[derive(Debug, PartialEq)]
 enum Deed {
-    Sent { round: u64, first: Option<LogPosition>, last: Option<LogPosition> },
+    Sent {
+        round: u64,
+        first: Option<LogPosition>,
+        last: Option<LogPosition>,
+    },
     Unreachable,
+    /// The node is told that its log cannot be read.
+    Told(String),
 }
 
 /// Transport and host of a stream.
@@ -68,6 +73,22 @@ impl Inbound for Surroundings {
     }
 }
 
+/// The node whose stream it is.
+struct Owner(channel::UnboundedSender<Deed>);
+
+impl Actor for Owner {
+    type Context = Context<Self>;
+}
+
+impl Handler<Unreadable> for Owner {
+    type Result = ();
+
+    fn handle(&mut self, unreadable: Unreadable, _: &mut Context<Self>) {
+        let Unreadable::Log(error) = unreadable else { panic!("a stream reads the log only: {unreadable:?}") };
+        self.0.send(Deed::Told(error.to_string())).expect("the test looks on");
+    }
+}
+
 /// A disk that answers when the test says what it holds.
 struct Disk(Mutex<mpsc::Receiver<Result<Entries, LogError>>>);
 
@@ -81,6 +102,8 @@ impl LogReader for Disk {
 struct Bench {
     context: StreamContext,
     stream: Addr<ReplicationStream>,
+    /// It lives as long as somebody has its address.
+    _owner: Addr<Owner>,
     cache: Rc<RefCell<LogCache>>,
     disk: mpsc::Sender<Result<Entries, LogError>>,
     deeds: channel::UnboundedReceiver<Deed>,
@@ -90,6 +113,7 @@ fn bench() -> Bench {
     let (done, deeds) = channel::unbounded_channel();
     let (disk, held) = mpsc::channel();
     let cache = Rc::new(RefCell::new(LogCache::new(1 << 20)));
+    let owner = Owner(done.clone()).start();
     let context = StreamContext {
         node: NodeId::new(1),
         group: GroupId::new(1),
@@ -98,11 +122,13 @@ fn bench() -> Bench {
         reader_is_fast: false,
         outbound: Rc::new(Surroundings(done.clone())),
         inbound: Arc::new(Surroundings(done)),
+        unreadable: owner.downgrade().recipient(),
         snapshots: SnapshotStore::in_memory(GroupId::new(1)),
         pace: SnapshotPace::of(&Settings::default(), u64::MAX),
         clock: Clock::start(),
     };
-    Bench { stream: ReplicationStream::new(context.clone()).start(), context, cache, disk, deeds }
+    let stream = ReplicationStream::new(context.clone()).start();
+    Bench { stream, _owner: owner, context, cache, disk, deeds }
 }
 
 fn sent(round: u64, first: LogPosition, last: LogPosition) -> Option<Deed> {
@@ -160,8 +186,23 @@ async fn orders_keep_their_order_behind_a_read_from_disk() {
     assert_eq!(bench.deeds.recv().await, sent(3, position(3, 6), position(3, 9)));
 }
 
+/// To read again gives the same, and whoever lacks these entries would wait for ever for a leader that cannot send them.
 #[actix_rt::test]
-async fn a_disk_that_cannot_be_read_makes_the_peer_unreachable_and_no_more() {
+async fn a_record_that_cannot_be_read_is_not_asked_for_again_and_the_node_is_told() {
+    let rotten = || LogError::Damaged { path: "7.wal".into(), offset: 4096, what: "an entry", advice: "Start again" };
+    let failing =
+        || LogError::Io { action: "read", path: "7.wal".into(), source: std::io::Error::other("a bad sector") };
+    for error in [rotten(), failing()] {
+        let mut bench = bench();
+        let words = error.to_string();
+        bench.stream.do_send(order(position(3, 1), position(3, 3), 1));
+        bench.disk.send(Err(error)).expect("the disk is there");
+        assert_eq!(bench.deeds.recv().await, Some(Deed::Told(words)));
+    }
+}
+
+#[actix_rt::test]
+async fn a_log_that_has_stopped_makes_the_peer_unreachable_and_no_more() {
     let mut bench = bench();
     bench.stream.do_send(order(position(3, 1), position(3, 3), 1));
     bench.disk.send(Err(LogError::Stopped)).expect("the disk is there");

@@ -24,12 +24,23 @@ impl Raft {
         }
     }
 
+    /// Orders a snapshot in place of one that cannot be read any more: what it covered is applied here all the same, and
+    /// gone from the log.
+    pub(super) fn replace_snapshot(&mut self, effects: &mut Effects) {
+        let shared = &mut self.shared;
+        if shared.installation.is_none() && shared.compaction.may_replace(shared.applied) {
+            shared.compaction.ordered();
+            effects.push(Effect::TakeSnapshot);
+        }
+    }
+
     /// A snapshot of our own state machine is durable. An error is a violation by our own node.
     pub(super) fn snapshot_taken(&mut self, snapshot: SnapshotMeta, effects: &mut Effects) -> Result<(), String> {
         let shared = &mut self.shared;
         shared.compaction.ended();
         if snapshot.position.index <= shared.compaction.covered().index {
-            // A newer one was installed meanwhile, and the log may be gone that this one belongs to.
+            // A newer one was installed meanwhile, and the log may be gone that this one belongs to; or it takes the place
+            // of one that could not be read.
             return Ok(());
         }
         let SnapshotMeta { position, configuration, .. } = &snapshot;

@@ -94,7 +94,8 @@ impl Chaos {
             return;
         }
         if self.happens(self.mix.snapshots.ask) {
-            self.cluster.step(id, Input::TakeSnapshot);
+            let input = if self.rng.random_bool(0.25) { Input::SnapshotLost } else { Input::TakeSnapshot };
+            self.cluster.step(id, input);
         }
         if self.happens(self.mix.snapshots.give_up) {
             self.streams_give_up(n);

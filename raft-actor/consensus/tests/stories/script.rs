@@ -33,6 +33,7 @@
 //! hold-streams n1, free-streams n1     replication orders wait; or no longer
 //! hold-machine n1, free-machine n1     its state machine neither applies nor loads; or goes on
 //! take-snapshot n1              somebody asks for a snapshot
+//! snapshot-lost n1              its newest snapshot cannot be read any more
 //! hold-snapshots n1, free-snapshots n1 snapshots, its own and received ones, wait to be stored; or no longer
 //! store n1, fail-snapshot n1    its own that waits is durable, or cannot be stored
 //! adopt n1                      the received one that waits is durable, and goes to the machine
@@ -268,6 +269,7 @@ impl Stage {
                 self.cluster().work(node(id(n)));
             }
             ["take-snapshot", n] => self.cluster().input(node(id(n)), Input::TakeSnapshot),
+            ["snapshot-lost", n] => self.cluster().input(node(id(n)), Input::SnapshotLost),
             ["hold-snapshots", n] => self.cluster().member_mut(id(n)).snapshots.held = true,
             ["free-snapshots", n] => {
                 self.cluster().member_mut(id(n)).snapshots.held = false;

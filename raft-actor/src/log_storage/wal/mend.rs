@@ -27,7 +27,7 @@ use super::record::{Header, Kind, LAST, MOVED};
 use super::scan::Scanner;
 use super::segment::{Beginning, Segment};
 use super::shape::Shape;
-use super::{WalOptions, damaged};
+use super::{MANUAL, WalOptions, damaged};
 use crate::log_storage::{LogError, TOMBSTONE};
 
 /// Why a log is refused although it may be repaired.
@@ -37,6 +37,27 @@ const NO_HARD_STATE: &str = "It cannot be repaired from the other members, since
 /// Likewise.
 const ALONE: &str = "There is no other voter to repair it from. Restore the directory from a backup taken while the node \
      was stopped. Do not cut or remove single files: what was acknowledged would be lost";
+
+/// What to do about damage that somebody meets while the log is in use.
+const AT_THE_NEXT_START: &str = "Start the node again: it gets back from its peers what is lost";
+
+/// What to do about damage that was met while the log was in use. What there is of it stands in `index`.
+pub(super) fn advice_while_running(index: &Index, repair: bool) -> &'static str {
+    let is_destroyed = |shape: &Shape| shape.hard_state.term == TOMBSTONE.term;
+    let mut shapes = index.groups.values().map(|group| &group.shape);
+    if !repair {
+        MANUAL
+    } else if shapes.any(|shape| !is_destroyed(shape) && is_alone(shape.last_configuration())) {
+        ALONE
+    } else {
+        AT_THE_NEXT_START
+    }
+}
+
+/// Whether a member of a group has nobody who could give back what it has lost.
+fn is_alone(last: &Configuration) -> bool {
+    last.voter_sets().any(|set| set.len() == 1)
+}
 
 /// Sets aside the segments before one that begins a log of its own: a crash has kept a former run from doing so.
 pub(super) fn set_rest_aside(files: &Files, survey: &mut Survey) -> Result<(), LogError> {
@@ -133,7 +154,7 @@ impl LastWords {
             let hard_state = self.hard_states.as_ref().and_then(|all| all.get(group));
             hard_state.is_some_and(|hard_state| hard_state.term == TOMBSTONE.term)
         };
-        last.into_iter().any(|(id, last)| !is_destroyed(id) && last.voter_sets().any(|set| set.len() == 1))
+        last.into_iter().any(|(id, last)| !is_destroyed(id) && is_alone(last))
     }
 
     /// Something cannot be read, and it may have been anything.

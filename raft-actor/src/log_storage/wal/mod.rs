@@ -140,7 +140,7 @@ impl Wal {
         let mut wal = Self {
             files,
             limit_bytes: options.segment_limit_bytes(),
-            shared: Arc::new(Shared::new(index)),
+            shared: Arc::new(Shared::new(index, options.repair)),
             older,
             active,
             spare,
@@ -194,10 +194,14 @@ impl Wal {
 
     /// The hard states of all groups, if it is time to restate them: after `least` bytes, or more if there are many groups.
     fn hard_states_if_due(&self, least: u64) -> Option<Vec<(GroupId, HardState)>> {
-        let index = self.shared.index();
-        let one = index.groups.len() as u64 * record::record_bytes(8);
-        let is_due = self.unrestated_bytes >= least.max(one * RESTATEMENTS_APART) && !index.groups.is_empty();
-        is_due.then(|| index.groups.iter().map(|(id, group)| (*id, group.shape.hard_state)).collect())
+        let groups = self.shared.index().groups.len() as u64;
+        let one = groups * record::record_bytes(8);
+        let is_due = self.unrestated_bytes >= least.max(one * RESTATEMENTS_APART) && groups > 0;
+        is_due.then(|| self.hard_states())
+    }
+
+    fn hard_states(&self) -> Vec<(GroupId, HardState)> {
+        self.shared.index().groups.iter().map(|(id, group)| (*id, group.shape.hard_state)).collect()
     }
 
     fn sync_batch(&mut self) -> Result<(), LogError> {
@@ -216,20 +220,31 @@ impl Wal {
             self.sync_batch()?;
             return Ok(true);
         }
+        // One piece at a time: a write may be waiting by now.
         if !self.is_settled {
-            if let Some(hard_states) = self.hard_states_if_due(0) {
-                self.append(&|batch| batch.restate(&hard_states))?;
-                self.sync_batch()?;
-                self.unrestated_bytes = 0;
-                return Ok(true);
+            match self.hard_states_if_due(0) {
+                Some(hard_states) => self.restate(&hard_states)?,
+                None => self.settle()?,
             }
-            self.append(&|batch| batch.record(Label::of_segment(Kind::Barrier, 0), &[]))?;
-            self.sync_batch()?;
-            self.is_settled = true;
-            // One piece at a time: a write may be waiting by now.
             return Ok(true);
         }
         Ok(self.tidy()? || self.is_moving)
+    }
+
+    /// From here on damage that lies before can be repaired.
+    fn restate(&mut self, hard_states: &[(GroupId, HardState)]) -> Result<(), LogError> {
+        self.append(&|batch| batch.restate(hard_states))?;
+        self.sync_batch()?;
+        self.unrestated_bytes = 0;
+        Ok(())
+    }
+
+    /// From here on damage of what was written last can be told from a torn tail.
+    fn settle(&mut self) -> Result<(), LogError> {
+        self.append(&|batch| batch.record(Label::of_segment(Kind::Barrier, 0), &[]))?;
+        self.sync_batch()?;
+        self.is_settled = true;
+        Ok(())
     }
 }
 
@@ -297,6 +312,18 @@ impl LogStorage for Wal {
     /// Restates all hard states, seals the last batch with a barrier, moves entries out of old segments, prepares zeros.
     fn idle(&mut self) -> Result<bool, LogError> {
         self.step(Self::rest)
+    }
+
+    fn close(&mut self) -> Result<(), LogError> {
+        self.step(|wal| {
+            wal.sync_batch()?;
+            // Behind the last ones stands at most a barrier.
+            if wal.unrestated_bytes > record::record_bytes(0) {
+                let hard_states = wal.hard_states();
+                wal.restate(&hard_states)?;
+            }
+            if wal.is_settled { Ok(()) } else { wal.settle() }
+        })
     }
 }
 

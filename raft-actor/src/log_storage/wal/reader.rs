@@ -11,6 +11,7 @@ use bytes::Bytes;
 use raft_consensus::{Entries, Entry, GroupId, LogIndex, LogPosition, Payload, Term};
 
 use super::index::{Index, Location, size_bytes};
+use super::mend;
 use super::record::{HEADER_BYTES, Header, Kind};
 use super::segment::Segment;
 use crate::log_storage::error::io_error;
@@ -27,11 +28,13 @@ pub(super) struct Shared {
     index: Mutex<Index>,
     /// Set by the first failure; nothing works afterwards.
     stopped: AtomicBool,
+    /// Whether opening the log again mends what is damaged.
+    repair: bool,
 }
 
 impl Shared {
-    pub(super) fn new(index: Index) -> Self {
-        Self { index: Mutex::new(index), stopped: AtomicBool::new(false) }
+    pub(super) fn new(index: Index, repair: bool) -> Self {
+        Self { index: Mutex::new(index), stopped: AtomicBool::new(false), repair }
     }
 
     /// The index. A panic of another holder cannot have left it half changed without stopping the writer,
@@ -46,6 +49,22 @@ impl Shared {
 
     pub(super) fn check_running(&self) -> Result<(), LogError> {
         if self.stopped.load(Ordering::Acquire) { Err(LogError::Stopped) } else { Ok(()) }
+    }
+
+    /// What was durable in a record of an entry is something else now.
+    fn unreadable(&self, segment: &Segment, location: Location) -> LogError {
+        let advice = mend::advice_while_running(&self.index(), self.repair);
+        let (path, offset) = (segment.path.clone(), u64::from(location.offset));
+        LogError::Damaged { path, offset, what: "an entry is not what was written", advice }
+    }
+
+    /// Reads one record whole, to write it again elsewhere.
+    pub(super) fn read_record(&self, segment: &Segment, location: Location) -> Result<(Header, Bytes), LogError> {
+        let mut buffer = vec![0; to_usize(location.record_bytes())];
+        let read = segment.file.read_at(&mut buffer, u64::from(location.offset));
+        let read = read.map_err(io_error("read", &segment.path))?;
+        buffer.truncate(read);
+        checked(segment, location, &Bytes::from(buffer)).ok_or_else(|| self.unreadable(segment, location))
     }
 
     /// Where the entries from `from` to `through` lie, as far as they are there and fit into `bytes_max`.
@@ -83,7 +102,7 @@ impl LogReader for Shared {
         self.check_running()?;
         let mut found = Entries::new();
         for span in self.plan(group, from, through, bytes_max) {
-            found.append(span.read(group)?);
+            found.append(span.read(group, self)?);
         }
         Ok(found)
     }
@@ -119,7 +138,7 @@ impl Span {
             && end - self.start() <= SPAN_BYTES_MAX
     }
 
-    fn read(&self, group: GroupId) -> Result<Entries, LogError> {
+    fn read(&self, group: GroupId, log: &Shared) -> Result<Entries, LogError> {
         let length = usize::try_from(self.end() - self.start()).expect("a segment is smaller than memory");
         let mut buffer = vec![0; length];
         let read = self.segment.file.read_at(&mut buffer, self.start());
@@ -131,7 +150,7 @@ impl Span {
         for location in &self.locations {
             let record = bytes.slice(bytes.len().min(to_usize(u64::from(location.offset) - self.start()))..);
             let entry = decode_entry(&self.segment, *location, group, index, &record);
-            entries.push(entry.ok_or_else(|| unreadable(&self.segment, *location))?);
+            entries.push(entry.ok_or_else(|| log.unreadable(&self.segment, *location))?);
             index = index.next();
         }
         Ok(Entries::from(entries))
@@ -174,19 +193,6 @@ fn checked(segment: &Segment, location: Location, record: &Bytes) -> Option<(Hea
     }
     let payload = record.slice(HEADER_BYTES..end);
     header.fits(&payload).then_some((header, payload))
-}
-
-/// Reads one record whole, to write it again elsewhere.
-pub(super) fn read_record(segment: &Segment, location: Location) -> Result<(Header, Bytes), LogError> {
-    let mut buffer = vec![0; to_usize(location.record_bytes())];
-    let read = segment.file.read_at(&mut buffer, u64::from(location.offset));
-    let read = read.map_err(io_error("read", &segment.path))?;
-    buffer.truncate(read);
-    checked(segment, location, &Bytes::from(buffer)).ok_or_else(|| unreadable(segment, location))
-}
-
-fn unreadable(segment: &Segment, location: Location) -> LogError {
-    super::damaged(&segment.path, u64::from(location.offset), "an entry is not what was written")
 }
 
 fn to_usize(bytes: u64) -> usize {

@@ -13,7 +13,6 @@ use bytes::Bytes;
 
 use super::active::{Active, encode_beginning, seal, write_zeros};
 use super::batch::Label;
-use super::reader::read_record;
 use super::{Moved, Wal};
 use crate::log_storage::error::io_error;
 use crate::log_storage::{GroupWrite, LogError};
@@ -96,7 +95,7 @@ impl Wal {
         let moves = locations
             .into_iter()
             .map(|location| {
-                let (header, payload) = read_record(&oldest, location)?;
+                let (header, payload) = self.shared.read_record(&oldest, location)?;
                 let label =
                     Label { kind: header.kind, flags: 0, group: header.group, term: header.term, index: header.index };
                 Ok((label, payload))

@@ -14,7 +14,7 @@ use crate::envelope::{SnapshotChunk, SnapshotOutcome, SnapshotReply};
 use crate::log_storage::sim_disk::SimDisk;
 use crate::node::SnapshotReceived;
 use crate::state_machine::SnapshotId;
-use crate::state_machine::snapshots::SnapshotFile;
+use crate::state_machine::snapshots::{SnapshotError, SnapshotFile};
 
 const GROUP: GroupId = GroupId::new(1);
 const LEADER: NodeId = NodeId::new(1);
@@ -49,6 +49,8 @@ enum Event {
     Said(Envelope),
     Received(SnapshotReceived),
     Unreachable,
+    /// A node is told that its snapshot cannot be read.
+    Unreadable(SnapshotId, SnapshotError),
 }
 
 struct Wire(channel::UnboundedSender<Event>);
@@ -95,10 +97,28 @@ impl Handler<SnapshotReceived> for FollowerNode {
     }
 }
 
+/// Either of the nodes, as far as what is told of its disk.
+struct Owner(channel::UnboundedSender<Event>);
+
+impl Actor for Owner {
+    type Context = Context<Self>;
+}
+
+impl Handler<Unreadable> for Owner {
+    type Result = ();
+
+    fn handle(&mut self, unreadable: Unreadable, _: &mut Context<Self>) {
+        let Unreadable::Snapshot { id, error } = unreadable else { panic!("there is no log here: {unreadable:?}") };
+        drop(self.0.send(Event::Unreadable(id, error)));
+    }
+}
+
 /// A leader and a follower, their disks, and all that is between them.
 struct World {
     happens: channel::UnboundedSender<Event>,
     events: channel::UnboundedReceiver<Event>,
+    owner: Addr<Owner>,
+    leader_disk: SimDisk,
     leader: SnapshotStore,
     follower_disk: SimDisk,
     follower: SnapshotStore,
@@ -117,20 +137,24 @@ struct World {
 enum End {
     Received(Box<SnapshotReceived>),
     Unreachable,
+    Unreadable(SnapshotId, SnapshotError),
 }
 
 impl World {
     fn new() -> Self {
         let (happens, events) = channel::unbounded_channel();
-        let follower_disk = SimDisk::new(2);
-        let (leader, follower) = (open(&SimDisk::new(1)), open(&follower_disk));
+        let (leader_disk, follower_disk) = (SimDisk::new(1), SimDisk::new(2));
+        let (leader, follower) = (open(&leader_disk), open(&follower_disk));
         let clock = Clock::start();
-        let reception = receive_with(&happens, &follower, &clock);
+        let owner = Owner(happens.clone()).start();
+        let reception = receive_with(&happens, &follower, &clock, &owner);
         let (in_flight, sent_bytes, questions) = (Vec::new(), 0, 0);
         let sending = None;
         Self {
             happens,
             events,
+            owner,
+            leader_disk,
             leader,
             follower_disk,
             follower,
@@ -144,7 +168,7 @@ impl World {
     }
 
     fn send(&mut self, order: SnapshotOrder, file: &SnapshotFile) {
-        let context = context(LEADER, &self.happens, &self.leader, &self.clock);
+        let context = context(LEADER, &self.happens, &self.leader, &self.clock, &self.owner);
         self.sending = Some(SnapshotSending::start(context, order, file.clone()));
         (self.sent_bytes, self.questions) = (0, 0);
     }
@@ -153,7 +177,7 @@ impl World {
     fn restart_follower(&mut self) {
         self.in_flight.clear();
         self.follower = open(&self.follower_disk);
-        self.reception = receive_with(&self.happens, &self.follower, &self.clock);
+        self.reception = receive_with(&self.happens, &self.follower, &self.clock, &self.owner);
     }
 
     fn deliver(&mut self, envelope: Envelope) {
@@ -182,6 +206,7 @@ impl World {
                 }
                 Event::Received(received) => return Some(End::Received(Box::new(received))),
                 Event::Unreachable => return Some(End::Unreachable),
+                Event::Unreadable(id, error) => return Some(End::Unreadable(id, error)),
             }
         }
     }
@@ -207,6 +232,7 @@ fn context(
     happens: &channel::UnboundedSender<Event>,
     store: &SnapshotStore,
     clock: &Clock,
+    owner: &Addr<Owner>,
 ) -> StreamContext {
     StreamContext {
         node,
@@ -217,15 +243,21 @@ fn context(
         reader_is_fast: true,
         outbound: Rc::new(Wire(happens.clone())),
         inbound: Arc::new(Wire(happens.clone())),
+        unreadable: owner.downgrade().recipient(),
         snapshots: store.clone(),
         pace: pace(),
         clock: clock.clone(),
     }
 }
 
-fn receive_with(happens: &channel::UnboundedSender<Event>, store: &SnapshotStore, clock: &Clock) -> SnapshotReception {
+fn receive_with(
+    happens: &channel::UnboundedSender<Event>,
+    store: &SnapshotStore,
+    clock: &Clock,
+    owner: &Addr<Owner>,
+) -> SnapshotReception {
     let node = FollowerNode(happens.clone()).start();
-    SnapshotReception::start(context(FOLLOWER, happens, store, clock), node.recipient())
+    SnapshotReception::start(context(FOLLOWER, happens, store, clock, owner), node.recipient())
 }
 
 /// Runs in virtual time: what waits for a timer while nothing else is to do has waited enough.
@@ -273,6 +305,65 @@ fn a_snapshot_arrives_as_it_was_with_the_office_of_its_sender() {
         assert_eq!((received.from, received.term, received.round), (LEADER, Term::new(5), Round::new(7)));
         assert_eq!((world.sent_bytes, world.questions), (file.id().size_bytes, 1));
         world.check(received, &file);
+    });
+}
+
+/// Wherever the bit flips; what was sent before it did, the follower refuses.
+#[test]
+fn a_snapshot_that_is_not_what_was_written_is_sent_to_nobody_and_the_node_is_told() {
+    let size = write(&open(&SimDisk::new(1)), 9).id().size_bytes;
+    for offset in [0, 9, 14, 20, 1_000, 100_000, 299_000, size - 17, size - 1] {
+        virtually(async {
+            let mut world = World::new();
+            let file = write(&world.leader, 9);
+            let name = world.leader_disk.files().pop().expect("it is there");
+            assert!(world.leader_disk.flip_bit(&name, offset, 3));
+            world.send(order(5, 7, &file), &file);
+            match world.run(calm).await {
+                Some(End::Unreadable(id, error)) => {
+                    assert_eq!(id, file.id());
+                    let words = error.to_string();
+                    assert!(words.contains(".snapshot is damaged") && words.contains("in its place"), "{words}");
+                }
+                end => panic!("{end:?}"),
+            }
+            assert_eq!(world.sent_bytes, 0, "nothing of it leaves");
+            let told_at = world.clock.now();
+            assert!(matches!(world.run(calm).await, Some(End::Unreachable)), "the core tries again");
+            assert!(world.clock.now() > told_at, "not at once: another one has to be taken first");
+            // Another one takes its place.
+            let file = write(&world.leader, 9);
+            world.send(order(5, 8, &file), &file);
+            let received = world.received(calm).await;
+            world.check(received, &file);
+        });
+    }
+}
+
+#[test]
+fn a_snapshot_that_rots_while_it_is_sent_is_refused_and_not_sent_again() {
+    virtually(async {
+        let mut world = World::new();
+        let file = write(&world.leader, 9);
+        let name = world.leader_disk.files().pop().expect("it is there");
+        let disk = world.leader_disk.clone();
+        world.send(order(5, 7, &file), &file);
+        let mut sent = 0;
+        let end = world
+            .run(|in_flight| {
+                let before = sent;
+                sent += in_flight.iter().map(chunk_bytes).sum::<u64>();
+                if before < 100_000 && sent >= 100_000 {
+                    assert!(disk.flip_bit(&name, 250_000, 3));
+                }
+                calm(in_flight)
+            })
+            .await;
+        assert!(matches!(end, Some(End::Unreachable)), "the follower has refused it: {end:?}");
+        world.send(order(5, 8, &file), &file);
+        let end = world.run(calm).await;
+        assert!(matches!(end, Some(End::Unreadable(..))), "{end:?}");
+        assert_eq!(world.sent_bytes, 0);
     });
 }
 

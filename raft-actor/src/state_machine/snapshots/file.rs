@@ -13,9 +13,14 @@ use super::format::{Block, Flaw, Parser, VERSION};
 use super::id::SnapshotId;
 use crate::log_storage::disk::{Disk, DiskFile};
 
+/// What to do about one that is found damaged when it is opened.
 const ADVICE: &str = "Move the file away and start again: what the log still holds is then applied anew. If the log \
-                      does not reach back far enough, the start says so; then remove the directory, remove this node \
-                      from the cluster and add it again";
+                      does not reach back far enough, the start says so; then remove this node from the cluster, start \
+                      with an empty directory and add it again, or, if it is the only voter, restore the directory from \
+                      a backup";
+
+/// What is done about one that is found damaged while the state that it was taken of is there.
+const IS_REPLACED: &str = "It is not sent to anybody; another one is taken in its place";
 
 /// A whole, durable snapshot. Clones are the same; as long as one is held its bytes can be read, even if newer ones
 /// have replaced it and its name is gone.
@@ -28,6 +33,7 @@ struct Inner {
     id: SnapshotId,
     meta: SnapshotMeta,
     path: PathBuf,
+    group: GroupId,
     file: Box<dyn DiskFile>,
 }
 
@@ -38,15 +44,21 @@ impl fmt::Debug for SnapshotFile {
 }
 
 impl SnapshotFile {
-    pub(super) fn new(id: SnapshotId, meta: SnapshotMeta, path: PathBuf, file: Box<dyn DiskFile>) -> Self {
-        Self { inner: Arc::new(Inner { id, meta, path, file }) }
+    pub(super) fn new(
+        id: SnapshotId,
+        meta: SnapshotMeta,
+        path: PathBuf,
+        group: GroupId,
+        file: Box<dyn DiskFile>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { id, meta, path, group, file }) }
     }
 
     /// Opens a file and reads all of it, to be sure.
     pub(super) fn open(disk: &dyn Disk, path: &Path, group: GroupId, id: SnapshotId) -> Result<Self, SnapshotError> {
         let file = disk.open(path).map_err(io_error("open", path))?;
         let meta = verify(file.as_ref(), path, group, id)?;
-        Ok(Self::new(id, meta, path.to_owned(), file))
+        Ok(Self::new(id, meta, path.to_owned(), group, file))
     }
 
     /// Its name.
@@ -62,6 +74,21 @@ impl SnapshotFile {
     /// Where it was when it was opened.
     pub(super) fn path(&self) -> &Path {
         &self.inner.path
+    }
+
+    /// Reads all of it once more: whether it still is what was written.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Damaged`] if it is not, [`SnapshotError::Io`].
+    pub(crate) fn verify(&self) -> Result<(), SnapshotError> {
+        let Inner { id, meta: _, path, group, file } = &*self.inner;
+        match verify(file.as_ref(), path, *group, *id) {
+            Ok(_) => Ok(()),
+            Err(SnapshotError::Damaged { path, offset, what, advice: _ }) => {
+                Err(SnapshotError::Damaged { path, offset, what, advice: IS_REPLACED })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads the file as it is, to be sent: at most `length` bytes from `offset` on, fewer at its end.

@@ -75,7 +75,7 @@ impl Shared {
             remove_useless(self.disk.as_ref(), &path);
             return Err(io_error("sync", &self.directory)(source));
         }
-        let published = SnapshotFile::new(id, meta, path, file);
+        let published = SnapshotFile::new(id, meta, path, self.group, file);
         let mut newest = lock(&self.newest);
         let is_late = newest.as_ref().is_some_and(|newest| newest.id().position.index > id.position.index);
         let replaced = if is_late { Some(published.clone()) } else { newest.replace(published.clone()) };
