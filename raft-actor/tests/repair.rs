@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use counter::Counter;
 use raft_actor::log_storage::LogError;
-use raft_actor::{LocalCluster, StartError};
+use raft_actor::{LocalCluster, NodeId, StartError, StopReason};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,13 +33,24 @@ fn flip(data: &Path, node: u64, at: usize) {
 
 async fn filled(data: &Path, nodes: u64) -> LocalCluster<Counter> {
     let cluster = LocalCluster::<Counter>::builder(nodes).data_dir(data).start(Counter::default).await.expect("starts");
+    fill(&cluster).await;
+    cluster
+}
+
+async fn fill(cluster: &LocalCluster<Counter>) {
     let leader = cluster.leader().await;
     // As many batches of the log.
     for _ in 0..WRITES / 100 {
         let answers = leader.write_many((0..100).map(|_| 1)).await;
         assert!(answers.iter().all(Result::is_ok));
     }
-    cluster
+}
+
+/// Waits until a server knows all that was written, and has everything that it ever had.
+async fn is_whole(cluster: &LocalCluster<Counter>, node: u64) {
+    let mut watch = cluster.node(node).watch();
+    let is_back = watch.wait_for(|status| !status.damaged && status.last_applied.get() > WRITES).await;
+    is_back.expect("it runs");
 }
 
 /// Whoever it is, leader or not: it comes back without anybody doing anything, and has everything.
@@ -51,9 +62,7 @@ async fn a_server_with_a_flipped_bit_in_its_log_comes_back_by_itself() {
         cluster.stop(node).await;
         flip(place.path(), node, 9_000);
         cluster.restart(node).await.expect("it is repaired by the others");
-        let mut watch = cluster.node(node).watch();
-        let is_back = watch.wait_for(|status| !status.damaged && status.last_applied.get() > WRITES).await;
-        is_back.expect("it runs");
+        is_whole(&cluster, node).await;
         let state = cluster.node(node).with_timeout(PATIENCE).read(()).await.expect("it is served");
         assert_eq!(state, WRITES + node - 1);
         // Its copy counts again: one of the others is not needed.
@@ -79,5 +88,41 @@ async fn a_server_that_is_alone_with_a_damaged_log_refuses_to_start() {
     flip(place.path(), 1, 9_000);
     cluster.restart(1).await.expect("nothing was changed");
     assert_eq!(cluster.node(1).with_timeout(PATIENCE).read(()).await.expect("it decides alone"), WRITES);
+    cluster.shutdown().await;
+}
+
+/// It serves on until somebody needs what it cannot read any more. Then it says so, and makes room for one who can.
+#[tokio::test]
+async fn a_leader_that_meets_damage_stops_and_says_what_to_do_and_is_repaired_by_its_successor() {
+    let place = tempfile::tempdir().expect("a directory");
+    let builder = LocalCluster::<Counter>::builder(3).data_dir(place.path());
+    let mut cluster = builder.start(Counter::default).await.expect("starts");
+    cluster.leader().await;
+    cluster.stop(3).await;
+    fill(&cluster).await;
+    // From here on it has nothing in its memory.
+    cluster.stop(1).await;
+    cluster.restart(1).await.expect("it starts");
+    is_whole(&cluster, 1).await;
+    while cluster.leader().await.status().node_id != 1.into() {
+        // It may have to catch up first.
+        drop(cluster.leader().await.with_timeout(PATIENCE).transfer_leadership(NodeId::from(1)).await);
+    }
+    flip(place.path(), 1, 9_000);
+    assert_eq!(cluster.node(1).with_timeout(PATIENCE).write(1).await.expect("two run"), WRITES + 1, "nobody noticed");
+    cluster.restart(3).await.expect("it starts");
+    let reason = cluster.node(1).stopped().await;
+    assert!(matches!(&reason, StopReason::Log(error) if matches!(**error, LogError::Damaged { .. })), "{reason}");
+    let words = reason.to_string();
+    let segment = segments(place.path(), 1)[0].display().to_string();
+    assert!(words.contains(&format!("{segment} is damaged at byte ")), "{words}");
+    assert!(words.contains("Start the node again"), "{words}");
+    is_whole(&cluster, 3).await;
+    let state = cluster.node(3).with_timeout(PATIENCE).read(()).await.expect("two are a majority");
+    assert_eq!(state, WRITES + 1);
+    cluster.restart(1).await.expect("it is repaired by the others");
+    is_whole(&cluster, 1).await;
+    let state = cluster.node(1).with_timeout(PATIENCE).read(()).await.expect("it is served");
+    assert_eq!(state, WRITES + 1);
     cluster.shutdown().await;
 }

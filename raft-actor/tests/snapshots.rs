@@ -265,3 +265,38 @@ async fn a_member_that_was_away_for_too_long_gets_a_snapshot_and_keeps_it() {
 async fn a_member_that_joins_gets_a_snapshot_also_where_nothing_is_kept_on_disk() {
     catches_up_by_snapshot(false).await;
 }
+
+/// Nothing else was applied since, and the log is gone: what can be sent is what the running state machine holds.
+#[tokio::test]
+async fn a_leader_whose_snapshot_is_damaged_takes_another_one_and_sends_that() {
+    let place = tempfile::tempdir().expect("a directory");
+    let settings = Settings { log_tail_bytes_max: 0, ..Settings::default() };
+    let builder = LocalCluster::<Ledger>::builder(3).settings(settings).data_dir(place.path()).log_tail(0);
+    let mut cluster = builder.start(Ledger::default).await.expect("starts");
+    cluster.leader().await;
+    cluster.stop(3).await;
+    write(cluster.node(1), 0..500, 10).await;
+    let leader = cluster.leader().await.clone();
+    let covered = leader.snapshot().await.expect("it is taken");
+    let directory = place.path().join(format!("{}/snapshots/1", leader.status().node_id));
+    let files = || directory.read_dir().expect("it is there").map(|file| file.expect("readable").path());
+    let file = files().next().expect("one");
+    let whole = std::fs::read(&file).expect("it is there");
+    let mut bytes = whole.clone();
+    let end = bytes.len() - 20;
+    bytes[end] ^= 1;
+    std::fs::write(&file, &bytes).expect("room");
+
+    cluster.restart(3).await.expect("its directory is free and whole");
+    let mut watch = cluster.node(3).watch();
+    watch.wait_for(|status| status.snapshot_index >= covered).await.expect("it runs");
+    let state = leader.with_timeout(PATIENCE).read(()).await.expect("a majority runs");
+    assert_eq!(cluster.node(3).with_timeout(PATIENCE).read(()).await.expect("it is served"), state);
+    // The one that takes its place is whole: the next start finds it.
+    let id = leader.status().node_id;
+    drop(leader);
+    cluster.stop(id).await;
+    cluster.restart(id).await.expect("nothing damaged is left");
+    assert_eq!(cluster.node(id).with_timeout(PATIENCE).read(()).await.expect("it is served"), state);
+    cluster.shutdown().await;
+}

@@ -290,3 +290,70 @@ fn neither_a_tombstone_nor_a_torn_tail_is_marked() {
     let destroyed = wal.recover(2.into()).expect("it is there");
     assert!(destroyed.is_destroyed() && destroyed.hard_state.damage.is_none());
 }
+
+/// Group 1 has so many voters, and an entry that is damaged while the log is in use. Returns what the reader said of it.
+fn rotten(disk: &SimDisk, voters: u64, options: WalOptions) -> (Wal, LogError) {
+    let mut wal = Wal::open_on(disk.process(), WAL, WalOptions { create: true, ..options }).expect("the log begins");
+    wal.write(&[first(1, 1..=voters)]).expect("a write succeeds");
+    wal.sync().expect("a sync succeeds");
+    for at in 0..3 {
+        wal.write(&[append(1, commands(1, 2 + 10 * at..=11 + 10 * at))]).expect("a write succeeds");
+        wal.sync().expect("a sync succeeds");
+    }
+    let only = &named(disk, "segment-")[0];
+    // In the last batch.
+    let hit = *records(&durable(disk, only)).iter().find(|place| place.header.index == 25).unwrap();
+    assert!(disk.flip_bit(only, (hit.offset + 3) as u64, 1));
+    let index = LogIndex::new;
+    assert_eq!(wal.reader().read(1.into(), index(2), index(24), u64::MAX).expect("others can be read").len(), 23);
+    let error = wal.reader().read(1.into(), index(20), index(31), u64::MAX).expect_err("one cannot");
+    let LogError::Damaged { path, offset, .. } = &error else { panic!("{error}") };
+    assert_eq!((path, *offset), (only, hit.offset as u64));
+    (wal, error)
+}
+
+/// Nothing was written behind it that would show that it is no torn tail, or whom the member voted for.
+#[test]
+fn what_is_damaged_while_the_log_is_in_use_is_missed_at_the_next_start_and_repaired() {
+    let disk = SimDisk::new(8);
+    let (mut wal, error) = rotten(&disk, 3, mending());
+    assert!(error.to_string().contains("Start the node again: it gets back from its peers"), "{error}");
+    wal.close().expect("its disk is well otherwise");
+    drop(wal);
+    let mut wal = Wal::open_on(disk.process(), WAL, mending()).expect("it is mended");
+    let (hard_state, kept) = held(&mut wal, 1);
+    assert_eq!((hard_state.term, kept.len()), (Term::new(1), 24));
+    assert!(hard_state.damage.is_some(), "it promises nothing");
+}
+
+#[test]
+fn whoever_is_alone_with_damage_or_does_not_repair_is_told_so_while_the_log_is_in_use() {
+    let disk = SimDisk::new(9);
+    let (mut wal, error) = rotten(&disk, 1, mending());
+    assert!(
+        error.to_string().contains("no other voter to repair it from. Restore the directory from a backup"),
+        "{error}"
+    );
+    wal.close().expect("its disk is well otherwise");
+    drop(wal);
+    let refused = Wal::open_on(disk.process(), WAL, mending()).map(|_| "opened").unwrap_err();
+    assert!(refused.to_string().contains("no other voter"), "the next start says the same: {refused}");
+    let (_, error) = rotten(&SimDisk::new(10), 3, WalOptions { repair: false, ..mending() });
+    assert!(error.to_string().contains("Restore the directory from a backup taken while"), "{error}");
+}
+
+/// Closed twice with nothing in between, it writes nothing the second time.
+#[test]
+fn closing_a_log_writes_no_more_than_it_takes() {
+    let disk = SimDisk::new(11);
+    let mut wal = written(&disk);
+    wal.close().expect("it is whole");
+    let version = disk.version();
+    wal.close().expect("it is whole");
+    assert_eq!(disk.version(), version);
+    while wal.idle().expect("it can be idle") {}
+    let end = |disk: &SimDisk| records(&durable(disk, named(disk, "segment-").last().unwrap())).len();
+    let before = end(&disk);
+    wal.close().expect("it is whole");
+    assert_eq!(end(&disk), before);
+}
