@@ -49,6 +49,17 @@ impl<S: StateMachine> Sim<S> {
         self.flip_a_bit(id, 0, 0)
     }
 
+    /// A bit flips in such a record while the process runs: it finds out when it reads there, or when it is started again.
+    /// Returns whether there is such a record. The first one is the oldest.
+    pub fn rot_disk(&mut self, node: impl Into<NodeId>) -> bool {
+        self.flip_under_a_process(node.into(), 0, 0)
+    }
+
+    /// A bit flips in the newest snapshot of a server, whether a process runs or not. Returns whether it has one.
+    pub fn rot_snapshot(&mut self, node: impl Into<NodeId>) -> bool {
+        self.flip_in_a_snapshot(node.into(), 4_321)
+    }
+
     /// As [`crash_machine`](Self::crash_machine), but it is not left to chance what survives of that which was not synced.
     pub fn crash_machine_keeping(&mut self, node: impl Into<NodeId>, keep: Keep) {
         let id = node.into();

@@ -1,6 +1,7 @@
 //! The disks of all servers, as somebody reads them who shares no code with what writes to them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use raft_actor::consensus::{GroupId, HardState, LogIndex, LogPosition, NodeId};
 use raft_actor::log_storage::sim_disk::SimDisk;
@@ -49,6 +50,10 @@ impl Durable for DiskReader {
         self.snapshots.newest().map_or(LogPosition::ZERO, |snapshot| snapshot.position)
     }
 
+    fn snapshot_is_sound(&self) -> bool {
+        self.snapshots.is_sound()
+    }
+
     fn base(&self) -> LogPosition {
         self.group().base()
     }
@@ -78,6 +83,8 @@ pub(super) struct DiskReaders {
     readers: BTreeMap<NodeId, DiskReader>,
     /// Disks that were damaged and that nobody has started on since.
     damaged: BTreeSet<NodeId>,
+    /// Disks of which a bit was flipped under a process that runs.
+    rotten: BTreeSet<NodeId>,
 }
 
 impl DiskReaders {
@@ -88,6 +95,17 @@ impl DiskReaders {
     /// A bit of this disk was flipped: nobody need be able to read it.
     pub(super) fn damaged(&mut self, node: NodeId) {
         self.damaged.insert(node);
+    }
+
+    /// A bit of this disk was flipped under a process that runs. What that goes on to write is followed all the same: what
+    /// was read before is not read again.
+    pub(super) fn rots(&mut self, node: NodeId) {
+        self.rotten.insert(node);
+    }
+
+    /// Nobody runs on this disk any more. Whether a bit of it was flipped while somebody did.
+    pub(super) fn has_rotted(&mut self, node: NodeId) -> bool {
+        self.rotten.remove(&node)
     }
 
     pub(super) fn is_damaged(&self, node: NodeId) -> bool {
@@ -122,9 +140,20 @@ impl DiskReaders {
         self.readers.get(&node).map(|reader| reader.log.earlier_records()).unwrap_or_default()
     }
 
+    /// The file of a server's newest durable snapshot.
+    pub(super) fn snapshot_file(&self, node: NodeId) -> Option<PathBuf> {
+        self.readers.get(&node)?.snapshots.newest_file().map(Path::to_owned)
+    }
+
+    /// Whether the newest snapshot on a disk is what was written, as far as there is one.
+    pub(super) fn snapshot_is_sound(&self, node: NodeId) -> bool {
+        self.readers.get(&node).is_none_or(|reader| reader.snapshots.is_sound())
+    }
+
     /// Reads all logs that ought to be sound from scratch.
     pub(super) fn check(&mut self) -> Result<(), (NodeId, Damage)> {
-        let sound = self.readers.iter_mut().filter(|(node, _)| !self.damaged.contains(node));
+        let is_sound = |node: &NodeId| !self.damaged.contains(node) && !self.rotten.contains(node);
+        let sound = self.readers.iter_mut().filter(|(node, _)| is_sound(node));
         for (node, reader) in sound {
             reader.follow().and_then(|_| reader.log.check()).map_err(|damage| (*node, damage))?;
         }

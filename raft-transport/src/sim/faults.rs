@@ -72,7 +72,7 @@ kinds! {
     SlowDisk = "slow_disk" in Disk,
     /// A disk has no room left.
     FullDisk = "disk_full" in Disk,
-    /// A bit flips in a record that was durable.
+    /// A bit flips in a record that was durable, or in a snapshot, mostly while a process runs on it.
     BitFlip = "bit_flip" in Disk,
     /// A server comes back with an empty disk.
     WipedDisk = "wiped_disk" in Disk,
@@ -375,6 +375,14 @@ pub struct Tally {
     pub stops: u64,
     /// Sectors that were written, not synced, and lost with the power.
     pub lost_sectors: u64,
+    /// Of the bits that flipped, those in logs under processes that ran.
+    pub rotten_records: u64,
+    /// Those in snapshots.
+    pub rotten_snapshots: u64,
+    /// Nodes that stopped themselves because of a record that had rotted.
+    pub stops_for_rot: u64,
+    /// Snapshots that took the place of one that had rotted.
+    pub snapshots_replaced: u64,
     /// Disks that were wiped or damaged although the majority could not bear it.
     pub unbearable_losses: u64,
     /// Runs at whose end nobody could write any more.
@@ -408,6 +416,10 @@ impl Tally {
         self.messages_cut += other.messages_cut;
         self.stops += other.stops;
         self.lost_sectors += other.lost_sectors;
+        self.rotten_records += other.rotten_records;
+        self.rotten_snapshots += other.rotten_snapshots;
+        self.stops_for_rot += other.stops_for_rot;
+        self.snapshots_replaced += other.snapshots_replaced;
         self.unbearable_losses += other.unbearable_losses;
         self.standstills += other.standstills;
     }

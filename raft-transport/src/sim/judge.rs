@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_actor::clock::TimeSource as _;
@@ -196,6 +197,10 @@ impl Judge {
         state.checker.crashed(node);
         state.seen.remove(&node);
         state.machines.remove(&node);
+        if state.disks.has_rotted(node) {
+            state.disks.damaged(node);
+            state.checker.damaged(node);
+        }
     }
 
     pub(super) fn wiped(&self, node: NodeId) {
@@ -212,6 +217,28 @@ impl Judge {
         state.follow(node);
         state.disks.damaged(node);
         state.checker.damaged(node);
+    }
+
+    /// A bit of this disk was flipped under a process that runs: it finds out when it reads there, or the next one does.
+    pub(super) fn rots(&self, node: NodeId) {
+        self.note(Some(node), "has a rotten disk", 0);
+        let state = &mut *self.state_of_things();
+        state.follow(node);
+        state.disks.rots(node);
+    }
+
+    /// The file of a server's newest snapshot.
+    pub(super) fn snapshot_file(&self, node: NodeId) -> Option<PathBuf> {
+        let state = &mut *self.state_of_things();
+        state.follow(node);
+        state.disks.snapshot_file(node)
+    }
+
+    /// Whether a server's newest snapshot is what was written.
+    pub(super) fn snapshot_is_sound(&self, node: NodeId) -> bool {
+        let state = &mut *self.state_of_things();
+        state.follow(node);
+        state.disks.snapshot_is_sound(node)
     }
 
     /// Whether this server runs and has lost nothing, or has it all back.

@@ -26,6 +26,7 @@ mod network;
 mod offices;
 mod process;
 mod recovery;
+mod rot;
 mod schedule;
 mod script;
 mod servers;

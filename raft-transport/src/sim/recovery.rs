@@ -29,6 +29,7 @@ impl<S: StateMachine> Sim<S> {
             return Ok(());
         }
         self.let_syncs_end()?;
+        self.finds_what_has_rotted(limit)?;
         self.check(limit, "a server leads after the faults", |sim| {
             sim.leader().is_some_and(|leader| sim.node(leader).may_lead())
         })?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use raft_actor::clock::Clock;
 use raft_actor::consensus::NodeId;
 use raft_actor::log_storage::LogError;
+use raft_actor::state_machine::SnapshotError;
 use raft_actor::{Placement, RaftHost, StartError, StateMachine, StopReason};
 
 use super::faults::{FaultKind, Tally};
@@ -26,7 +27,7 @@ impl<S: StateMachine> Node<S> {
 
     /// Whether its disk has forgotten nothing.
     pub(super) fn is_sound(&self) -> bool {
-        !self.is_lost && !self.is_wiped && !self.disk_is_damaged
+        !self.is_lost && !self.is_wiped && !self.disk_is_damaged && !self.rot.is_in_snapshot()
     }
 
     /// Whether it may be elected when all faults are over. A newcomer whose disk was emptied before it had a vote
@@ -85,6 +86,7 @@ impl<S: StateMachine> Sim<S> {
         let node = &mut self.nodes[place(id)];
         node.run += 1;
         node.failures_before = node.disk_failures();
+        node.rot.process_starts();
         let (run, disk) = (node.run, node.disk.process());
         self.judge.starts(id, run);
         let machine = self.setup.machine.open(&disk);
@@ -164,24 +166,6 @@ impl<S: StateMachine> Sim<S> {
         self.drop_messages_of(id);
     }
 
-    /// The process dies, and when nobody looks a bit flips in a record that was durable before the last one was.
-    /// Returns whether there is such a record.
-    pub(super) fn flip_a_bit(&mut self, id: NodeId, which: u64, bit: u64) -> bool {
-        let records = self.judge.earlier_records(id);
-        if records.is_empty() {
-            return false;
-        }
-        self.crash(id);
-        let record = &records[(which % records.len() as u64) as usize];
-        let offset = record.offset + bit / 8 % record.length;
-        self.judge.damaged(id);
-        let node = self.node_mut(id);
-        let is_flipped = node.disk.flip_bit(&record.path, offset, (bit % 8) as u8);
-        node.disk_is_damaged |= is_flipped;
-        self.plan_start(id);
-        is_flipped
-    }
-
     pub(super) fn handle(&self, id: NodeId) -> Option<Handle<S>> {
         self.node(id).process.as_ref()?.handle().cloned()
     }
@@ -245,32 +229,42 @@ impl<S: StateMachine> Sim<S> {
             return;
         }
         if let Some(Err(error)) = process.take_start() {
-            let is_refused =
-                matches!(&error, StartError::Log(LogError::Damaged { .. }) | StartError::NobodyToRepair { .. });
+            let is_refused = matches!(
+                &error,
+                StartError::Log(LogError::Damaged { .. })
+                    | StartError::Snapshot(SnapshotError::Damaged { .. })
+                    | StartError::NobodyToRepair { .. }
+            );
             let may_be = match &error {
                 StartError::Log(LogError::Damaged { .. }) | StartError::NobodyToRepair { .. } => node.disk_is_damaged,
-                StartError::Log(_) | StartError::Snapshot(_) | StartError::Machine(_) => node.disk_has_failed(),
+                StartError::Snapshot(error) => node.may_say_of_snapshot(error),
+                StartError::Log(_) | StartError::Machine(_) => node.disk_has_failed(),
                 _ => false,
             };
             if !may_be {
                 self.judge.found("start", Some(id), format!("n{id} does not start: {error}"));
             }
-            node.is_lost |= is_refused && node.disk_is_damaged;
+            node.is_lost |= is_refused && may_be;
             node.last_words = Some(error.to_string());
             self.end_process(id, true);
             self.plan_start(id);
             return;
         }
         // Once its peers have given it back what it had lost, it is as good as any.
-        node.disk_is_damaged = node.disk_is_damaged && !self.judge.is_whole(id);
-        let Some(reason) = process.take_stop() else { return };
+        node.disk_is_damaged = node.disk_is_damaged && (node.rot.is_in_log() || !self.judge.is_whole(id));
+        let stop = process.take_stop();
+        self.look_at_snapshot(id);
+        let Some(reason) = stop else { return };
+        let node = &mut self.nodes[at];
         let may_be = match &reason {
-            StopReason::Log(_) | StopReason::Snapshot(_) | StopReason::Machine(_) => {
-                node.disk_has_failed() || node.disk_is_damaged
-            }
+            StopReason::Log(error) => node.may_stop_for_log(error),
+            StopReason::Snapshot(error) => node.may_say_of_snapshot(error),
+            StopReason::Machine(_) => node.disk_has_failed(),
             StopReason::ShutDown => true,
             _ => false,
         };
+        let is_for_rot = matches!(&reason, StopReason::Log(error) if matches!(**error, LogError::Damaged { .. }));
+        self.tally.stops_for_rot += u64::from(is_for_rot);
         if !may_be {
             self.judge.found("stop", Some(id), format!("n{id} stopped: {reason}"));
         }

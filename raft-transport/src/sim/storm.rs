@@ -330,7 +330,13 @@ impl<S: StateMachine> Sim<S> {
             }
             FaultKind::BitFlip if self.may_lose_a_server(victim) => {
                 let is_unbearable = !self.can_bear_to_lose(victim);
-                if self.flip_a_bit(victim, how, more) {
+                // Mostly nobody notices at once.
+                let is_flipped = match how % 4 {
+                    0 => self.flip_a_bit(victim, how / 4, more),
+                    1 if self.flip_in_a_snapshot(victim, more) => true,
+                    _ => self.flip_under_a_process(victim, how / 4, more),
+                };
+                if is_flipped {
                     self.tally.unbearable_losses += u64::from(is_unbearable);
                 }
                 None

@@ -25,6 +25,7 @@ use super::messages::Interception;
 use super::network::{Link, Network, Outgoing};
 use super::process::Process;
 use super::replay::Replay;
+use super::rot::Rot;
 use super::schedule::Schedule;
 use super::script::Scripted;
 use super::sessions::Sessions;
@@ -134,6 +135,7 @@ pub(super) struct Node<S: StateMachine> {
     pub(super) is_leaving: bool,
     /// A bit was flipped on it, and what that took from it its peers have not given back: it may refuse to be opened.
     pub(super) disk_is_damaged: bool,
+    pub(super) rot: Rot,
     /// Why it last ended by itself.
     pub(super) last_words: Option<String>,
     /// Its clock leaps only after this, where there is a bound to that.
@@ -234,6 +236,7 @@ impl<S: StateMachine> Sim<S> {
             broken: Broken::default(),
             is_leaving: false,
             disk_is_damaged: false,
+            rot: Rot::default(),
             last_words: None,
             leaps_again_us: 0,
             armed_at: None,

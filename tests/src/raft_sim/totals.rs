@@ -90,6 +90,10 @@ impl Totals {
             "stops": self.tally.stops,
             "messages_cut": self.tally.messages_cut,
             "lost_sectors": self.tally.lost_sectors,
+            "rotten_records": self.tally.rotten_records,
+            "rotten_snapshots": self.tally.rotten_snapshots,
+            "stops_for_rot": self.tally.stops_for_rot,
+            "snapshots_replaced": self.tally.snapshots_replaced,
             "unbearable_losses": self.tally.unbearable_losses,
             "standstills": self.tally.standstills,
             "histories": { "keys": self.keys, "operations": self.operations, "undecided": self.undecided },
@@ -123,6 +127,12 @@ impl Totals {
         writeln!(out, "  histories  {keys} keys, {operations} operations judged, {undecided} undecided")?;
         let Tally { stops, messages_cut, lost_sectors, .. } = tally;
         writeln!(out, "  faults     {stops} stops, {messages_cut} messages cut off, {lost_sectors} sectors lost")?;
+        let Tally { rotten_records, rotten_snapshots, stops_for_rot, snapshots_replaced, .. } = tally;
+        writeln!(
+            out,
+            "             bits flipped in {rotten_records} records and {rotten_snapshots} snapshots in use:"
+        )?;
+        writeln!(out, "             {stops_for_rot} stops for that, {snapshots_replaced} snapshots replaced")?;
         self.faults.iter().try_for_each(|(kind, count)| writeln!(out, "    {kind:<20} {count}"))?;
         if self.tally.unbearable_losses > 0 {
             let Tally { unbearable_losses, standstills, .. } = &self.tally;

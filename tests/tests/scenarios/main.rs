@@ -13,6 +13,7 @@ mod network;
 mod reads;
 mod replaced_disks;
 mod replication;
+mod rot;
 mod sessions;
 mod snapshots;
 mod streams;

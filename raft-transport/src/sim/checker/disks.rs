@@ -37,6 +37,8 @@ pub trait Durable {
     fn hard_state(&self) -> HardState;
     /// The last entry that the newest snapshot covers.
     fn snapshot(&self) -> LogPosition;
+    /// Whether the file of the newest snapshot still is what was written.
+    fn snapshot_is_sound(&self) -> bool;
     /// The last entry that was purged from the log.
     fn base(&self) -> LogPosition;
     /// The last entry, or the base if there is none.

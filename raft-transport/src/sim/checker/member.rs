@@ -214,6 +214,7 @@ impl Cause {
             | Input::Met { .. }
             | Input::Stirred
             | Input::TakeSnapshot
+            | Input::SnapshotLost
             | Input::SnapshotTaken(_)
             | Input::SnapshotFailed => Self::Other,
         }

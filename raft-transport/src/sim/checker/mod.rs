@@ -49,7 +49,7 @@ mod written;
 use std::collections::BTreeMap;
 
 use raft_actor::Settings;
-use raft_actor::consensus::{Effect, Input, LogIndex, LogPosition, NodeId, Raft, Time};
+use raft_actor::consensus::{Effect, Input, LogIndex, LogPosition, NodeId, Raft, Round, Term, Time};
 use raft_actor::envelope::{Body, Envelope};
 
 pub use disks::{Disks, Durable, Stored};
@@ -91,6 +91,8 @@ struct Knowledge {
     wiped: BTreeMap<NodeId, Image>,
     /// What disks held before something of it was lost, while their logs are marked as damaged.
     lost: BTreeMap<NodeId, Image>,
+    /// In which term and round a snapshot was last sent by whom to whom.
+    sendings: BTreeMap<(NodeId, NodeId), (Term, Round)>,
     situations: Watch,
     told: transfer::Told,
     words: leases::Words,

@@ -189,6 +189,19 @@ impl Knowledge {
             "n{from} sends a snapshot of {position}, its disk has {stored}"
         );
         self.situations.chunk((from, to), chunk);
+        self.check_begins_to_send(from, to, chunk, disks)
+    }
+
+    /// What a server begins to send is what was written. If it rots later, whoever receives it finds out.
+    fn check_begins_to_send(&mut self, from: NodeId, to: NodeId, chunk: &SnapshotChunk, disks: &dyn Disks) -> Verdict {
+        let sending = (chunk.term, chunk.round);
+        if chunk.is_question() || self.sendings.insert((from, to), sending) == Some(sending) {
+            return Ok(());
+        }
+        let position = chunk.id.position;
+        // A newer one may be there by now.
+        let is_sound = disks.disk(from).is_none_or(|disk| disk.snapshot() != position || disk.snapshot_is_sound());
+        ensure!("what_has_rotted_stays", from, is_sound, "n{from} sends its snapshot of {position}, which has rotted");
         Ok(())
     }
 }

@@ -82,6 +82,19 @@ impl SnapshotReader {
         self.newest.as_ref().map(|(_, snapshot)| snapshot)
     }
 
+    /// Its file.
+    pub fn newest_file(&self) -> Option<&Path> {
+        self.newest.as_ref().map(|(path, _)| &**path)
+    }
+
+    /// Whether the newest durable snapshot still is what was read, if there is one.
+    pub fn is_sound(&self) -> bool {
+        let is_same = |path: &Path, bytes: &[u8], known| read(path, bytes, self.group).as_ref() == Ok(known);
+        self.newest.as_ref().is_none_or(|(path, known)| {
+            self.disk.with_durable(path, |bytes| is_same(path, bytes, known)).unwrap_or(false)
+        })
+    }
+
     /// Takes in what became durable since the last time. Returns whether the newest snapshot is another one now.
     ///
     /// # Errors

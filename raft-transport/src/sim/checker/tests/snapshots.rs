@@ -1,10 +1,11 @@
 //! Snapshots in the small cluster, and what a checker has to say of wrong ones.
 
 use raft_actor::consensus::{
-    Effect, GroupId, Input, InstallSnapshot, LogIndex, LogPosition, LogWrite, Message, Role, Settings, SnapshotMeta,
-    SnapshotOrder, WriteSeq,
+    Effect, GroupId, Input, InstallSnapshot, LogIndex, LogPosition, LogWrite, Message, Role, Round, Settings,
+    SnapshotMeta, SnapshotOrder, WriteSeq,
 };
-use raft_actor::envelope::{Body, Envelope};
+use raft_actor::envelope::{Body, Envelope, SnapshotChunk};
+use raft_actor::state_machine::SnapshotId;
 
 use super::world::World;
 use super::{at, node, refused};
@@ -98,6 +99,25 @@ fn a_snapshot_that_is_not_on_the_disk_counts_for_nothing() {
     world.settle().unwrap();
     let meta = world.meta(1, world.raft(1).applied());
     refused(world.step(1, Input::SnapshotTaken(meta)), "snapshot_is_durable");
+}
+
+/// What rots while it is sent is for the receiver to find.
+#[test]
+fn a_snapshot_that_has_rotted_is_not_begun_to_be_sent() {
+    let mut world = one_lags();
+    let position = world.disk(1).snapshot();
+    let term = world.raft(1).term();
+    let chunk = |round, length: u64| {
+        let id = SnapshotId { position, size_bytes: 100, checksum: 7 };
+        let bytes = vec![0; usize::try_from(length).expect("a few")].into();
+        let body = Body::SnapshotChunk(SnapshotChunk { term, round: Round::new(round), id, offset: 0, bytes });
+        Envelope { from: node(1), to: node(3), group: GroupId::new(1), body }
+    };
+    world.checker.leaves(&chunk(7, 10), &world.disks).unwrap();
+    world.disk(1).snapshot_has_rotted = true;
+    world.checker.leaves(&chunk(7, 10), &world.disks).unwrap();
+    world.checker.leaves(&chunk(8, 0), &world.disks).unwrap();
+    refused(world.checker.leaves(&chunk(8, 10), &world.disks), "what_has_rotted_stays");
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(super) struct ModelDisk {
     /// What the entries follow.
     base: LogPosition,
     pub(super) entries: Vec<Entry>,
+    pub(super) snapshot_has_rotted: bool,
 }
 
 impl ModelDisk {
@@ -66,6 +67,9 @@ impl Durable for ModelDisk {
     }
     fn snapshot(&self) -> LogPosition {
         self.snapshot.as_ref().map_or(LogPosition::ZERO, |snapshot| snapshot.position)
+    }
+    fn snapshot_is_sound(&self) -> bool {
+        !self.snapshot_has_rotted
     }
     fn base(&self) -> LogPosition {
         self.base
