@@ -33,6 +33,7 @@ pub struct HostBuilder {
     pub(super) cluster: String,
     pub(super) log: Option<LogPlace>,
     pub(super) log_segment_bytes: u64,
+    pub(super) log_cache_bytes: Option<u64>,
     pub(super) repair_log: bool,
     pub(super) transport: Option<Box<dyn Transport>>,
     pub(super) peers: BTreeMap<NodeId, String>,
@@ -57,6 +58,7 @@ impl Default for HostBuilder {
             cluster: "raft".to_owned(),
             log: None,
             log_segment_bytes: WalOptions::default().segment_bytes,
+            log_cache_bytes: None,
             repair_log: WalOptions::default().repair,
             transport: None,
             peers: BTreeMap::new(),
@@ -110,6 +112,14 @@ impl HostBuilder {
     /// 64 MiB, taken into 16 KiB ..= 1 GiB. At least two of them are on the disk, written full.
     pub fn log_segment_bytes(mut self, bytes: u64) -> Self {
         self.log_segment_bytes = bytes;
+        self
+    }
+
+    /// So many bytes of its newest entries each group keeps in memory, beside those that are not durable yet: for its state
+    /// machine, and for peers that lag a little. What is older is read from the log. Default: 16 MiB, for each group of
+    /// several 1 MiB.
+    pub fn log_cache_bytes(mut self, bytes: u64) -> Self {
+        self.log_cache_bytes = Some(bytes);
         self
     }
 

@@ -80,6 +80,7 @@ pub(super) struct Defaults {
     pub(super) lease_drift_percent_max: Option<u8>,
     pub(super) founders: BTreeMap<NodeId, String>,
     pub(super) message_bytes_max: u64,
+    pub(super) cache_bytes_max: Option<u64>,
     /// Whether no thread may be started.
     pub(super) is_on_one_thread: bool,
     pub(super) seed: u64,
@@ -274,7 +275,7 @@ impl RaftHost {
             queue_limits: options.queue_limits,
             session_lifetime: options.lifetime(),
             seed: defaults.seed.wrapping_add(run),
-            cache_bytes_max: CACHE_BYTES_MAX,
+            cache_bytes_max: defaults.cache_bytes_max.unwrap_or(CACHE_BYTES_MAX),
             life: Life::OfItsOwn(Arc::clone(hold)),
         };
         let handle = self.with_host(move |host, ctx| host.add_group(&ctx.address(), new)).await?;

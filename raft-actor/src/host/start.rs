@@ -63,6 +63,7 @@ impl HostBuilder {
         self.snapshots.apply_to(&mut self.settings);
         let (settings, queue_limits) = (self.settings.clone(), self.queue_limits);
         let session_lifetime = self.session_lifetime;
+        let cache_bytes_max = self.log_cache_bytes.unwrap_or(CACHE_BYTES_MAX);
         let prepare = move |opened: &mut Opened| {
             let snapshots = opened.home.snapshots(GROUP)?;
             let owner = opened.home.owner(GROUP);
@@ -81,7 +82,7 @@ impl HostBuilder {
                 queue_limits,
                 session_lifetime,
                 seed,
-                cache_bytes_max: CACHE_BYTES_MAX,
+                cache_bytes_max,
                 life: Life::WithHost,
             })
         };
@@ -105,6 +106,7 @@ impl HostBuilder {
             lease_drift_percent_max: self.lease_drift_percent_max,
             founders: if self.join { BTreeMap::new() } else { self.peers.clone() },
             message_bytes_max: self.transport.as_ref().map_or(u64::MAX, |transport| transport.message_bytes_max()),
+            cache_bytes_max: self.log_cache_bytes,
             is_on_one_thread: self.placement.is_current_thread(),
             seed,
         };

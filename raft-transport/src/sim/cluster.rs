@@ -122,6 +122,10 @@ impl fmt::Display for Failure {
 /// So many events before a failure are shown.
 const EVENTS_KEPT: usize = 100;
 
+/// How much of the log servers keep in memory: all of it, or so little that most of what they send and apply they have to
+/// read from their disks.
+const LOG_CACHE_BYTES: [u64; 3] = [16 << 20, 4_000, 0];
+
 /// Sizes of the messages in which snapshots travel: small ones make a small state take many.
 const PIECE_BYTES_MAX: [u64; 3] = [1_100, 1_300, 1 << 20];
 
@@ -244,6 +248,7 @@ impl<S: StateMachine> SimCluster<S> {
     }
 
     fn setup(&self, seed: u64) -> Setup<S> {
+        let is_drawn = self.settings.is_none();
         let settings = self.settings.clone().unwrap_or_else(|| draw_settings(&mut Chance::of(seed, 2)));
         let mut chance = Chance::of(seed, 4);
         let drawn = self.settings.is_none().then(|| *chance.pick(&LEASE_DRIFTS_PERCENT)).flatten();
@@ -264,6 +269,11 @@ impl<S: StateMachine> SimCluster<S> {
             settings,
             lease_drift_percent_max,
             clock_bound,
+            log_cache_bytes: *Chance::of(seed, 7).pick(if is_drawn {
+                &LOG_CACHE_BYTES[..]
+            } else {
+                &LOG_CACHE_BYTES[..1]
+            }),
             piece_bytes_max: *Chance::of(seed, 3).pick(&PIECE_BYTES_MAX),
             machine: self.machine,
             saves_alike: self.saves_alike,

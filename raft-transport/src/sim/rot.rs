@@ -147,10 +147,13 @@ impl<S: StateMachine> Sim<S> {
             sound.all(|node| sim.seen(node.id).is_some_and(|seen| seen.applied >= goal))
         })?;
         let rotten: Vec<NodeId> = self.nodes.iter().filter(|node| has_rotted(node)).map(|node| node.id).collect();
-        for id in rotten {
-            self.crash(id);
-            self.plan_start(id);
+        for id in &rotten {
+            self.crash(*id);
+            self.plan_start(*id);
         }
-        Ok(())
+        // Until then nobody knows whether it has lost anything that counts.
+        self.check(limit, "servers whose disks have rotted know so when they have started", |sim| {
+            rotten.iter().all(|id| sim.node(*id).is_lost || sim.seen(*id).is_some())
+        })
     }
 }

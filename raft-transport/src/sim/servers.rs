@@ -99,6 +99,7 @@ impl<S: StateMachine> Sim<S> {
             .disk(disk)
             .data_dir(DATA_DIRECTORY)
             .log_segment_bytes(SEGMENT_BYTES)
+            .log_cache_bytes(self.setup.log_cache_bytes)
             .clock(Clock::of(Arc::clone(&node.clock) as _))
             .observer(self.judge.observer(id, Arc::clone(&node.clock)))
             .settings(self.setup.settings.clone())

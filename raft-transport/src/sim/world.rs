@@ -99,6 +99,8 @@ pub(super) struct Setup<S> {
     pub(super) lease_drift_percent_max: Option<u8>,
     /// How wrong clocks go, where lease reads rely on them.
     pub(super) clock_bound: Option<ClockBound>,
+    /// How much of the log servers keep in memory.
+    pub(super) log_cache_bytes: u64,
     /// Snapshots travel in messages of at most so many bytes.
     pub(super) piece_bytes_max: u64,
     pub(super) machine: Maker<S>,
