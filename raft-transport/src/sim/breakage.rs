@@ -49,10 +49,10 @@ impl<S: StateMachine> Sim<S> {
         self.flip_a_bit(id, 0, 0)
     }
 
-    /// A bit flips in such a record while the process runs: it finds out when it reads there, or when it is started again.
-    /// Returns whether there is such a record. The first one is the oldest.
-    pub fn rot_disk(&mut self, node: impl Into<NodeId>) -> bool {
-        self.flip_under_a_process(node.into(), 0, 0)
+    /// A bit flips in the oldest of the latest `among` entries that were durable before the last batch, while the process
+    /// runs: it finds out when it reads there, or when it is started again. Returns whether there is such an entry.
+    pub fn rot_disk(&mut self, node: impl Into<NodeId>, among: usize) -> bool {
+        self.flip_under_a_process(node.into(), among, 0, 0)
     }
 
     /// A bit flips in the newest snapshot of a server, whether a process runs or not. Returns whether it has one.

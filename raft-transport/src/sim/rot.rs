@@ -11,6 +11,7 @@ use raft_actor::log_storage::LogError;
 use raft_actor::state_machine::SnapshotError;
 
 use super::checker::Violation;
+use super::durable::{RecordPlace, RecordSubject};
 use super::world::{Node, Sim};
 
 /// What has rotted under a server's process, and on its disk.
@@ -65,11 +66,18 @@ impl<S: StateMachine> Node<S> {
     }
 }
 
+fn chosen(records: &[RecordPlace], which: u64) -> Option<(PathBuf, Range<u64>)> {
+    let which = usize::try_from(which % (records.len() as u64).max(1)).unwrap_or_default();
+    let RecordPlace { path, offset, length, .. } = records.get(which)?;
+    Some((path.clone(), *offset..offset + length))
+}
+
 impl<S: StateMachine> Sim<S> {
     /// The process dies, and when nobody looks a bit flips in a record that was durable before the last one was.
     /// Returns whether there is such a record.
     pub(super) fn flip_a_bit(&mut self, id: NodeId, which: u64, bit: u64) -> bool {
-        let Some((path, record)) = self.record_of(id, which) else { return false };
+        let records = self.judge.earlier_records(id);
+        let Some((path, record)) = chosen(&records, which) else { return false };
         self.crash(id);
         self.judge.damaged(id);
         let is_flipped = self.flip_at(id, &path, record, bit);
@@ -77,9 +85,13 @@ impl<S: StateMachine> Sim<S> {
         is_flipped
     }
 
-    /// A bit flips in such a record while the process runs. It finds out when it reads there, or when it is started again.
-    pub(super) fn flip_under_a_process(&mut self, id: NodeId, which: u64, bit: u64) -> bool {
-        let Some((path, record)) = self.record_of(id, which).filter(|_| self.is_up(id)) else { return false };
+    /// A bit flips in an entry that was durable before the last batch, one of the latest `among`, while the process runs. It
+    /// finds out when it reads there, or when it is started again.
+    pub(super) fn flip_under_a_process(&mut self, id: NodeId, among: usize, which: u64, bit: u64) -> bool {
+        let mut records = self.judge.earlier_records(id);
+        records.retain(|record| matches!(record.subject, RecordSubject::Entry(_)));
+        let latest = &records[records.len().saturating_sub(among)..];
+        let Some((path, record)) = chosen(latest, which).filter(|_| self.is_up(id)) else { return false };
         self.judge.rots(id);
         let is_flipped = self.flip_at(id, &path, record.clone(), bit);
         if is_flipped {
@@ -101,14 +113,6 @@ impl<S: StateMachine> Sim<S> {
             self.judge.note(Some(id), "has a damaged snapshot", 0);
         }
         is_flipped
-    }
-
-    /// A record that was durable before the last one was.
-    fn record_of(&self, id: NodeId, which: u64) -> Option<(PathBuf, Range<u64>)> {
-        let records = self.judge.earlier_records(id);
-        let which = usize::try_from(which % (records.len() as u64).max(1)).unwrap_or_default();
-        let record = records.get(which)?;
-        Some((record.path.to_path_buf(), record.offset..record.offset + record.length))
     }
 
     fn flip_at(&mut self, id: NodeId, path: &Path, record: Range<u64>, bit: u64) -> bool {

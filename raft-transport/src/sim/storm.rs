@@ -51,6 +51,8 @@ const FAULTS_FROM: u64 = 1 << 32;
 const POWER_GOES_AFTER_US: u64 = 60_000;
 /// Clients hurry for a short time: each of them asks as much as dozens.
 const HURRY_US_MAX: u64 = 600_000;
+/// Bits flip as often in so many of the latest entries as in all of them.
+const LATEST: usize = 16;
 /// So many requests go to a leader that was cut off.
 const CROWD: u32 = 80;
 
@@ -334,7 +336,9 @@ impl<S: StateMachine> Sim<S> {
                 let is_flipped = match how % 4 {
                     0 => self.flip_a_bit(victim, how / 4, more),
                     1 if self.flip_in_a_snapshot(victim, more) => true,
-                    _ => self.flip_under_a_process(victim, how / 4, more),
+                    // What was written last is what others most likely need yet.
+                    2 => self.flip_under_a_process(victim, LATEST, how / 4, more),
+                    _ => self.flip_under_a_process(victim, usize::MAX, how / 4, more),
                 };
                 if is_flipped {
                     self.tally.unbearable_losses += u64::from(is_unbearable);

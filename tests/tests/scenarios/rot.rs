@@ -40,7 +40,7 @@ fn a_record_that_rots_under_a_server_is_found_when_it_starts_again_and_given_bac
     play_on(&cluster(3), |sim| {
         settle_under(sim, 1)?;
         write_much(sim)?;
-        let rots = sim.rot_disk(3);
+        let rots = sim.rot_disk(3, 15);
         sim.require(rots, "a bit flips")?;
         write(sim, 1, "with 3")?;
         all_agree(sim)?;
@@ -65,7 +65,7 @@ fn a_leader_that_cannot_read_what_it_has_to_send_makes_room_for_another_one() {
         sim.start(1);
         elect(sim, 1)?;
         let term = sim.seen(1).expect("it runs").term;
-        let rots = sim.rot_disk(1);
+        let rots = sim.rot_disk(1, 15);
         sim.require(rots, "a bit flips")?;
         sim.mend_network();
         sim.expect("it stops", |sim| !sim.is_up(1))?;
@@ -98,7 +98,7 @@ fn a_leader_without_other_voters_that_meets_damage_says_that_only_a_backup_helps
         sim.start(1);
         sim.await_leader()?;
         all_agree(sim)?;
-        let rots = sim.rot_disk(1);
+        let rots = sim.rot_disk(1, 15);
         sim.require(rots, "a bit flips")?;
         write(sim, 1, "which nobody has to read")?;
         sim.change_membership(1, Membership::of_voters([1]).learners([2]).address(2, "sim:2"));
