@@ -3,7 +3,7 @@
 use raft_actor::Membership;
 use raft_actor::consensus::{LogIndex, Settings};
 use raft_actor::envelope::{Body, Envelope};
-use raft_transport::sim::{SimCluster, Transit};
+use raft_transport::sim::{FaultKind, SimCluster, Transit};
 
 use crate::support::{
     Journal, Played, Script, begin_write, elect, is_applied, ms, play_on, read, settings, settle_under, write,
@@ -140,4 +140,57 @@ fn a_transfer_goes_on_while_pieces_are_lost() {
         write(sim, 3, "and serves")
     });
     assert!(report.situations.snapshot_installed >= 1, "{:?}", report.situations);
+}
+
+/// Killed in every change that receiving a snapshot, installing it and resetting the log behind it make to the disk, by
+/// process and by power.
+#[test]
+fn whoever_dies_while_it_receives_or_installs_a_snapshot_comes_back_and_gets_it_whole() {
+    let mut deaths = 0;
+    for changes in 0..24 {
+        let report = play_on(&cluster(3, 0), |sim| {
+            settle_under(sim, 1)?;
+            sim.isolate(3);
+            write_many(sim, 1, 30)?;
+            // Nothing else is done to its disk meanwhile.
+            sim.run_for(ms(2_000))?;
+            sim.kill_after(3, changes);
+            sim.mend_network();
+            sim.run_until(ms(2_000), |sim| !sim.is_up(3))?;
+            if changes % 2 == 1 {
+                sim.crash_machine(3);
+            }
+            sim.mend_disk(3);
+            sim.start(3);
+            catches_up(sim, 3, 1)?;
+            let lines = read(sim, 3)?;
+            sim.require(lines.len() == 30 && lines[29] == "line 29", "it has all lines")
+        });
+        deaths += report.tally.of(FaultKind::Crash);
+        assert!(report.situations.snapshot_installed >= 1, "{:?}", report.situations);
+    }
+    assert!(deaths >= 12, "{deaths} deaths");
+}
+
+/// Pieces go nowhere for so long that the leader gives up and begins again, more than once (canonical/raft #174).
+#[test]
+fn a_transfer_that_comes_to_nothing_costs_neither_an_election_nor_a_write() {
+    play_on(&cluster(3, 0), |sim| {
+        settle_under(sim, 1)?;
+        sim.isolate(3);
+        write_many(sim, 1, 30)?;
+        sim.intercept(|sent| if is_piece(sent) { Transit::Lost } else { Transit::Arrives });
+        sim.mend_network();
+        sim.run_for(ms(1_000))?;
+        let term = sim.seen(1).expect("it runs").term;
+        for number in 0..40 {
+            write(sim, 1, &format!("meanwhile {number}"))?;
+            sim.run_for(ms(500))?;
+        }
+        let is_quiet = sim.running().len() == 3 && sim.running().iter().all(|seen| seen.term == term);
+        sim.require(is_quiet && sim.leader() == Some(1.into()), "there was no election")?;
+        sim.require(applied(sim, 3) < applied(sim, 1), "3 has not got it yet")?;
+        sim.intercept(|_| Transit::Arrives);
+        catches_up(sim, 3, 1)
+    });
 }
