@@ -12,7 +12,7 @@ use raft_actor::state_machine::SnapshotError;
 
 use super::checker::Violation;
 use super::durable::{RecordPlace, RecordSubject};
-use super::world::{Node, Sim};
+use super::world::{Node, Sim, place};
 
 /// What has rotted under a server's process, and on its disk.
 #[derive(Debug, Default)]
@@ -125,7 +125,7 @@ impl<S: StateMachine> Sim<S> {
 
     /// Where another snapshot has taken the place of one that had rotted, nothing is lost any more.
     pub(super) fn look_at_snapshot(&mut self, id: NodeId) {
-        let node = &self.nodes[super::world::place(id)];
+        let node = &self.nodes[place(id)];
         let version = node.disk.version();
         if node.rot.snapshot.as_ref().is_none_or(|(_, seen)| *seen == version) {
             return;
