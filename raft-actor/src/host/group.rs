@@ -26,7 +26,6 @@ use crate::node::{Front, Machine, NodeParts, Peers, RaftNode, StopNode, Suffrage
 use crate::replication::{SnapshotPace, StreamContext};
 use crate::state_machine::snapshots::SnapshotStore;
 use crate::state_machine::{Feedback, MachineParts, Owner, StateMachine, StateMachineActor};
-use crate::transport::Inbound;
 
 /// How a group is to be; see [`RaftHost::create_group`](super::RaftHost::create_group).
 ///
@@ -185,8 +184,8 @@ impl HostActor {
                 reader: Arc::clone(&ground.reader),
                 reader_is_fast: ground.log_is_inline,
                 outbound: Rc::new(GroupOutbound::new(group, outbound, Arc::clone(&self.inbound))),
-                inbound: Arc::clone(&self.inbound) as Arc<dyn Inbound>,
                 unreadable: ctx.address().downgrade().recipient(),
+                node_of: ctx.address().recipient(),
                 snapshots: snapshots.clone(),
                 pace,
                 clock: clock.clone(),

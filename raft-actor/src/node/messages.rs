@@ -40,7 +40,7 @@ pub(crate) struct SnapshotReceived {
     pub(crate) snapshot: ReceivedSnapshot,
 }
 
-/// What is sent to this host gets lost at the moment.
+/// What is sent to this host gets lost at the moment, or something that was ordered for it cannot be sent.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub(crate) struct PeerUnreachable(pub(crate) NodeId);

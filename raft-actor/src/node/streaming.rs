@@ -33,7 +33,7 @@ impl RaftNode {
     pub(super) fn send_snapshot(&mut self, order: SnapshotOrder) {
         let Some(file) = self.context.snapshots.newest() else {
             tracing::warn!(peer = %order.peer, "there is no snapshot to send");
-            return self.context.inbound.unreachable(order.peer);
+            return self.context.cannot_send_to(order.peer);
         };
         tracing::info!(node = %self.context.node, peer = %order.peer, position = %file.id().position,
             bytes = file.id().size_bytes, "sends a snapshot");

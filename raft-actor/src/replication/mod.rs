@@ -24,9 +24,9 @@ use raft_consensus::{AppendEntries, Entries, GroupId, Message as RaftMessage, No
 use crate::clock::Clock;
 use crate::envelope::{Body, Envelope};
 use crate::log_storage::{LogCache, LogError, LogReader};
-use crate::node::Unreadable;
+use crate::node::{PeerUnreachable, Unreadable};
 use crate::state_machine::snapshots::SnapshotStore;
-use crate::transport::{Inbound, Outbound};
+use crate::transport::Outbound;
 
 mod disk_work;
 mod receiver;
@@ -52,9 +52,10 @@ pub(crate) struct StreamContext {
     /// Whether the reader answers without touching a disk.
     pub(crate) reader_is_fast: bool,
     pub(crate) outbound: Rc<dyn Outbound>,
-    pub(crate) inbound: Arc<dyn Inbound>,
     /// The node, which has to know what cannot be read here any more.
     pub(crate) unreadable: WeakRecipient<Unreadable>,
+    /// The node that the stream is of: told when what was ordered cannot be sent. No other group is to hear of that.
+    pub(crate) node_of: Recipient<PeerUnreachable>,
     /// The snapshots of the group.
     pub(crate) snapshots: SnapshotStore,
     /// How they are sent.
@@ -121,16 +122,21 @@ impl StreamContext {
         true
     }
 
+    /// The core finds out what the peer needs by now.
+    pub(crate) fn cannot_send_to(&self, peer: NodeId) {
+        self.node_of.do_send(PeerUnreachable(peer));
+    }
+
     fn read_done(&self, order: &ReplicationOrder, read: Result<Entries, LogError>) {
         match read {
             // §5.3: what ends elsewhere was overwritten since it was ordered. A later order covers it.
             Ok(entries) if entries.last_position() != Some(order.through) => {
                 tracing::debug!(peer = %order.peer, through = %order.through, "the log changed since; order dropped");
-                self.inbound.unreachable(order.peer);
+                self.cannot_send_to(order.peer);
             }
             Ok(entries) => self.send(order, entries),
             // The node knows by itself, or the runtime ends.
-            Err(LogError::Stopped) => self.inbound.unreachable(order.peer),
+            Err(LogError::Stopped) => self.cannot_send_to(order.peer),
             // To read again gives the same, and meanwhile the peer would wait for a leader who has what it lacks.
             Err(error) => self.cannot_read(Unreadable::Log(error)),
         }

@@ -185,7 +185,7 @@ impl SnapshotSender {
     /// The core finds out what the peer needs by then, once it can be reached.
     fn give_up(&mut self, ctx: &mut Context<Self>) {
         tracing::debug!(peer = %self.peer(), snapshot = %self.file.id().position, "gave up sending a snapshot");
-        self.context.inbound.unreachable(self.peer());
+        self.context.cannot_send_to(self.peer());
         ctx.stop();
     }
 

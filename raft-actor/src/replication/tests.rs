@@ -7,7 +7,6 @@ use raft_consensus::{Entry, LogIndex, LogPosition, LogWrite, Payload, Round, Set
 use tokio::sync::mpsc as channel;
 
 use super::*;
-use crate::transport::{Credit, Hello, Refusal};
 
 mod snapshots;
 
@@ -39,7 +38,7 @@ enum Deed {
     Told(String),
 }
 
-/// Transport and host of a stream.
+/// Transport and node of a stream.
 struct Surroundings(channel::UnboundedSender<Deed>);
 
 impl Outbound for Surroundings {
@@ -57,18 +56,14 @@ impl Outbound for Surroundings {
     fn forget(&self, _: NodeId) {}
 }
 
-impl Inbound for Surroundings {
-    fn admit(&self, _: &Hello) -> Result<(), Refusal> {
-        Ok(())
-    }
+impl Actor for Surroundings {
+    type Context = Context<Self>;
+}
 
-    fn confirmed(&self, _: &Hello) {}
+impl Handler<PeerUnreachable> for Surroundings {
+    type Result = ();
 
-    fn refused(&self, _: NodeId, _: Refusal) {}
-
-    fn deliver(&self, _: Envelope, _: Credit) {}
-
-    fn unreachable(&self, _: NodeId) {
+    fn handle(&mut self, _: PeerUnreachable, _: &mut Context<Self>) {
         self.0.send(Deed::Unreachable).expect("the test looks on");
     }
 }
@@ -121,8 +116,8 @@ fn bench() -> Bench {
         reader: Arc::new(Disk(Mutex::new(held))),
         reader_is_fast: false,
         outbound: Rc::new(Surroundings(done.clone())),
-        inbound: Arc::new(Surroundings(done)),
         unreadable: owner.downgrade().recipient(),
+        node_of: Surroundings(done).start().recipient(),
         snapshots: SnapshotStore::in_memory(GroupId::new(1)),
         pace: SnapshotPace::of(&Settings::default(), u64::MAX),
         clock: Clock::start(),

@@ -15,6 +15,7 @@ use crate::log_storage::sim_disk::SimDisk;
 use crate::node::SnapshotReceived;
 use crate::state_machine::SnapshotId;
 use crate::state_machine::snapshots::{SnapshotError, SnapshotFile};
+use crate::transport::Credit;
 
 mod rot;
 
@@ -67,18 +68,14 @@ impl Outbound for Wire {
     fn forget(&self, _: NodeId) {}
 }
 
-impl Inbound for Wire {
-    fn admit(&self, _: &Hello) -> Result<(), Refusal> {
-        Ok(())
-    }
+impl Actor for Wire {
+    type Context = Context<Self>;
+}
 
-    fn confirmed(&self, _: &Hello) {}
+impl Handler<PeerUnreachable> for Wire {
+    type Result = ();
 
-    fn refused(&self, _: NodeId, _: Refusal) {}
-
-    fn deliver(&self, _: Envelope, _: Credit) {}
-
-    fn unreachable(&self, peer: NodeId) {
+    fn handle(&mut self, PeerUnreachable(peer): PeerUnreachable, _: &mut Context<Self>) {
         assert_eq!(peer, FOLLOWER);
         // The test may be over.
         drop(self.0.send(Event::Unreachable));
@@ -244,8 +241,8 @@ fn context(
         // All on this thread, as in a simulation.
         reader_is_fast: true,
         outbound: Rc::new(Wire(happens.clone())),
-        inbound: Arc::new(Wire(happens.clone())),
         unreadable: owner.downgrade().recipient(),
+        node_of: Wire(happens.clone()).start().recipient(),
         snapshots: store.clone(),
         pace: pace(),
         clock: clock.clone(),
