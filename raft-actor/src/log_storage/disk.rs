@@ -61,6 +61,11 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// What the operating system says.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
+
+    /// Whether nobody ever waits for a sync, as where memory keeps what it holds without power.
+    fn takes_no_time(&self) -> bool {
+        false
+    }
 }
 
 /// An open file: offsets instead of a cursor, so that readers and the writer share one.

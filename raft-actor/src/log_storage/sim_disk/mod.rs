@@ -66,6 +66,7 @@ pub struct SimDisk {
 #[derive(Clone)]
 struct State {
     rng: ChaCha8Rng,
+    takes_no_time: bool,
     /// The process that may use the disk; all others are dead.
     process: u64,
     died_of_order: bool,
@@ -167,6 +168,7 @@ impl SimDisk {
     pub fn new(seed: u64) -> Self {
         let state = State {
             rng: ChaCha8Rng::seed_from_u64(seed),
+            takes_no_time: false,
             process: 0,
             died_of_order: false,
             names: Names::default(),
@@ -181,6 +183,13 @@ impl SimDisk {
             emptied_version: 0,
         };
         Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// From now on processes are told that nobody need wait for its syncs.
+    #[must_use]
+    pub fn in_no_time(self) -> Self {
+        self.state().takes_no_time = true;
+        self
     }
 
     /// A copy that goes its own way: without a process, and without failures to come or a limit of its room.

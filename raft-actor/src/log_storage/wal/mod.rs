@@ -309,6 +309,10 @@ impl LogStorage for Wal {
         Arc::clone(&self.shared) as Arc<dyn LogReader>
     }
 
+    fn is_volatile(&self) -> bool {
+        self.files.take_no_time()
+    }
+
     /// Restates all hard states, seals the last batch with a barrier, moves entries out of old segments, prepares zeros.
     fn idle(&mut self) -> Result<bool, LogError> {
         self.step(Self::rest)
