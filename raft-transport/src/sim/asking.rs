@@ -9,6 +9,7 @@ use raft_actor::consensus::{LogIndex, NodeId};
 
 use super::clients::{AnswerDue, Attempt, Outcome, Request, Returned};
 use super::faults::FaultKind;
+use super::groups::Group;
 use super::hash::number_of;
 use super::oracle::{Fate, Kind};
 use super::sessions::Number;
@@ -45,19 +46,19 @@ impl<S: StateMachine> Repeats<S> {
 }
 
 impl<S: StateMachine> Sim<S> {
-    /// This many more clients begin to ask, one request at a time each.
+    /// This many more clients begin to ask the group, one request at a time each.
     pub fn add_clients(&mut self, count: usize) {
         for _ in 0..count {
-            let client = self.clients.add();
+            let client = self.clients.add(self.focus);
             self.may_join_a_session(client);
             let delay = self.chance.between(THINK_US);
             self.plan(delay, Event::Ask { client });
         }
     }
 
-    /// From now on no client begins another request.
+    /// From now on no client of the group begins another request.
     pub fn quiet_clients(&mut self) {
-        self.clients_are_quiet = true;
+        self.group_mut().is_quiet = true;
     }
 
     pub(super) fn think(&mut self, client: usize) {
@@ -74,15 +75,20 @@ impl<S: StateMachine> Sim<S> {
     /// A client asks a server for something, mostly the one it asked last.
     pub(super) fn ask(&mut self, client: usize) {
         // What was begun is brought to an end.
-        let has_nothing_to_do = self.clients_are_quiet && !self.sessions.has_to_try(client);
-        if has_nothing_to_do || !self.clients.is_idle(client) {
+        let has_nothing_to_do = self.group().is_quiet && !self.sessions.has_to_try(client);
+        if has_nothing_to_do || self.group().is_over || !self.clients.is_idle(client) {
             return;
+        }
+        let asks_again = self.repeats.next.contains_key(&client);
+        if self.group().sleeps_until_us > self.now_us() && !self.group().is_quiet && !asks_again {
+            let sleeps_us = self.group().sleeps_until_us - self.now_us();
+            return self.plan(sleeps_us, Event::Ask { client });
         }
         let node = self.whom_to_ask();
         if self.handle(node).is_none() {
             return self.think(client);
         }
-        if self.tries_again(client, node) || self.clients_are_quiet {
+        if self.tries_again(client, node) || self.group().is_quiet {
             return;
         }
         if let Some(what) = self.repeats.next.remove(&client) {
@@ -135,14 +141,15 @@ impl<S: StateMachine> Sim<S> {
         self.handle(node)?;
         let request = self.clients.next_request();
         let at_us = self.now_us();
-        self.workload.called(&Call { request, client, node, at_us, what: &what });
+        let group = self.group().id;
+        self.workload.called(&Call { request, group, client, node, at_us, what: &what });
         let kind = match &what {
             Request::Write(_) => Kind::Write,
             Request::Read(_) | Request::ReadLease(_) => Kind::Read,
             Request::ReadLocal(_) => Kind::LocalRead(node),
         };
-        self.judge.called(request, kind);
-        self.replay.called(request, &what);
+        self.judge.called(group, request, kind);
+        self.group_mut().replay.called(request, &what);
         self.try_through(client, node, request, what, number);
         Some(request)
     }
@@ -187,7 +194,7 @@ impl<S: StateMachine> Sim<S> {
         let mut any = false;
         while let Some(returned) = self.clients.next_returned() {
             any = true;
-            self.back(returned);
+            self.within(self.clients.group_of(returned.client), |sim| sim.back(returned));
         }
         any
     }
@@ -216,16 +223,18 @@ impl<S: StateMachine> Sim<S> {
         match &shown {
             Outcome::Applied(_) => {
                 self.acked_writes += 1;
-                self.acked_at.insert(node);
+                self.group_mut().acked_at.insert(node);
             }
             Outcome::Answered(_) => self.answered_reads += 1,
             Outcome::Failed | Outcome::Unknown => self.unanswered += 1,
         }
         let is_answered = matches!(shown, Outcome::Applied(_) | Outcome::Answered(_));
         let is_over = is_answered || is_numbered || self.hurries == 0;
-        let again = if is_over { None } else { self.replay.asked(request) };
+        let again = if is_over { None } else { self.group().replay.asked(request) };
         self.judge_answer(request, index, &shown);
-        if let Err(what) = self.workload.returned(&Return { request, client, node, at_us, index, outcome: shown }) {
+        let group = self.group().id;
+        let back = Return { request, group, client, node, at_us, index, outcome: shown };
+        if let Err(what) = self.workload.returned(&back) {
             self.judge.found("workload", None, what);
         }
         match &mut self.scripted {
@@ -234,6 +243,7 @@ impl<S: StateMachine> Sim<S> {
             }
             Some(_) | None => {
                 self.may_repeat(client, again);
+                self.may_fall_asleep();
                 self.think(client);
             }
         }
@@ -261,9 +271,9 @@ impl<S: StateMachine> Sim<S> {
             Outcome::Failed => Fate::Failed,
             Outcome::Unknown => Fate::Unknown,
         };
-        self.judge.returned(request, fate);
-        let replay = &mut self.replay;
-        self.judge.with_log(|log, words| match told {
+        let Group { id, replay, .. } = &mut self.groups[self.focus];
+        self.judge.returned(*id, request, fate);
+        self.judge.with_log(*id, |log, words| match told {
             Outcome::Applied(_) => replay.follow(log, words),
             Outcome::Answered(answer) => replay.follow(log, words).and_then(|()| replay.answered(request, at, answer)),
             Outcome::Failed => {

@@ -78,6 +78,8 @@ pub(super) struct AnswerDue {
 /// All clients of a cluster.
 pub(super) struct Clients<S: StateMachine> {
     waiting: Vec<Option<Waiting<S>>>,
+    /// Which group each of them asks.
+    groups: Vec<usize>,
     wakers: Vec<Waker>,
     ready: Ready,
     last_request: u64,
@@ -111,19 +113,32 @@ pub(super) struct Returned<S: StateMachine> {
 
 impl<S: StateMachine> Clients<S> {
     pub(super) fn new() -> Self {
-        Self { waiting: Vec::new(), wakers: Vec::new(), ready: Ready::default(), last_request: 0, last_attempt: 0 }
+        Self {
+            waiting: Vec::new(),
+            groups: Vec::new(),
+            wakers: Vec::new(),
+            ready: Ready::default(),
+            last_request: 0,
+            last_attempt: 0,
+        }
     }
 
-    /// One more client.
-    pub(super) fn add(&mut self) -> usize {
+    /// One more client, of this group.
+    pub(super) fn add(&mut self, group: usize) -> usize {
         let client = self.waiting.len();
         self.waiting.push(None);
+        self.groups.push(group);
         self.wakers.push(Waker::from(Arc::new(ClientWaker { client, ready: Arc::clone(&self.ready) })));
         client
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.waiting.len()
+    /// Those that ask this group.
+    pub(super) fn of(&self, group: usize) -> impl Iterator<Item = usize> {
+        self.groups.iter().enumerate().filter(move |(_, of)| **of == group).map(|(client, _)| client)
+    }
+
+    pub(super) fn group_of(&self, client: usize) -> usize {
+        self.groups[client]
     }
 
     /// The number that the next request will get.

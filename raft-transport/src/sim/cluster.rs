@@ -57,6 +57,8 @@ use super::world::{Setup, Sim};
 pub struct SimCluster<S> {
     nodes: u64,
     joiners: Option<u64>,
+    groups: u64,
+    work_takes_no_time: bool,
     clients: usize,
     faults: Faults,
     left_out: Option<Vec<usize>>,
@@ -169,6 +171,8 @@ impl<S: StateMachine> SimCluster<S> {
         Self {
             nodes,
             joiners: None,
+            groups: 1,
+            work_takes_no_time: false,
             clients: 6,
             faults: Faults::none(),
             left_out: None,
@@ -182,7 +186,25 @@ impl<S: StateMachine> SimCluster<S> {
         }
     }
 
-    /// How many clients ask. Default: 6.
+    /// Disks sync and state machines apply at once, and no fault makes them slow. Servers then do with a call what they
+    /// otherwise have others do and wait for: what was written is durable, and what is committed is applied, within the
+    /// same step, as it is where a log is in memory. Default: both take their time.
+    #[must_use]
+    pub fn work_takes_no_time(mut self, takes_none: bool) -> Self {
+        self.work_takes_no_time = takes_none;
+        self
+    }
+
+    /// How many groups the servers run, over one log and one network: state machines of the same kind, each with clients
+    /// and judges of its own. If there are several, others begin and end while the membership changes. Default: 1, and none
+    /// begins or ends.
+    #[must_use]
+    pub fn groups(mut self, groups: u64) -> Self {
+        self.groups = groups.max(1);
+        self
+    }
+
+    /// How many clients ask each group. Default: 6.
     #[must_use]
     pub fn clients(mut self, clients: usize) -> Self {
         self.clients = clients;
@@ -262,9 +284,12 @@ impl<S: StateMachine> SimCluster<S> {
         let is_short = session_lifetime < LONG_LIFETIMES[0];
         Setup {
             seed,
+            groups: self.groups,
+            clients: self.clients,
             founders: self.nodes,
             joiners: self.joiners.unwrap_or(if members_change { 2 } else { 0 }),
             members_change,
+            work_takes_no_time: self.work_takes_no_time,
             majority_may_be_lost: self.faults.majority_may_be_lost(),
             settings,
             lease_drift_percent_max,
@@ -309,7 +334,9 @@ impl<S: StateMachine> SimCluster<S> {
             if clocks_are_off {
                 sim.put_clocks_off();
             }
-            sim.add_clients(clients);
+            for group in 0..sim.groups.len() {
+                sim.within(group, |sim| sim.add_clients(clients));
+            }
             sim.run_for(lasting)?;
             sim.recover(RECOVERY_MAX)
         })

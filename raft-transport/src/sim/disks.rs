@@ -11,22 +11,24 @@ use super::durable::{Damage, DurableReader, DurableState, PayloadKind, RecordPla
 
 /// Where a server's log is on its disk.
 pub(super) const WAL_DIRECTORY: &str = "/data/wal";
-/// Where the snapshots of its one group are.
-pub(super) const SNAPSHOT_DIRECTORY: &str = "/data/snapshots/1";
+/// Where the snapshots of its groups are, each in a directory of its own.
+pub(super) const SNAPSHOT_DIRECTORY: &str = "/data/snapshots";
 
-/// The one group that a host serves.
+/// The first group of a host, and the only one of most.
 pub(super) const GROUP: GroupId = GroupId::new(1);
 
-/// What is durable on one disk.
+/// What is durable of a group on one disk.
 pub(super) struct DiskReader {
+    group: GroupId,
     log: DurableReader,
     snapshots: SnapshotReader,
 }
 
 impl DiskReader {
-    fn new(disk: &SimDisk) -> Self {
+    fn new(group: GroupId, disk: &SimDisk) -> Self {
         let log = DurableReader::new(disk.clone(), WAL_DIRECTORY);
-        Self { log, snapshots: SnapshotReader::new(disk.clone(), SNAPSHOT_DIRECTORY, GROUP) }
+        let snapshots = SnapshotReader::new(disk.clone(), format!("{SNAPSHOT_DIRECTORY}/{group}"), group);
+        Self { group, log, snapshots }
     }
 
     /// Takes in what became durable since the last time. Returns whether anything did.
@@ -37,7 +39,7 @@ impl DiskReader {
     }
 
     fn group(&self) -> &DurableState {
-        self.log.state(GROUP)
+        self.log.state(self.group)
     }
 }
 
@@ -77,9 +79,9 @@ impl Durable for DiskReader {
     }
 }
 
-/// What is durable on all disks.
-#[derive(Default)]
+/// What is durable of a group on all disks.
 pub(super) struct DiskReaders {
+    group: GroupId,
     readers: BTreeMap<NodeId, DiskReader>,
     /// Disks that were damaged and that nobody has started on since.
     damaged: BTreeSet<NodeId>,
@@ -87,9 +89,20 @@ pub(super) struct DiskReaders {
     rotten: BTreeSet<NodeId>,
 }
 
+impl Default for DiskReaders {
+    fn default() -> Self {
+        Self::of(GROUP)
+    }
+}
+
 impl DiskReaders {
+    /// Readers of what is durable of this group.
+    pub(super) fn of(group: GroupId) -> Self {
+        Self { group, readers: BTreeMap::new(), damaged: BTreeSet::new(), rotten: BTreeSet::new() }
+    }
+
     pub(super) fn add(&mut self, node: NodeId, disk: &SimDisk) {
-        self.readers.insert(node, DiskReader::new(disk));
+        self.readers.insert(node, DiskReader::new(self.group, disk));
     }
 
     /// A bit of this disk was flipped: nobody need be able to read it.

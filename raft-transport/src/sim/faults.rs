@@ -387,6 +387,12 @@ pub struct Tally {
     pub unbearable_losses: u64,
     /// Runs at whose end nobody could write any more.
     pub standstills: u64,
+    /// Groups that were begun while everything else went on.
+    pub groups_begun: u64,
+    /// How often a server has destroyed its part of a group.
+    pub groups_destroyed: u64,
+    /// How often a group stopped on a server, for whatever reason, whose process went on.
+    pub group_stops: u64,
 }
 
 impl Tally {
@@ -422,6 +428,9 @@ impl Tally {
         self.snapshots_replaced += other.snapshots_replaced;
         self.unbearable_losses += other.unbearable_losses;
         self.standstills += other.standstills;
+        self.groups_begun += other.groups_begun;
+        self.groups_destroyed += other.groups_destroyed;
+        self.group_stops += other.group_stops;
     }
 }
 

@@ -5,14 +5,14 @@ use std::hash::Hasher;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use raft_actor::consensus::{LogIndex, LogPosition, NodeId};
+use raft_actor::consensus::{LogIndex, LogPosition};
 use raft_actor::log_storage::disk::Disk;
 use raft_actor::log_storage::sim_disk::SimDisk;
 use raft_actor::{ApplyContext, OnDisk, Snapshot, StateMachine};
 use serde::{Deserialize, Serialize};
 
 use super::hash::HashWriter;
-use super::judge::Judge;
+use super::judge::{Judge, Whose};
 
 /// A command of the user's machine with the number of the request that it belongs to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ const LOOK_EVERY: u64 = 256;
 /// A state machine that tells the judge about everything that it applies.
 pub(super) struct Watched<S> {
     machine: S,
-    node: NodeId,
+    whose: Whose,
     applied: LogIndex,
     judge: Judge,
     /// Whether equal states are saved as equal bytes.
@@ -80,13 +80,13 @@ pub(super) struct Watched<S> {
 }
 
 impl<S: StateMachine> Watched<S> {
-    pub(super) fn new(machine: S, node: NodeId, judge: Judge, saves_alike: bool) -> Self {
+    pub(super) fn new(machine: S, whose: Whose, judge: Judge, saves_alike: bool) -> Self {
         let held = machine.durable_through();
         if let Some(held) = held {
-            judge.holds(node, held);
+            judge.holds(whose, held);
         }
         let applied = held.unwrap_or(LogIndex::ZERO);
-        Self { machine, node, applied, judge, saves_alike }
+        Self { machine, whose, applied, judge, saves_alike }
     }
 
     /// The judge compares the state with that of all others after the same entry.
@@ -95,8 +95,8 @@ impl<S: StateMachine> Watched<S> {
             return;
         }
         match fingerprint(&self.machine) {
-            Ok(state) => self.judge.state(self.node, self.applied, state),
-            Err(error) => self.judge.cannot_save(self.node, &error),
+            Ok(state) => self.judge.state(self.whose, self.applied, state),
+            Err(error) => self.judge.cannot_save(self.whose.1, &error),
         }
     }
 }
@@ -118,8 +118,8 @@ impl<S: StateMachine> StateMachine for Watched<S> {
         let value = self.machine.apply(ctx, command);
         let after = std::mem::replace(&mut self.applied, ctx.index());
         let position = LogPosition::new(ctx.term(), ctx.index());
-        self.judge.applied(self.node, after, position, request, &value);
-        if self.judge.looks_at_every_state() || self.applied.get().is_multiple_of(LOOK_EVERY) {
+        self.judge.applied(self.whose, after, position, request, &value);
+        if self.judge.looks_at_every_state(self.whose.0) || self.applied.get().is_multiple_of(LOOK_EVERY) {
             self.show_state();
         }
         At { index: ctx.index(), value }
@@ -155,7 +155,7 @@ impl<S: StateMachine> Snapshot for Watched<S> {
         input.read_exact(&mut applied)?;
         self.machine.load(input)?;
         self.applied = LogIndex::new(u64::from_le_bytes(applied));
-        self.judge.loaded(self.node, self.applied);
+        self.judge.loaded(self.whose, self.applied);
         self.show_state();
         Ok(())
     }

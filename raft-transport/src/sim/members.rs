@@ -103,7 +103,7 @@ impl<S: StateMachine> Sim<S> {
         let leader = self.leader().and_then(|leader| self.handle(leader));
         match leader {
             Some(leader) => leader.status().voters.iter().copied().collect(),
-            None => (1..=self.setup.founders).map(NodeId::from).collect(),
+            None => self.group().founders.clone(),
         }
     }
 
@@ -146,7 +146,8 @@ impl<S: StateMachine> Sim<S> {
 
     /// In the end all servers that can be are voters.
     pub(super) fn unite(&mut self, limit: Duration) -> Result<(), Violation> {
-        if self.nodes.len() as u64 == self.setup.founders && !self.setup.members_change {
+        let is_fixed = self.nodes.len() as u64 == self.setup.founders && self.group().ends.is_empty();
+        if is_fixed && !self.setup.members_change {
             return Ok(());
         }
         let sound: BTreeSet<NodeId> = self.sound().into_iter().collect();

@@ -15,6 +15,7 @@ mod clocks;
 mod cluster;
 mod disks;
 mod faults;
+mod groups;
 mod hash;
 mod held;
 mod in_force;

@@ -35,10 +35,20 @@ impl<S: StateMachine> Sim<S> {
         if self.setup.settings.rest_after().is_none() || self.sound().len() < self.nodes.len() {
             return Ok(());
         }
+        self.comes_to_rest(limit)?;
+        self.replaces_a_dead_leader(Self::crash_machine)?;
+        if self.setup.groups == 1 {
+            return Ok(());
+        }
+        // Its host lives, and all that could tell the others is what that says of its groups.
+        self.comes_to_rest(limit)?;
+        self.replaces_a_dead_leader(Self::stop_group)
+    }
+
+    fn comes_to_rest(&mut self, limit: Duration) -> Result<(), Violation> {
         self.check(limit, "a group in which nothing happens rests after the faults", |sim| {
-            sim.leader().is_some_and(|leader| sim.judge.rests(leader))
-        })?;
-        self.replaces_a_dead_leader(Self::crash_machine)
+            sim.leader().is_some_and(|leader| sim.judge.rests(sim.group().id, leader))
+        })
     }
 
     /// A leader that dies is replaced before long. It comes back then.
@@ -50,12 +60,16 @@ impl<S: StateMachine> Sim<S> {
             return Ok(());
         }
         dies(self, leader);
+        self.settle()?;
         let limit = self.election_timeout_max() * TIMEOUTS_TO_ELECT;
         let is_replaced = self.run_until(limit, |sim| sim.leader().is_some())?;
         if !is_replaced {
             let state: Vec<String> = self.running().iter().map(ToString::to_string).collect();
             let what = format!("nobody leads {}s after n{leader} died: {}", limit.as_secs_f64(), state.join("; "));
             return Err(Violation { invariant: "replaces_a_dead_leader", node: None, what });
+        }
+        if self.is_up(leader) {
+            self.open_group(leader);
         }
         self.start(leader);
         Ok(())

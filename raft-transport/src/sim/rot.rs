@@ -144,7 +144,7 @@ impl<S: StateMachine> Sim<S> {
             return Ok(());
         }
         self.check(limit, "a server leads though disks have rotted", |sim| sim.leader().is_some())?;
-        let goal = self.judge.running().iter().map(|seen| seen.commit).max().unwrap_or(LogIndex::ZERO);
+        let goal = self.judge.running(self.group().id).iter().map(|seen| seen.commit).max().unwrap_or(LogIndex::ZERO);
         self.check(limit, "a leader whose disk has rotted keeps nobody waiting", |sim| {
             let voters = sim.voters();
             let mut sound = sim.nodes.iter().filter(|node| node.is_sound() && voters.contains(&node.id));

@@ -39,7 +39,7 @@ impl<S: StateMachine> Sim<S> {
     }
 
     fn scripted_client(&mut self) -> usize {
-        let client = self.clients.add();
+        let client = self.clients.add(self.focus);
         let nothing = || Scripted { clients: Vec::new(), answers: BTreeMap::new(), numbers: BTreeMap::new() };
         self.scripted.get_or_insert_with(nothing).clients.push(client);
         client
@@ -62,9 +62,9 @@ impl<S: StateMachine> Sim<S> {
     /// Sends a [command of a session](Self::write_sequenced) once more, under the same number, to this server. Its
     /// outcome is open again. Returns whether a process runs there.
     pub fn try_again(&mut self, ticket: Ticket, node: impl Into<NodeId>) -> bool {
+        let Some(what) = self.group().replay.asked(ticket.request) else { return false };
         let Some(scripted) = &mut self.scripted else { return false };
         let Some((client, number)) = scripted.numbers.get(&ticket.request).cloned() else { return false };
-        let Some(what) = self.replay.asked(ticket.request) else { return false };
         scripted.answers.remove(&ticket.request);
         self.try_through(client, node.into(), ticket.request, what, Some(number))
     }
@@ -145,9 +145,9 @@ impl<S: StateMachine> Sim<S> {
         self.network.mend_all();
     }
 
-    /// What the running servers are at the moment.
+    /// What the running servers are at the moment, in the group.
     pub fn running(&self) -> Vec<Seen> {
-        self.judge.running()
+        self.judge.running(self.group().id)
     }
 
     /// What a server is at the moment; `None` if it does not run.

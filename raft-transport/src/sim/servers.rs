@@ -8,9 +8,10 @@ use raft_actor::log_storage::LogError;
 use raft_actor::state_machine::SnapshotError;
 use raft_actor::{Placement, RaftHost, StartError, StateMachine, StopReason};
 
+use super::disks::GROUP;
 use super::faults::{FaultKind, Tally};
 use super::machine::Watched;
-use super::process::{Handle, Process};
+use super::process::{Handle, News, Process};
 use super::world::{Event, Node, Sim, place};
 
 /// Where a server keeps its log on its disk.
@@ -28,12 +29,6 @@ impl<S: StateMachine> Node<S> {
     /// Whether its disk has forgotten nothing.
     pub(super) fn is_sound(&self) -> bool {
         !self.is_lost && !self.is_wiped && !self.disk_is_damaged && !self.rot.is_in_snapshot()
-    }
-
-    /// Whether it may be elected when all faults are over. A newcomer whose disk was emptied before it had a vote
-    /// had said nothing that anybody counted (seed 1951).
-    pub(super) fn may_lead(&self) -> bool {
-        self.is_sound() || (self.is_wiped && !self.has_lost_its_vote && !self.is_lost)
     }
 
     /// Whether it has lost something that its peers are to give back.
@@ -89,14 +84,15 @@ impl<S: StateMachine> Sim<S> {
         node.rot.process_starts();
         let (run, disk) = (node.run, node.disk.process());
         self.judge.starts(id, run);
-        let machine = self.setup.machine.open(&disk);
-        let machine = Watched::new(machine, id, self.judge.clone(), self.setup.saves_alike);
+        let maker = self.setup.machine;
+        let machine = |disk| Watched::new(maker.open(disk), (GROUP, id), self.judge.clone(), self.setup.saves_alike);
+        let machine = (self.setup.groups == 1).then(|| machine(&disk));
         let builder = RaftHost::builder()
             .node(id)
             .cluster(cluster)
             .transport(self.network.transport(id, node.run, self.setup.piece_bytes_max))
             .peers(peers)
-            .disk(disk)
+            .disk(Arc::clone(&disk))
             .data_dir(DATA_DIRECTORY)
             .log_segment_bytes(SEGMENT_BYTES)
             .log_cache_bytes(self.setup.log_cache_bytes)
@@ -108,7 +104,13 @@ impl<S: StateMachine> Sim<S> {
             .placement(Placement::current_thread())
             .seed(seed);
         let builder = if joins { builder.join() } else { builder };
-        node.process = Some(Process::new(builder, machine));
+        node.process = Some(match machine {
+            Some(machine) => Process::new(builder, disk, machine),
+            None => Process::of_groups(builder, disk),
+        });
+        if self.setup.groups > 1 {
+            self.tell_all(id);
+        }
         // Everybody who is there, on both sides: connections of an earlier run are gone.
         for other in self.ids() {
             if other != id {
@@ -139,9 +141,10 @@ impl<S: StateMachine> Sim<S> {
     /// The process is asked to stop, as by SIGTERM; whoever watches over it starts it again. Returns whether one runs.
     pub fn shut_down(&mut self, node: impl Into<NodeId>) -> bool {
         let id = node.into();
-        let Some(handle) = self.handle(id) else { return false };
-        // It goes on whether or not anybody waits for it.
-        drop(handle.shutdown());
+        let Some(process) = self.node(id).process.as_ref().filter(|process| process.has_started()) else {
+            return false;
+        };
+        process.shut_down();
         self.node_mut(id).is_leaving = true;
         true
     }
@@ -164,11 +167,13 @@ impl<S: StateMachine> Sim<S> {
         self.end_process(id, true);
         self.node(id).disk.wipe();
         self.judge.wiped(id);
+        self.forget_tombs(id);
         self.drop_messages_of(id);
     }
 
+    /// Of the group on this server.
     pub(super) fn handle(&self, id: NodeId) -> Option<Handle<S>> {
-        self.node(id).process.as_ref()?.handle().cloned()
+        self.node(id).process.as_ref()?.handles.get(&self.group().id).cloned()
     }
 
     /// What really happened to disks is known to the disks.
@@ -221,42 +226,84 @@ impl<S: StateMachine> Sim<S> {
     pub(super) fn look_after(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let id = node.id;
-        let Some(process) = &mut node.process else { return };
-        if node.disk.has_died_of_order() {
+        if node.process.is_some() && node.disk.has_died_of_order() {
             node.last_words = Some("it died in the middle of what it did to its disk".to_owned());
             self.tally.count(FaultKind::Crash);
-            self.end_process(id, true);
-            self.plan_start(id);
-            return;
-        }
-        if let Some(Err(error)) = process.take_start() {
-            let is_refused = matches!(
-                &error,
-                StartError::Log(LogError::Damaged { .. })
-                    | StartError::Snapshot(SnapshotError::Damaged { .. })
-                    | StartError::NobodyToRepair { .. }
-            );
-            let may_be = match &error {
-                StartError::Log(LogError::Damaged { .. }) | StartError::NobodyToRepair { .. } => node.disk_is_damaged,
-                StartError::Snapshot(error) => node.may_say_of_snapshot(error),
-                StartError::Log(_) | StartError::Machine(_) => node.disk_has_failed(),
-                _ => false,
-            };
-            if !may_be {
-                self.judge.found("start", Some(id), format!("n{id} does not start: {error}"));
-            }
-            node.is_lost |= is_refused && may_be;
-            node.last_words = Some(error.to_string());
-            self.end_process(id, true);
-            self.plan_start(id);
-            return;
+            return self.start_anew(id);
         }
         // Once its peers have given it back what it had lost, it is as good as any.
         node.disk_is_damaged = node.disk_is_damaged && (node.rot.is_in_log() || !self.judge.is_whole(id));
-        let stop = process.take_stop();
         self.look_at_snapshot(id);
-        let Some(reason) = stop else { return };
-        let node = &mut self.nodes[at];
+        while let Some(news) = self.nodes[at].process.as_mut().and_then(Process::take_news) {
+            self.hear(id, news);
+        }
+    }
+
+    /// The process is no use any more.
+    fn start_anew(&mut self, id: NodeId) {
+        self.end_process(id, true);
+        self.plan_start(id);
+    }
+
+    fn hear(&mut self, id: NodeId, news: News<S>) {
+        match news {
+            News::Started(groups) => self.has_groups(id, &groups),
+            News::Fails(error) => {
+                self.does_not_start(id, &error);
+                self.start_anew(id);
+            }
+            News::Stopped(reason) => self.has_stopped(id, &reason),
+            News::Runs(group, handle) => {
+                if let Some(process) = &mut self.node_mut(id).process {
+                    process.handles.insert(group, handle);
+                }
+            }
+            News::GroupStopped(group, reason) => {
+                if let Some(process) = &mut self.node_mut(id).process {
+                    process.handles.remove(&group);
+                }
+                self.group_stopped(id, group, &reason);
+            }
+            News::GroupFails(group, error) => {
+                if self.group_fails(id, group, &error) {
+                    self.node_mut(id).last_words = Some(error.to_string());
+                    self.node(id).disk.kill_process();
+                    self.start_anew(id);
+                }
+            }
+            News::Destroyed(group, result) => {
+                if self.group_destroyed(id, group, result) {
+                    self.node(id).disk.kill_process();
+                    self.start_anew(id);
+                }
+            }
+            News::Revived(group, result) => self.group_revived(id, group, result),
+        }
+    }
+
+    fn does_not_start(&mut self, id: NodeId, error: &StartError) {
+        let node = &mut self.nodes[place(id)];
+        let is_refused = matches!(
+            &error,
+            StartError::Log(LogError::Damaged { .. })
+                | StartError::Snapshot(SnapshotError::Damaged { .. })
+                | StartError::NobodyToRepair { .. }
+        );
+        let may_be = match &error {
+            StartError::Log(LogError::Damaged { .. }) | StartError::NobodyToRepair { .. } => node.disk_is_damaged,
+            StartError::Snapshot(error) => node.may_say_of_snapshot(error),
+            StartError::Log(_) | StartError::Machine(_) => node.disk_has_failed(),
+            _ => false,
+        };
+        if !may_be {
+            self.judge.found("start", Some(id), format!("n{id} does not start: {error}"));
+        }
+        node.is_lost |= is_refused && may_be;
+        node.last_words = Some(error.to_string());
+    }
+
+    fn has_stopped(&mut self, id: NodeId, reason: &StopReason) {
+        let node = &mut self.nodes[place(id)];
         let may_be = match &reason {
             StopReason::Log(error) => node.may_stop_for_log(error),
             StopReason::Snapshot(error) => node.may_say_of_snapshot(error),
@@ -273,7 +320,6 @@ impl<S: StateMachine> Sim<S> {
         self.tally.add(FaultKind::CleanShutdown, u64::from(matches!(reason, StopReason::ShutDown)));
         node.last_words = Some(reason.to_string());
         node.disk.kill_process();
-        self.end_process(id, true);
-        self.plan_start(id);
+        self.start_anew(id);
     }
 }

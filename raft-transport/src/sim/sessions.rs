@@ -62,6 +62,8 @@ impl Number {
 
 struct Session {
     name: Arc<str>,
+    /// Of which group its clients ask.
+    group: usize,
     /// How many came before it, with other names.
     before: u64,
     clients: usize,
@@ -84,12 +86,13 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// A client writes in a session from now on.
-    fn join(&mut self, client: usize, chance: &mut Chance) {
+    fn join(&mut self, client: usize, group: usize, chance: &mut Chance) {
         let is_shared = chance.happens(JOIN_PARTS);
-        if let Some(last) = self.list.last_mut().filter(|last| is_shared && last.clients < SHARED_MAX) {
+        let has_room = |last: &&mut Session| is_shared && last.group == group && last.clients < SHARED_MAX;
+        if let Some(last) = self.list.last_mut().filter(has_room) {
             last.clients += 1;
         } else {
-            self.list.push(Session::new(self.list.len(), 0));
+            self.list.push(Session::new(group, self.list.len(), 0));
         }
         self.of.insert(client, self.list.len() - 1);
     }
@@ -164,8 +167,8 @@ impl Sessions {
     /// Another session begins in place of that of this number.
     fn begin_another(&mut self, number: &Number) {
         if let Some(session) = self.session_of(number) {
-            let clients = session.clients;
-            *session = Session { clients, ..Session::new(number.session.unwrap_or_default(), session.before + 1) };
+            let (group, clients, place) = (session.group, session.clients, number.session.unwrap_or_default());
+            *session = Session { clients, ..Session::new(group, place, session.before + 1) };
         }
     }
 
@@ -177,10 +180,10 @@ impl Sessions {
 }
 
 impl Session {
-    fn new(place: usize, before: u64) -> Self {
+    fn new(group: usize, place: usize, before: u64) -> Self {
         let name = format!("session-{place}-{before}").into();
         let (outstanding, open_since_us) = (BTreeSet::new(), None);
-        Self { name, before, clients: 1, next: 1, outstanding, open_since_us, silent_until_us: 0 }
+        Self { name, group, before, clients: 1, next: 1, outstanding, open_since_us, silent_until_us: 0 }
     }
 }
 
@@ -188,17 +191,17 @@ impl<S: StateMachine> Sim<S> {
     /// Some of the clients write in sessions, as the seed has it: none, all, or some.
     pub(super) fn may_join_a_session(&mut self, client: usize) {
         if self.chance.happens(self.setup.session_parts) {
-            self.sessions.join(client, &mut self.chance);
+            self.sessions.join(client, self.clients.group_of(client), &mut self.chance);
         }
     }
 
     /// Whether a client had something to try again. Then it does, through this server.
     pub(super) fn tries_again(&mut self, client: usize, node: NodeId) -> bool {
-        let (now_us, is_awake) = (self.now_us(), self.clients_are_quiet);
+        let (now_us, is_awake) = (self.now_us(), self.group().is_quiet);
         let Some((request, number)) = self.sessions.take_due(client, now_us, is_awake) else { return false };
-        let Some(what) = self.replay.asked(request) else { return false };
+        let Some(what) = self.group().replay.asked(request) else { return false };
         if !number.may_have_happened {
-            self.judge.has_failed_so_far(request);
+            self.judge.has_failed_so_far(self.group().id, request);
         }
         if self.hurries > 0 {
             self.tally.count(FaultKind::RetryStorm);
@@ -219,7 +222,7 @@ impl<S: StateMachine> Sim<S> {
         let now_us = self.now_us();
         number.may_have_happened |= matches!(outcome, Outcome::Unknown);
         if is_forgotten {
-            self.judge.told_expired(&number.client, number.sequence);
+            self.judge.told_expired(self.group().id, &number.client, number.sequence);
             self.sessions.is_over(&number);
             self.sessions.begin_another(&number);
             return Some(Outcome::Unknown);
@@ -230,7 +233,7 @@ impl<S: StateMachine> Sim<S> {
             return Some(outcome);
         }
         let opens_too_late = self.sessions.opens_too_late(&number, now_us);
-        if opens_too_late || (!self.clients_are_quiet && self.chance.happens(GIVE_UP_PARTS)) {
+        if opens_too_late || (!self.group().is_quiet && self.chance.happens(GIVE_UP_PARTS)) {
             self.sessions.is_over(&number);
             if opens_too_late {
                 self.sessions.begin_another(&number);

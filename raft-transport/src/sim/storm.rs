@@ -5,6 +5,7 @@ use raft_actor::consensus::{NodeId, Role};
 
 use super::chance::Chance;
 use super::faults::{DELAY_US, Fault, FaultKind, Noise};
+use super::groups::Group;
 use super::in_force::{Broken, InForce};
 use super::network::Link;
 use super::process::Process;
@@ -192,6 +193,10 @@ impl<S: StateMachine> Sim<S> {
             }
             FaultKind::CleanShutdown => {
                 self.shut_down(victim);
+                None
+            }
+            FaultKind::MembershipChange if self.setup.groups > 1 && more & 4 == 4 => {
+                self.change_groups(victim, how);
                 None
             }
             FaultKind::MembershipChange => {
@@ -465,16 +470,20 @@ impl<S: StateMachine> Sim<S> {
     }
 
     /// Whether the others could go on without this server.
-    fn can_bear_to_lose(&self, victim: NodeId) -> bool {
-        let lost = self.nodes.iter().filter(|node| node.id != victim && !node.is_sound()).count();
+    pub(super) fn can_bear_to_lose(&self, victim: NodeId) -> bool {
         // Where the membership changes, three of the servers may be all the voters there are.
         let voters = if self.setup.members_change { 3 } else { self.nodes.len() };
-        (lost + 1) * 2 < voters && self.node(victim).is_sound()
+        let bears = |group: &Group<S>| {
+            let is_lost = |node: &&Node<S>| !node.is_sound() || group.ends.contains_key(&node.id);
+            let lost = self.nodes.iter().filter(|node| node.id != victim).filter(is_lost).count();
+            (lost + 1) * 2 < voters
+        };
+        self.node(victim).is_sound() && self.groups.iter().filter(|group| !group.is_over).all(bears)
     }
 
     /// The server that leads the latest term, as far as anybody can tell.
     pub fn leader(&self) -> Option<NodeId> {
-        let leading = self.judge.running().into_iter().filter(|seen| seen.role == Role::Leader);
+        let leading = self.running().into_iter().filter(|seen| seen.role == Role::Leader);
         leading.max_by_key(|seen| seen.term).map(|seen| seen.node)
     }
 }

@@ -11,7 +11,7 @@ use std::hash::Hasher;
 use std::io::Write;
 
 use raft_actor::consensus::notation::{self, Moment};
-use raft_actor::consensus::{Effect, LogIndex, LogPosition, NodeId, Time};
+use raft_actor::consensus::{Effect, GroupId, LogIndex, LogPosition, NodeId, Time};
 use raft_actor::envelope::{Body, Envelope, SnapshotReply};
 
 use super::hash::StableHasher;
@@ -80,23 +80,31 @@ pub struct Trace {
     hash: StableHasher,
     events: u64,
     kept_max: usize,
-    kept: VecDeque<(Time, Event)>,
+    /// Which group what comes next is about; none of several: 0 or 1.
+    group: GroupId,
+    kept: VecDeque<(Time, GroupId, Event)>,
     out: Option<Box<dyn Write + Send>>,
 }
 
 impl fmt::Debug for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { hash, events, kept_max, kept, out } = self;
+        let Self { hash, events, kept_max, group, kept, out } = self;
         let mut f = f.debug_struct("Trace");
-        f.field("hash", hash).field("events", events).field("kept_max", kept_max).field("kept", &kept.len());
-        f.field("has_out", &out.is_some()).finish()
+        f.field("hash", hash).field("events", events).field("kept_max", kept_max).field("group", group);
+        f.field("kept", &kept.len()).field("has_out", &out.is_some()).finish()
     }
 }
 
 impl Trace {
     /// A trace that keeps the last `kept_max` events.
     pub fn keeping(kept_max: usize) -> Self {
-        Self { hash: StableHasher::default(), events: 0, kept_max, kept: VecDeque::new(), out: None }
+        let (hash, group) = (StableHasher::default(), GroupId::new(0));
+        Self { hash, events: 0, kept_max, group, kept: VecDeque::new(), out: None }
+    }
+
+    /// What comes next is about this group. The lines of the groups behind the first say which.
+    pub fn about(&mut self, group: GroupId) {
+        self.group = group;
     }
 
     /// Writes the line of each event to `out` from now on. What cannot be written is lost.
@@ -116,7 +124,7 @@ impl Trace {
 
     /// The lines of the latest events, oldest first.
     pub fn latest(&self) -> impl Iterator<Item = String> {
-        self.kept.iter().filter_map(|(at, event)| line(*at, event))
+        self.kept.iter().filter_map(|(at, group, event)| line_of(*at, *group, event))
     }
 
     /// A member took a step: see [`Event::Effect`] and [`Event::Commits`].
@@ -196,7 +204,7 @@ impl Trace {
         }
         let event = event();
         if let Some(out) = &mut self.out
-            && let Some(line) = line(at, &event)
+            && let Some(line) = line_of(at, self.group, &event)
         {
             let _ = writeln!(out, "{line}");
         }
@@ -204,9 +212,14 @@ impl Trace {
             if self.kept.len() >= self.kept_max {
                 self.kept.pop_front();
             }
-            self.kept.push_back((at, event));
+            self.kept.push_back((at, self.group, event));
         }
     }
+}
+
+fn line_of(at: Time, group: GroupId, event: &Event) -> Option<String> {
+    let line = line(at, event)?;
+    Some(if group.get() > 1 { format!("{line} (group {group})") } else { line })
 }
 
 /// The line of an event, if it has one of its own.

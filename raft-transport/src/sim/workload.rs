@@ -1,7 +1,7 @@
 //! What clients ask for.
 
 use raft_actor::StateMachine;
-use raft_actor::consensus::{LogIndex, NodeId};
+use raft_actor::consensus::{GroupId, LogIndex, NodeId};
 
 use super::chance::Chance;
 use super::clients::{Outcome, Request};
@@ -41,7 +41,9 @@ pub trait Workload<S: StateMachine>: 'static {
 pub struct Call<'a, S: StateMachine> {
     /// Its number.
     pub request: u64,
-    /// Who asks.
+    /// Which group is asked; the first has the number 1.
+    pub group: GroupId,
+    /// Who asks: always the same group.
     pub client: usize,
     /// Who is asked.
     pub node: NodeId,
@@ -56,6 +58,8 @@ pub struct Call<'a, S: StateMachine> {
 pub struct Return<'a, S: StateMachine> {
     /// Its number.
     pub request: u64,
+    /// Which group was asked.
+    pub group: GroupId,
     /// Who asked.
     pub client: usize,
     /// Who was asked.

@@ -1,6 +1,6 @@
 //! The world: what is to happen, in one order that the seed decides.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::checker::Violation;
 use super::clients::Clients;
 use super::clocks::ClockBound;
 use super::faults::{Fault, FaultKind, Noise, Tally};
+use super::groups::Group;
 use super::held::Held;
 use super::in_force::{Broken, InForce};
 use super::judge::Judge;
@@ -24,7 +25,6 @@ use super::members::Changes;
 use super::messages::Interception;
 use super::network::{Link, Network, Outgoing};
 use super::process::Process;
-use super::replay::Replay;
 use super::rot::Rot;
 use super::schedule::Schedule;
 use super::script::Scripted;
@@ -55,6 +55,10 @@ pub struct Sim<S: StateMachine> {
     pub(super) sessions: Sessions,
     pub(super) repeats: Repeats<S>,
     pub(super) workload: Box<dyn Workload<S>>,
+    /// The groups that were ever begun; the first has the number 1.
+    pub(super) groups: Vec<Group<S>>,
+    /// Which of them is spoken of.
+    pub(super) focus: usize,
     pub(super) noises: InForce<Noise>,
     /// All of them together.
     pub(super) noise: Noise,
@@ -68,18 +72,13 @@ pub struct Sim<S: StateMachine> {
     pub(super) hurries: u32,
     /// Whom all clients ask, in a hurry, for so many requests more.
     pub(super) crowd: Option<(NodeId, u32)>,
-    pub(super) clients_are_quiet: bool,
     pub(super) acked_writes: u64,
-    /// The servers through which one was.
-    pub(super) acked_at: BTreeSet<NodeId>,
     pub(super) answered_reads: u64,
     pub(super) unanswered: u64,
     /// The client of scripts, and what it was told.
     pub(super) scripted: Option<Scripted<S>>,
     pub(super) changes: Changes,
     pub(super) interception: Interception,
-    /// Knows what the machines should say.
-    pub(super) replay: Replay<S>,
     outgoing: Vec<Outgoing>,
     /// Messages sent so far.
     sent: u64,
@@ -88,11 +87,17 @@ pub struct Sim<S: StateMachine> {
 /// What a cluster is made of.
 pub(super) struct Setup<S> {
     pub(super) seed: u64,
+    /// How many groups the servers begin with. If it is one, no others are ever begun.
+    pub(super) groups: u64,
+    /// How many clients ask a group that is begun later.
+    pub(super) clients: usize,
     pub(super) founders: u64,
     /// Servers that wait to be added.
     pub(super) joiners: u64,
     /// Whether the membership is going to change.
     pub(super) members_change: bool,
+    /// Whether disks and state machines do all they do at once.
+    pub(super) work_takes_no_time: bool,
     pub(super) majority_may_be_lost: bool,
     pub(super) settings: Settings,
     /// Whether the cluster is founded with lease reads, and by how much clocks may then be off.
@@ -189,6 +194,8 @@ impl<S: StateMachine> Sim<S> {
             sessions: Sessions::default(),
             repeats: Repeats::new(),
             workload,
+            groups: Vec::new(),
+            focus: 0,
             noises: InForce::default(),
             noise: Noise::default(),
             held: Held::default(),
@@ -197,19 +204,19 @@ impl<S: StateMachine> Sim<S> {
             repairs: BTreeMap::new(),
             hurries: 0,
             crowd: None,
-            clients_are_quiet: false,
             acked_writes: 0,
-            acked_at: BTreeSet::new(),
             answered_reads: 0,
             unanswered: 0,
             scripted: None,
             changes: Changes::new(),
             interception: Interception::default(),
-            replay: Replay::made_by(setup.machine),
             outgoing: Vec::new(),
             sent: 0,
             setup,
         };
+        for _ in 0..sim.setup.groups {
+            sim.begin_group((1..=sim.setup.founders).map(NodeId::from).collect());
+        }
         for _ in 0..sim.setup.founders + sim.setup.joiners {
             sim.add_node();
         }
@@ -220,8 +227,11 @@ impl<S: StateMachine> Sim<S> {
     fn add_node(&mut self) -> NodeId {
         let id = NodeId::from(self.nodes.len() as u64 + 1);
         let seed = self.chance.number();
-        let clock = Arc::new(NodeClock::new(self.time.clone(), seed, SYNC));
-        let disk = SimDisk::new(seed);
+        let (mut clock, mut disk) = (NodeClock::new(self.time.clone(), seed, SYNC), SimDisk::new(seed));
+        if self.setup.work_takes_no_time {
+            (clock, disk) = (clock.in_no_time(), disk.in_no_time());
+        }
+        let clock = Arc::new(clock);
         self.judge.joins(id, &disk);
         self.nodes.push(Node {
             id,
@@ -324,15 +334,18 @@ impl<S: StateMachine> Sim<S> {
                 self.node_mut(node).start_is_planned = false;
                 self.start(node);
             }
-            Event::Ask { client } => self.ask(client),
+            Event::Ask { client } => self.within(self.clients.group_of(client), |sim| sim.ask(client)),
             Event::GiveUp { client, attempt } => {
-                if !self.give_up(client, attempt) {
+                let group = self.clients.group_of(client);
+                if !self.within(group, |sim| sim.give_up(client, attempt)) {
                     return;
                 }
             }
             Event::Break(fault) => {
                 self.judge.note(None, fault.kind.name(), fault.number as u64);
-                self.break_by(fault);
+                // Whom it hits is for one of the groups to say.
+                let group = (fault.dice[0] >> 48) as usize % self.groups.len();
+                self.within(group, |sim| sim.break_by(fault));
             }
             Event::Mend(fault) => {
                 self.judge.note(None, "mended", fault.number as u64);
@@ -343,7 +356,7 @@ impl<S: StateMachine> Sim<S> {
     }
 
     /// Lets everybody who has something to do have a turn, until nobody has.
-    fn settle(&mut self) -> Result<(), Violation> {
+    pub(super) fn settle(&mut self) -> Result<(), Violation> {
         loop {
             let mut is_quiet = true;
             for at in 0..self.nodes.len() {

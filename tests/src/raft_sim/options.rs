@@ -35,7 +35,15 @@ pub struct Options {
     /// How many servers [default: the seed decides, mostly 3 or 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=9))]
     pub nodes: Option<u64>,
-    /// How many clients [default: the seed decides, 4 to 8]
+    /// How many groups the servers run, over one log and one network. If there are several, others begin and end while the
+    /// membership changes [default: the seed decides, mostly 1, in a quarter of the runs 2 to 4]
+    #[arg(long, value_name = "N", conflicts_with = "on_disk", value_parser = clap::value_parser!(u64).range(1..=4))]
+    pub groups: Option<u64>,
+    /// Disks and state machines do all they do at once, so that servers do with a call what they otherwise wait for
+    /// [default: the seed decides, mostly not]
+    #[arg(long, value_name = "true | false", num_args = 0..=1, default_missing_value = "true")]
+    pub no_time: Option<bool>,
+    /// How many clients ask each group [default: the seed decides, 4 to 8, or half as many for one of several groups]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1000))]
     pub clients: Option<u64>,
     /// Of the planned faults only those with these numbers happen; or none
@@ -160,6 +168,9 @@ impl Options {
             seed,
             on_disk: self.on_disk,
             nodes: self.nodes.unwrap_or(drawn.nodes),
+            // Each machine on disk would need a place of its own there.
+            groups: if self.on_disk { 1 } else { self.groups.unwrap_or(drawn.groups) },
+            no_time: self.no_time.unwrap_or(drawn.no_time),
             clients: self.clients.map_or(drawn.clients, |clients| clients as usize),
             lasting: self.virtual_seconds,
             faults: self.faults.clone().unwrap_or(drawn.faults),

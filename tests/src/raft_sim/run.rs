@@ -17,7 +17,11 @@ pub struct Run {
     pub on_disk: bool,
     /// How many servers there are.
     pub nodes: u64,
-    /// How many clients ask.
+    /// How many groups the servers run.
+    pub groups: u64,
+    /// Whether disks and state machines do all they do at once.
+    pub no_time: bool,
+    /// How many clients ask each group.
     pub clients: usize,
     /// For how long things go wrong, in virtual time.
     pub lasting: Duration,
@@ -52,6 +56,10 @@ impl Machine for DiskRegister {
 const ALL_KINDS_PARTS: u32 = 500_000;
 /// If not, how likely each kind does.
 const EACH_KIND_PARTS: u32 = 500_000;
+/// How likely servers run several groups, in parts of a million.
+const SEVERAL_GROUPS_PARTS: u32 = 250_000;
+/// How likely disks and state machines do all they do at once, in parts of a million.
+const NO_TIME_PARTS: u32 = 125_000;
 
 impl Run {
     /// The run of a seed: its cluster has the size that the seed decides, mostly 3 or 5, and sees all kinds of
@@ -65,11 +73,17 @@ impl Run {
         if !chance.happens(ALL_KINDS_PARTS) {
             faults = Faults::of(faults.kinds().filter(|_| chance.happens(EACH_KIND_PARTS)));
         }
-        Self { seed, on_disk: false, nodes, clients, lasting: Duration::from_secs(60), faults, only_faults: None }
+        let (on_disk, groups, lasting) = (false, groups_of(seed), Duration::from_secs(60));
+        let no_time = Chance::new(seed ^ u64::from_be_bytes(*b"no time ")).happens(NO_TIME_PARTS);
+        // Together they are to ask for a little more than those of one group.
+        let clients = if groups > 1 { clients.div_ceil(2) } else { clients };
+        Self { seed, on_disk, nodes, groups, no_time, clients, lasting, faults, only_faults: None }
     }
 
     pub(super) fn cluster<S: Machine>(&self) -> SimCluster<S> {
-        let cluster = S::cluster(self.nodes).clients(self.clients).faults(self.faults.clone()).lasting(self.lasting);
+        let cluster = S::cluster(self.nodes).groups(self.groups).clients(self.clients);
+        let cluster = cluster.work_takes_no_time(self.no_time);
+        let cluster = cluster.faults(self.faults.clone()).lasting(self.lasting);
         match &self.only_faults {
             Some(numbers) => cluster.only_faults(numbers.clone()),
             None => cluster,
@@ -87,10 +101,16 @@ impl Run {
     }
 }
 
+/// How many groups the servers run, as the seed decides: mostly one.
+fn groups_of(seed: u64) -> u64 {
+    let mut chance = Chance::new(seed ^ u64::from_be_bytes(*b"groups  "));
+    if chance.happens(SEVERAL_GROUPS_PARTS) { chance.between(2..=4) } else { 1 }
+}
+
 /// The command line that makes this run.
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, on_disk, nodes, clients, lasting, faults, only_faults } = self;
+        let Self { seed, on_disk, nodes, groups, no_time, clients, lasting, faults, only_faults } = self;
         let drawn = Self::of(*seed);
         write!(f, "raft-sim --seed {seed}{}", if *on_disk { " --on-disk" } else { "" })?;
         if *lasting != drawn.lasting {
@@ -98,6 +118,12 @@ impl fmt::Display for Run {
         }
         if *nodes != drawn.nodes {
             write!(f, " --nodes {nodes}")?;
+        }
+        if *groups != drawn.groups && !on_disk {
+            write!(f, " --groups {groups}")?;
+        }
+        if *no_time != drawn.no_time {
+            write!(f, " --no-time {no_time}")?;
         }
         if *clients != drawn.clients {
             write!(f, " --clients {clients}")?;

@@ -117,6 +117,7 @@ impl<A: Fn(&Run) -> Option<Box<Failed>> + Sync> Search<A> {
             self.fewer_faults();
             self.fewer_clients();
             self.fewer_servers();
+            self.fewer_groups();
             if self.best.run == before || self.is_over() {
                 return;
             }
@@ -180,6 +181,11 @@ impl<A: Fn(&Run) -> Option<Box<Failed>> + Sync> Search<A> {
         let run = self.best.run.clone();
         let fewer = [1, 3, 5].into_iter().filter(|nodes| *nodes < run.nodes);
         self.any_fails(fewer.map(|nodes| Run { nodes, ..run.clone() }));
+    }
+
+    fn fewer_groups(&mut self) {
+        let run = self.best.run.clone();
+        self.any_fails((1..run.groups).map(|groups| Run { groups, ..run.clone() }));
     }
 
     /// Looks for a short run of another seed, spending so much on each length.

@@ -17,6 +17,8 @@ use super::shrink::Shrunk;
 pub struct Totals {
     /// Runs that were made.
     pub seeds: u64,
+    /// Those of them in which servers ran several groups.
+    pub runs_with_several_groups: u64,
     /// Virtual time that passed in them.
     pub lasted: Duration,
     /// Events that happened and were checked.
@@ -50,6 +52,7 @@ impl Totals {
     pub fn add(&mut self, attempt: Attempt) {
         let Attempt { run, report, failed, judged } = attempt;
         self.seeds += 1;
+        self.runs_with_several_groups += u64::from(run.groups > 1);
         self.keys += judged.keys();
         self.operations += judged.operations();
         self.undecided += judged.undecided();
@@ -96,6 +99,12 @@ impl Totals {
             "snapshots_replaced": self.tally.snapshots_replaced,
             "unbearable_losses": self.tally.unbearable_losses,
             "standstills": self.tally.standstills,
+            "groups": {
+                "runs_with_several": self.runs_with_several_groups,
+                "begun": self.tally.groups_begun,
+                "destroyed": self.tally.groups_destroyed,
+                "stops": self.tally.group_stops,
+            },
             "histories": { "keys": self.keys, "operations": self.operations, "undecided": self.undecided },
             "seconds": effort.took.as_secs_f64(),
             "jobs": effort.jobs,
@@ -134,6 +143,14 @@ impl Totals {
         )?;
         writeln!(out, "             {stops_for_rot} stops for that, {snapshots_replaced} snapshots replaced")?;
         self.faults.iter().try_for_each(|(kind, count)| writeln!(out, "    {kind:<20} {count}"))?;
+        if self.runs_with_several_groups > 0 {
+            let Tally { groups_begun, groups_destroyed, group_stops, .. } = &self.tally;
+            let several = self.runs_with_several_groups;
+            writeln!(
+                out,
+                "  several groups in {several} runs: {groups_begun} more begun, {groups_destroyed} times one destroyed, {group_stops} stops"
+            )?;
+        }
         if self.tally.unbearable_losses > 0 {
             let Tally { unbearable_losses, standstills, .. } = &self.tally;
             writeln!(

@@ -1,8 +1,10 @@
 //! What the clients of a simulated register ask for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use raft_actor::StateMachine;
+use raft_actor::consensus::GroupId;
 use raft_transport::sim::history::{Action, Answer, Outcome as Ended};
 use raft_transport::sim::{Call, Chance, Outcome, Request, Return, Workload};
 
@@ -22,7 +24,9 @@ use super::{Command, Get, Key, Response, Value};
 /// ```
 #[derive(Debug)]
 pub struct RegisterClients {
-    judged: Judged,
+    /// What the clients of each group are told.
+    judged: BTreeMap<GroupId, Judged>,
+    counts: Arc<Counts>,
     /// The latest moment that they were told of, in microseconds.
     now_us: u64,
     /// The key that each value was made for; values are numbered from 1.
@@ -42,8 +46,12 @@ impl RegisterClients {
     /// Clients, and where what they judge is counted.
     pub fn new() -> (Self, Arc<Counts>) {
         let counts = Arc::new(Counts::default());
-        let judged = Judged::new(Arc::clone(&counts));
-        (Self { judged, now_us: 0, made_for: Vec::new(), believed: Vec::new() }, counts)
+        let (judged, told) = (BTreeMap::new(), Arc::clone(&counts));
+        (Self { judged, counts, now_us: 0, made_for: Vec::new(), believed: Vec::new() }, told)
+    }
+
+    fn of(&mut self, group: GroupId) -> &mut Judged {
+        self.judged.entry(group).or_insert_with(|| Judged::new(Arc::clone(&self.counts)))
     }
 
     fn new_value(&mut self, key: Key) -> Value {
@@ -111,15 +119,15 @@ where
         let (key, action) = match call.what {
             Request::Write(command) => (command.key(), action_of(command)),
             Request::Read(Get(key)) | Request::ReadLease(Get(key)) => (*key, Action::Get),
-            Request::ReadLocal(Get(key)) => return self.judged.called_stale(call.request, *key),
+            Request::ReadLocal(Get(key)) => return self.of(call.group).called_stale(call.request, *key),
         };
-        self.judged.called(call.request, call.client, key, action, call.at_us);
+        self.of(call.group).called(call.request, call.client, key, action, call.at_us);
     }
 
     fn returned(&mut self, returned: &Return<'_, S>) -> Result<(), String> {
         self.now_us = returned.at_us;
         let client = returned.client;
-        if let Some(key) = self.judged.returned_stale(returned.request) {
+        if let Some(key) = self.of(returned.group).returned_stale(returned.request) {
             return match returned.outcome {
                 Outcome::Answered(value) => self.judge_stale(key, *value),
                 Outcome::Applied(_) | Outcome::Failed | Outcome::Unknown => Ok(()),
@@ -135,7 +143,7 @@ where
             Outcome::Failed => Ended::Failed,
             Outcome::Unknown => Ended::Unknown,
         };
-        let (key, action) = self.judged.returned(returned.request, returned.at_us, ended);
+        let (key, action) = self.of(returned.group).returned(returned.request, returned.at_us, ended);
         match (ended, action) {
             (Ended::Done(Answer::Found(value) | Answer::Mismatch { current: value }), _) => {
                 self.believes(client, key, value);
@@ -146,11 +154,11 @@ where
             (Ended::Done(Answer::Changed { .. }), Action::Delete | Action::Get) => self.believes(client, key, None),
             (Ended::Failed | Ended::Unknown, _) => {}
         }
-        self.judged.judge_what_is_over(returned.at_us)
+        self.of(returned.group).judge_what_is_over(returned.at_us)
     }
 
     fn finished(&mut self) -> Result<(), String> {
-        self.judged.judge_the_rest()
+        self.judged.values_mut().try_for_each(Judged::judge_the_rest)
     }
 }
 

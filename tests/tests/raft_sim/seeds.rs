@@ -41,6 +41,27 @@ fn seeds_of_machines_on_disk_hold() {
 }
 
 #[test]
+fn seeds_of_several_groups_hold() {
+    let summary = held::<Register>(&["--seeds", "0..60", "--virtual-seconds", "20", "--groups", "3", "--clients", "3"]);
+    let groups = &summary["groups"];
+    assert_eq!(groups["runs_with_several"], 60);
+    for count in ["begun", "destroyed", "stops"] {
+        assert!(groups[count].as_u64() >= Some(5), "{count}: {groups}");
+    }
+    assert_eq!(summary["histories"]["undecided"], 0, "of {}", summary["histories"]);
+}
+
+#[test]
+fn seeds_in_which_work_takes_no_time_hold() {
+    let summary = held::<Register>(&["--seeds", "0..60", "--virtual-seconds", "20", "--no-time", "true"]);
+    for kind in ["crash", "power_loss", "sync_failure", "disk_full"] {
+        assert!(summary["faults"][kind].as_u64() >= Some(1), "{kind}: {summary}");
+    }
+    // What nobody waits for cannot be slow.
+    assert_eq!((&summary["faults"]["slow_disk"], &summary["faults"]["sync_stall"]), (&0.into(), &0.into()));
+}
+
+#[test]
 fn clusters_that_lose_more_than_they_can_bear_come_to_a_standstill_and_say_nothing_wrong() {
     let summary = held::<Register>(&["--seeds", "0..40", "--virtual-seconds", "20", "--faults", "all,lost"]);
     assert!(summary["unbearable_losses"].as_u64() >= Some(20), "{summary}");

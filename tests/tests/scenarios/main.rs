@@ -6,6 +6,7 @@ mod disks;
 mod durability;
 mod elections;
 mod farewells;
+mod groups;
 mod leadership;
 mod leases;
 mod membership;

@@ -9,6 +9,7 @@ use raft_actor::consensus::{
 
 use super::offices::Office;
 use super::shape::LogShape;
+use super::tombs::Tomb;
 
 /// A server, running or not.
 #[derive(Debug, Default)]
@@ -31,6 +32,7 @@ pub(super) struct Member {
     pub(super) held: Option<LogIndex>,
     /// What its core took for its newest snapshot when its last run ended: the log may have been cut behind that.
     pub(super) covered: LogIndex,
+    pub(super) tomb: Tomb,
 }
 
 /// What a disk holds.

@@ -22,6 +22,7 @@
 //! | what a disk may lose when it is damaged, and until when its log is marked | `repair` |
 //! | the membership | `membership` |
 //! | bounded memory | `flow` |
+//! | a group that was destroyed somewhere stays destroyed there | `tombs` |
 //! | which rare situations came up | `situations` |
 
 mod commits;
@@ -41,6 +42,7 @@ mod situations;
 mod snapshots;
 mod step;
 mod stored;
+mod tombs;
 mod transfer;
 mod verdict;
 mod writes;
@@ -63,6 +65,7 @@ use member::{Cause, Image, Member};
 use sessions::Sessions;
 use situations::Watch;
 use step::next_recheck;
+use tombs::Tomb;
 use verdict::ensure;
 use written::Written;
 
@@ -140,18 +143,47 @@ impl Checker {
         if let Some(member) = self.members.get_mut(&node) {
             let gone = std::mem::take(&mut member.durable);
             let gone = self.known.lost.remove(&node).unwrap_or(gone);
-            self.known.wiped.insert(node, gone);
+            if !member.tomb.is_closed() {
+                self.known.wiped.insert(node, gone);
+            }
             member.writes.clear();
             member.covered = LogIndex::ZERO;
+            if member.tomb.is_closed() {
+                member.tomb = Tomb::Forgotten;
+                return;
+            }
             self.known.elections.forget(node);
             self.known.forgets(node, member.had_suffrage);
         }
+    }
+
+    /// A server is told to destroy its part of the group, for ever.
+    pub fn destroys(&mut self, node: NodeId) {
+        self.members.entry(node).or_default().is_to_end();
+    }
+
+    /// A server says that it has destroyed its part of the group.
+    ///
+    /// # Errors
+    /// If that is not durable.
+    pub fn has_destroyed(&mut self, node: NodeId, disk: &dyn Durable) -> Verdict {
+        let is_durable = self.known.check_tomb(node, self.members.entry(node).or_default(), disk)?;
+        ensure!("destroyed_is_durable", node, is_durable, "n{node} says that the group is destroyed: {}", disk.last());
+        Ok(())
+    }
+
+    /// Whether this server has begun to take part in the group, and has not been told to end that.
+    pub fn has_part(&self, node: NodeId) -> bool {
+        self.members.get(&node).is_some_and(|member| member.runs > 0 && member.tomb == Tomb::None)
     }
 
     /// Something was done to a server's disk on purpose: it may have lost what it held when it is started next, if it
     /// says so.
     pub fn damaged(&mut self, node: NodeId) {
         let member = self.members.entry(node).or_default();
+        if member.tomb.is_closed() {
+            return;
+        }
         member.may_have_lost = true;
         // What it has stored since an earlier damage it has not acknowledged.
         self.known.lost.entry(node).or_insert_with(|| member.durable.clone());
@@ -214,6 +246,8 @@ impl Checker {
     /// # Errors
     /// If it says what is not durable, or not so.
     pub fn leaves(&mut self, envelope: &Envelope, disks: &dyn Disks) -> Verdict {
+        let tomb = self.members.get(&envelope.from).map_or(Tomb::None, |member| member.tomb);
+        self.known.check_lives(envelope.from, tomb, "speaks")?;
         match &envelope.body {
             Body::Raft(message) => self.known.check_leaving(&self.members, envelope.from, envelope.to, message, disks),
             // Between clients and servers; what comes of it is seen in the log.

@@ -12,6 +12,9 @@ impl Knowledge {
     /// A disk was synced, or lost what was not: term and vote never fall, entries go only when that was ordered,
     /// and what is there was written by somebody.
     pub(super) fn check_disk(&mut self, id: NodeId, member: &mut Member, disk: &dyn Durable) -> Verdict {
+        if self.check_tomb(id, member, disk)? {
+            return Ok(());
+        }
         let (before, after) = (member.durable.hard_state, disk.hard_state());
         self.check_stored_vote(id, before, after)?;
         let is_cut = before.damage != after.damage && after.damage.is_some();
@@ -96,6 +99,7 @@ impl Knowledge {
             self.adopt(id, member, disk)?;
         }
         self.check_disk(id, member, disk)?;
+        self.check_lives(id, member.tomb, "runs again")?;
         member.may_have_lost = false;
         if disk.hard_state().damage.is_none() {
             self.lost.remove(&id);
@@ -155,6 +159,10 @@ impl Knowledge {
 
     /// Everything about a disk and what is known of it, from scratch.
     pub(super) fn recheck_disk(&self, id: NodeId, member: &Member, disk: &dyn Durable) -> Verdict {
+        if member.tomb.is_closed() {
+            // Seen whenever the disk changes; a damaged one is not looked at again.
+            return Ok(());
+        }
         let Image { hard_state, log, snapshot } = &member.durable;
         let is_known = *hard_state == disk.hard_state() && *snapshot == disk.snapshot();
         let is_known = is_known && log.base() == disk.base() && log.last() == disk.last();

@@ -12,6 +12,7 @@ mod sessions;
 mod situations;
 mod snapshots;
 mod sound;
+mod tombs;
 mod world;
 
 /// The server `n`.

@@ -35,7 +35,8 @@ fn what_the_store_wrote_is_read_by_the_document_and_no_changed_bit_is_believed()
         }
         let disk = sim.node(1.into()).disk.clone();
         let group = GroupId::new(1);
-        let mut reader = SnapshotReader::new(disk.clone(), crate::sim::disks::SNAPSHOT_DIRECTORY, group);
+        let directory = format!("{}/{group}", crate::sim::disks::SNAPSHOT_DIRECTORY);
+        let mut reader = SnapshotReader::new(disk.clone(), directory, group);
         assert!(reader.follow().unwrap());
         assert!(!reader.follow().unwrap(), "nothing has changed since");
         let newest = reader.newest().unwrap().clone();
