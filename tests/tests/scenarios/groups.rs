@@ -115,22 +115,3 @@ fn a_group_at_rest_whose_leader_stops_on_a_host_that_lives_has_another() {
         sim.expect("it follows", |sim| sim.seen(leader).is_some())
     });
 }
-
-/// What waited in the mailbox of a state machine was applied after its group had stopped, and even after it was destroyed.
-#[test]
-fn a_machine_applies_nothing_when_its_group_has_stopped() {
-    play_groups(|sim| {
-        sim.speak_of(SECOND);
-        let (leader, other) = leader_and_other(sim)?;
-        sim.slow_machine(other, ms(200));
-        for line in 1..=20 {
-            write(sim, leader, &line.to_string())?;
-        }
-        sim.stop_group(other);
-        sim.run_for(ms(10_000))?;
-        sim.require(sim.seen(other).is_none(), "it has stopped")?;
-        sim.slow_machine(other, ms(0));
-        sim.open_group(other);
-        all_agree(sim)
-    });
-}
