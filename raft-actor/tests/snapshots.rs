@@ -236,7 +236,9 @@ async fn catches_up_by_snapshot(durable: bool) {
         let admin = cluster.node(1).admin().with_timeout(PATIENCE);
         admin.change_membership(membership).await.expect("a majority runs");
     }
-    let through = cluster.leader().await.status().commit_index;
+    // The first entry is the leader's own, then there is one for each line.
+    let mut leader = cluster.leader().await.watch();
+    let through = leader.wait_for(|status| status.commit_index.get() > 2_000).await.expect("it runs").commit_index;
     catches_up(cluster.node(late), through).await;
     let state = cluster.node(1).with_timeout(PATIENCE).read(()).await.expect("a majority runs");
     assert_eq!(cluster.node(late).read_local(()).await.expect("it runs"), state);

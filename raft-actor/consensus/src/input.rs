@@ -73,7 +73,7 @@ pub enum Input {
     /// A [`ReplicationOrder`](crate::ReplicationOrder) or a [`SnapshotOrder`](crate::SnapshotOrder) could not be
     /// carried out, or the connection broke.
     Unreachable(NodeId),
-    /// The connection from this host or to it was closed: its process has ended, most likely. All that
+    /// The process of this host has ended, as far as can be known. All that
     /// [`Unreachable`](Self::Unreachable) says, and if its leader was there, a member campaigns without waiting for its
     /// election timeout, one after the other by their numbers, and lets others; but not where the configuration allows [`LeaseReads`](crate::LeaseReads).
     HungUp(NodeId),

@@ -45,7 +45,7 @@ pub(crate) struct SnapshotReceived {
 #[rtype(result = "()")]
 pub(crate) struct PeerUnreachable(pub(crate) NodeId);
 
-/// The connection from this host or to it was closed.
+/// The process of this host has ended, as far as can be known.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub(crate) struct PeerHungUp(pub(crate) NodeId);

@@ -84,9 +84,9 @@ pub trait Inbound: Send + Sync {
     /// Messages to this host get lost at the moment: no connection, or a full queue.
     fn unreachable(&self, peer: NodeId);
 
-    /// A connection from this host or to it was closed, by its end or by the network: it takes a process that ends, or
-    /// one that is gone, and no mere silence. The members of groups whose leader was there campaign at once, so say it
-    /// only of a connection that had been let in. The default takes it for any other loss.
+    /// The process of this host has ended, as far as can be known: it was connected, and its machine says that nobody
+    /// listens there any more. A mere silence, and a connection that something on the way has closed, are no reason
+    /// to say so: the members of groups whose leader was there campaign at once. The default takes it for any other loss.
     fn hung_up(&self, peer: NodeId) {
         self.unreachable(peer);
     }

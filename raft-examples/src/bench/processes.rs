@@ -1,10 +1,11 @@
 //! The cluster that is measured, each node a process of its own: `raft-kv`, and clients that are no nodes.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 use std::{env, io};
 
@@ -131,9 +132,10 @@ impl Processes {
     }
 
     /// A client of the whole cluster.
-    pub(super) async fn client(&self) -> Result<RemoteClient<Kv>, BenchError> {
+    pub(super) async fn client(&self) -> Result<KvClient, BenchError> {
         let addresses = self.addresses.values().map(|(raft, _)| raft.clone());
-        RemoteClient::connect(CLUSTER, addresses).await.map_err(|error| io::Error::other(error).into())
+        let kv = RemoteClient::connect(CLUSTER, addresses).await.map_err(io::Error::other)?;
+        Ok(KvClient { kv, written: Rc::default() })
     }
 
     /// Processor time that the nodes have used so far.
@@ -152,25 +154,33 @@ fn status(http: &str) -> Option<serde_json::Value> {
     serde_json::from_slice(&body).ok()
 }
 
-impl Target for RemoteClient<Kv> {
+/// A client of the processes, for all that ask.
+#[derive(Clone)]
+pub(super) struct KvClient {
+    kv: RemoteClient<Kv>,
+    written: Rc<Cell<u64>>,
+}
+
+impl KvClient {
+    fn put(&self, data: &Data) -> state_machine::Command {
+        let written = self.written.replace(self.written.get() + 1);
+        state_machine::Command::Put { key: key(written % KEYS), value: String::from_utf8_lossy(&data.0).into_owned() }
+    }
+}
+
+impl Target for KvClient {
     async fn write(&self, data: Data) -> Result<(), String> {
-        RemoteClient::write(self, put(&data)).await.map(drop).map_err(|error| error.to_string())
+        self.kv.write(self.put(&data)).await.map(drop).map_err(|error| error.to_string())
     }
 
     async fn write_many(&self, data: Data, writes: usize) -> Result<(), String> {
-        let outcomes = RemoteClient::write_many(self, (0..writes).map(|_| put(&data))).await;
+        let outcomes = self.kv.write_many((0..writes).map(|_| self.put(&data))).await;
         outcomes.into_iter().try_for_each(|outcome| outcome.map(drop).map_err(|error| error.to_string()))
     }
 
     async fn read(&self) -> Result<(), String> {
-        RemoteClient::read(self, Query::Get { key: key(0) }).await.map(drop).map_err(|error| error.to_string())
+        self.kv.read(Query::Get { key: key(0) }).await.map(drop).map_err(|error| error.to_string())
     }
-}
-
-fn put(data: &Data) -> state_machine::Command {
-    static WRITTEN: AtomicU64 = AtomicU64::new(0);
-    let value = String::from_utf8_lossy(&data.0).into_owned();
-    state_machine::Command::Put { key: key(WRITTEN.fetch_add(1, Ordering::Relaxed) % KEYS), value }
 }
 
 fn key(number: u64) -> String {

@@ -76,14 +76,22 @@ pub(super) enum ConnectError {
     Handshake(#[from] HandshakeError),
 }
 
+impl ConnectError {
+    /// Whether the machine of the peer answers, and says that the peer is not there.
+    fn says_that_nobody_listens(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+    }
+}
+
 /// Keeps `link`, of the lane of Raft, connected for ever.
 pub(super) async fn run(link: Rc<Link>, shared: Rc<Shared>) {
     let mut wait = Backoff::new(shared.options.reconnect_delay_min, shared.options.reconnect_delay_max);
     let mut last_refusal = None;
+    let mut was_there = false;
     loop {
         match connect(&link, &shared).await {
             Ok((stream, hello)) => {
-                last_refusal = None;
+                (last_refusal, was_there) = (None, true);
                 let since = Instant::now();
                 serve(&link, &shared, stream, &hello).await;
                 // One that is closed again at once is no success to begin from the shortest wait after.
@@ -99,6 +107,10 @@ pub(super) async fn run(link: Rc<Link>, shared: Rc<Shared>) {
             Err(error) => {
                 shared.counters.one(Count::ConnectFailed);
                 tracing::debug!(peer = %link.peer, address = link.address, %error, "cannot connect");
+                if error.says_that_nobody_listens() && std::mem::take(&mut was_there) {
+                    // Not only the connection is gone: so is the process.
+                    shared.inbound.hung_up(link.peer);
+                }
             }
         }
         tokio::select! {
@@ -148,12 +160,7 @@ async fn serve(link: &Link, shared: &Shared, mut stream: TcpStream, hello: &Hell
     link.queue.borrow_mut().set_open(false);
     shared.counters.one(Count::Disconnected);
     tracing::info!(peer = %link.peer, address = link.address, %error, "disconnected");
-    if error.kind() == io::ErrorKind::TimedOut {
-        // A silence, for which there is the election timeout.
-        shared.inbound.unreachable(link.peer);
-    } else {
-        shared.inbound.hung_up(link.peer);
-    }
+    shared.inbound.unreachable(link.peer);
 }
 
 /// The peer never says anything after the handshake; that it hung up shows only here.

@@ -106,12 +106,12 @@ fn a_joiner_that_is_wiped_before_it_counts_gets_its_vote_with_the_disk_that_caug
         })?;
         sim.expect("4 gets its vote", |sim| (1..=4).all(|id| voters_at(sim, id) == [1, 2, 3, 4]))?;
         all_agree(sim)?;
-        sim.crash(1);
+        sim.crash_in_silence(1);
         write(sim, 3, "with 4, or there is no majority")?;
         sim.start(1);
         all_agree(sim)?;
         // What 1 and 3 remember of the first disk is of no meaning any more.
-        sim.crash(2);
+        sim.crash_in_silence(2);
         elect(sim, 4)?;
         write(sim, 1, "under 4")?;
         sim.wipe(4);

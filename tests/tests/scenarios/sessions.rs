@@ -48,7 +48,7 @@ fn a_command_whose_first_try_may_have_happened_does_not_fail_for_want_of_a_leade
         let ticket = sim.write_sequenced(2, number(1, 0), "add one".to_owned()).expect("it runs");
         sim.expect("3 has it", |sim| sim.seen(3).map(|seen| seen.last) > before)?;
         sim.run_for(ms(5))?;
-        sim.crash(1);
+        sim.crash_in_silence(1);
         // 2 sends it to the next leader, which leads no more when it comes, and nor does anybody else.
         sim.intercept(|sent| if matches!(sent.body, Body::Forward(_)) { Transit::Held } else { Transit::Arrives });
         elect(sim, 3)?;
