@@ -75,7 +75,8 @@ pub enum Input {
     Unreachable(NodeId),
     /// The process of this host has ended, as far as can be known. All that
     /// [`Unreachable`](Self::Unreachable) says, and if its leader was there, a member campaigns without waiting for its
-    /// election timeout, one after the other by their numbers, and lets others; but not where the configuration allows [`LeaseReads`](crate::LeaseReads).
+    /// election timeout, one after the other by their numbers, and lets others; but not where the configuration allows
+    /// [`LeaseReads`](crate::LeaseReads).
     HungUp(NodeId),
     /// Nothing was heard of this host for a minimum election timeout, or it has said that it does not run this group
     /// any more. Said again as long as that is so. A member that [rests](crate::Raft::rests) relies on it: if its leader
