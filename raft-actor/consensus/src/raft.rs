@@ -128,10 +128,10 @@ impl Raft {
 
     /// Takes in one input. An error is a violation by our own node.
     fn take(&mut self, input: Input, effects: &mut Effects) -> Result<(), String> {
-        let shared = &mut self.shared;
-        if stirs(&input) {
-            self.role.stir(shared);
+        if stirs(&input, self.id(), self.leader()) {
+            self.role.stir(&mut self.shared);
         }
+        let shared = &mut self.shared;
         match input {
             Input::Deadline => {
                 shared.expire_transfer(effects);
@@ -563,8 +563,9 @@ impl Raft {
     }
 }
 
-/// Whether an input ends the rest of a group. What a leader says is judged by its followers, and what they answer by it.
-fn stirs(input: &Input) -> bool {
+/// Whether an input ends the rest of a group. What a leader says is judged by its followers, what they answer by it, and
+/// who of the others is out of reach concerns it alone.
+fn stirs(input: &Input, id: NodeId, leader: Option<NodeId>) -> bool {
     match input {
         Input::Received { message, .. } => match message {
             Message::AppendEntries(_) | Message::InstallSnapshot(_) | Message::AppendEntriesReply(_) => false,
@@ -579,9 +580,8 @@ fn stirs(input: &Input) -> bool {
         | Input::ReadByLease { .. }
         | Input::ChangeMembership { .. }
         | Input::TransferLeadership { .. }
-        | Input::Unreachable(_)
-        | Input::HungUp(_)
         | Input::Stirred => true,
+        Input::Unreachable(peer) | Input::HungUp(peer) => leader.is_some_and(|leader| leader == id || leader == *peer),
         Input::Deadline
         | Input::Persisted(_)
         | Input::Applied(_)

@@ -114,6 +114,28 @@ fn a_leader_at_rest_that_is_cut_off_steps_down_when_other_hosts_have_fallen_sile
     assert_eq!(cluster.leaders(), [], "check-quorum (dissertation 6.2)");
 }
 
+/// Seed 1856 of the simulated clusters: the leader hears nothing of it, and so would say nothing.
+#[test]
+fn who_rests_and_cannot_reach_another_follower_rests_on() {
+    for input in [Input::Unreachable(id(3)), Input::HungUp(id(3))] {
+        let mut cluster = at_rest();
+        cluster.input(id(2), input);
+        assert!(cluster.raft(2).rests());
+        cluster.run_for(REST_MAX / 2);
+        assert_eq!(cluster.delivered, [], "nobody asks for votes");
+    }
+    for input in [Input::Unreachable(id(1)), Input::HungUp(id(1))] {
+        let mut cluster = at_rest();
+        cluster.input(id(2), input);
+        assert!(!cluster.raft(2).rests(), "that it cannot reach its leader is another matter");
+    }
+    for input in [Input::Unreachable(id(3)), Input::HungUp(id(3))] {
+        let mut cluster = at_rest();
+        cluster.input(id(1), input);
+        assert!(!cluster.raft(1).rests(), "nor does a leader rest that cannot reach a member");
+    }
+}
+
 /// The word of the silence may never come: the host may be alive and the group on it gone.
 #[test]
 fn no_rest_lasts_for_ever() {
