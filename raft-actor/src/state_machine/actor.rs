@@ -170,6 +170,12 @@ impl<S: StateMachine> StateMachineActor<S> {
         self.clock.takes_no_time().then(|| Rc::clone(&self.owned) as Rc<dyn ApplyHere>)
     }
 
+    /// Whether the node still runs. What waits here when a group has stopped is nobody's any more: the group may be destroyed,
+    /// or run again with another machine on the same data.
+    pub(super) fn has_node(&self) -> bool {
+        self.owned.borrow().feedback.applied.connected()
+    }
+
     /// In a simulation work takes time: what comes next waits as long.
     pub(super) fn take_time(&self, work: Work, ctx: &mut Context<Self>) {
         let duration = self.clock.duration_of(work);
@@ -386,6 +392,9 @@ impl<S: StateMachine> Handler<Apply> for StateMachineActor<S> {
     type Result = ();
 
     fn handle(&mut self, apply: Apply, ctx: &mut Self::Context) {
+        if !self.has_node() {
+            return;
+        }
         self.take_time(Work::Apply { entries: apply.entries.len() }, ctx);
         let mut owned = self.owned.borrow_mut();
         if let Some(applied) = owned.apply_and_answer(apply) {

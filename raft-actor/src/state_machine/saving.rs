@@ -119,6 +119,9 @@ impl<S: StateMachine> Handler<TakeSnapshot> for StateMachineActor<S> {
     type Result = ();
 
     fn handle(&mut self, _: TakeSnapshot, ctx: &mut Self::Context) {
+        if !self.has_node() {
+            return;
+        }
         let begun = self.owned.borrow_mut().begin_snapshot();
         match begun {
             Ok(saving) => {
@@ -135,6 +138,9 @@ impl<S: StateMachine> Handler<Restore> for StateMachineActor<S> {
     type Result = ();
 
     fn handle(&mut self, Restore { snapshot }: Restore, ctx: &mut Self::Context) {
+        if !self.has_node() {
+            return;
+        }
         self.take_time(Work::Load, ctx);
         let mut owned = self.owned.borrow_mut();
         match &owned.halted {

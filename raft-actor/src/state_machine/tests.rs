@@ -135,6 +135,18 @@ impl Handler<Heard> for Node {
     }
 }
 
+/// As a group does that has stopped.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct End;
+
+impl Handler<End> for Node {
+    type Result = ();
+    fn handle(&mut self, _: End, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
 struct Bench {
     queue: Arc<Queue<List>>,
     clients: ClientQueue,
@@ -278,6 +290,21 @@ async fn entries_that_come_twice_are_applied_once() {
     }
     assert_eq!(bench.ask(2).await.expect("answered"), None);
     assert_eq!(bench.heard().await.0, [2, 2]);
+}
+
+/// Seed 11 of the simulated clusters: the group was destroyed already, or ran again with another machine.
+#[actix_rt::test]
+async fn what_waits_for_the_machine_of_a_group_that_has_stopped_is_not_applied() {
+    let bench = start(List::default());
+    let caller = bench.queue.write(&item("a"), SECOND);
+    bench.node.send(End).await.expect("it runs");
+    while bench.node.connected() {
+        tokio::task::yield_now().await;
+    }
+    drop(bench.commit(1));
+    let answer = caller.await.expect_err("not applied here");
+    assert!(answer.maybe_applied(), "somebody else may: {answer}");
+    assert_eq!(bench.ask(0).await.expect("answered"), None);
 }
 
 #[actix_rt::test]
