@@ -6,11 +6,16 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::task::{Poll, Waker};
+use std::sync::Arc;
+use std::task::{Poll, RawWakerVTable, Waker};
 use std::time::Duration;
 
 use tokio::task::yield_now;
 use tokio::time::Instant;
+
+mod post;
+
+pub(crate) use post::Post;
 
 /// What keeps a thread awake. One per thread.
 #[derive(Default)]
@@ -21,6 +26,10 @@ struct Watch {
     is_stirred: bool,
     /// While the thread may sleep: what ends that.
     asleep: Option<Waker>,
+    /// Whose tasks are to be woken while it looks for work.
+    post: Arc<Post>,
+    /// What wakes its own task. Whoever is woken otherwise may be no task of this runtime, and block it.
+    runtime: Option<&'static RawWakerVTable>,
 }
 
 thread_local! {
@@ -39,12 +48,38 @@ pub(crate) fn stir() {
     });
 }
 
+/// Where to leave wakers of tasks of this thread, if it looks for work.
+pub(crate) fn post() -> Option<Arc<Post>> {
+    WATCH.with_borrow(|watch| watch.limit.is_some().then(|| Arc::clone(&watch.post)))
+}
+
+/// Whether this thread fetches from `post`, and can wake this way.
+pub(crate) fn fetches(post: &Arc<Post>, waker: &Waker) -> bool {
+    WATCH.with_borrow(|watch| {
+        let is_of_runtime = watch.runtime.is_some_and(|runtime| std::ptr::eq(runtime, waker.vtable()));
+        is_of_runtime && Arc::ptr_eq(&watch.post, post)
+    })
+}
+
+/// Has the thread of `post` wake one of its tasks.
+pub(crate) fn leave(post: &Arc<Post>, waker: Waker) {
+    if WATCH.with_borrow(|watch| Arc::ptr_eq(&watch.post, post)) {
+        // That is this one.
+        waker.wake();
+    } else {
+        post.leave(waker);
+    }
+}
+
 /// The one future that keeps this thread awake.
-struct Awake;
+struct Awake {
+    post: Arc<Post>,
+}
 
 impl Drop for Awake {
     fn drop(&mut self) {
         WATCH.take();
+        self.post.close();
     }
 }
 
@@ -55,6 +90,9 @@ impl Drop for Awake {
 /// costs is a processor that is never idle while requests come more often than `limit`; so take some tens of
 /// microseconds, and only where there are more processors than threads that are to answer quickly. For the threads of
 /// nodes there is [`Placement::busy_poll`](crate::Placement::busy_poll).
+///
+/// While it looks for work it also wakes the tasks beside it whose answers have come from other threads, which saves those
+/// the trouble.
 ///
 /// ```
 /// use std::time::Duration;
@@ -71,10 +109,13 @@ pub async fn busy_poll(limit: Duration) {
         // Somebody does it already, for as long as was said last.
         return std::future::pending().await;
     }
-    let _awake = Awake;
+    let post = WATCH.with_borrow(|watch| Arc::clone(&watch.post));
+    let _awake = Awake { post: Arc::clone(&post) };
+    let mut spare = Vec::new();
     loop {
         poll_fn(|cx| {
             WATCH.with_borrow_mut(|watch| {
+                watch.runtime = Some(cx.waker().vtable());
                 if watch.is_stirred {
                     return Poll::Ready(());
                 }
@@ -83,8 +124,10 @@ pub async fn busy_poll(limit: Duration) {
             })
         })
         .await;
+        post.open();
         let mut last = Instant::now();
         loop {
+            let is_news = post.fetch(&mut spare);
             let now = Instant::now();
             let (is_stirred, limit) =
                 WATCH.with_borrow_mut(|watch| (std::mem::take(&mut watch.is_stirred), watch.limit.unwrap_or_default()));
@@ -94,10 +137,13 @@ pub async fn busy_poll(limit: Duration) {
             if now - last >= limit {
                 break;
             }
-            // Whoever else wants this processor comes first, and so does what has happened meanwhile.
-            std::thread::yield_now();
+            // What has happened meanwhile comes first, and so does whoever else wants this processor.
+            if !is_news {
+                std::thread::yield_now();
+            }
             yield_now().await;
         }
+        post.close();
     }
 }
 
@@ -168,5 +214,49 @@ mod tests {
         assert!(!turn(&turns, second.as_mut()));
         stir();
         assert_eq!(turns.0.load(Ordering::Relaxed), 1);
+    }
+
+    /// As another thread does it, from which wakers are left.
+    fn leave_elsewhere(post: &Arc<Post>, waker: Waker) {
+        std::thread::scope(|scope| {
+            scope.spawn(|| leave(post, waker));
+        });
+    }
+
+    #[test]
+    fn a_thread_that_looks_for_work_wakes_its_own_tasks() {
+        let (turns, task) = (Arc::<Turns>::default(), Arc::<Turns>::default());
+        let mut polling = Box::pin(busy_poll(Duration::from_secs(3600)));
+        assert!(post().is_none(), "nobody would fetch it");
+        turn(&turns, polling.as_mut());
+        let post = post().expect("it looks for work");
+        let woken = || task.0.load(Ordering::Relaxed);
+        leave_elsewhere(&post, Waker::from(Arc::clone(&task)));
+        assert_eq!(woken(), 1, "it sleeps yet");
+        stir();
+        turn(&turns, polling.as_mut());
+        leave_elsewhere(&post, Waker::from(Arc::clone(&task)));
+        assert_eq!(woken(), 1, "left for the thread");
+        turn(&turns, polling.as_mut());
+        assert_eq!(woken(), 2, "and done by it");
+        leave(&post, Waker::from(Arc::clone(&task)));
+        assert_eq!(woken(), 3, "what this thread itself has to say is not left anywhere");
+        leave_elsewhere(&post, Waker::from(Arc::clone(&task)));
+        drop(polling);
+        assert_eq!(woken(), 4, "nobody is forgotten in the end");
+        leave_elsewhere(&post, Waker::from(Arc::clone(&task)));
+        assert_eq!(woken(), 5);
+    }
+
+    /// A caller may block its thread until it has its answer: then nobody comes to wake it.
+    #[test]
+    fn only_tasks_of_the_same_runtime_are_woken_that_way() {
+        let waker = Waker::from(Arc::<Turns>::default());
+        let mut polling = pin!(busy_poll(Duration::from_secs(3600)));
+        assert!(polling.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let post = post().expect("it looks for work");
+        assert!(fetches(&post, &waker));
+        assert!(!fetches(&post, Waker::noop()), "of something else");
+        assert!(!fetches(&Arc::default(), &waker), "of another thread");
     }
 }

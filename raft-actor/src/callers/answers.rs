@@ -80,11 +80,7 @@ impl Answers {
         };
         match &segment.callers {
             Callers::Local(page) => match typed::<R>(page) {
-                Some(page) => {
-                    if let Some(notice) = page.settle(segment.start, || Ok(output)) {
-                        notice.deliver();
-                    }
-                }
+                Some(page) => page.settle(segment.start, || Ok(output)),
                 None => segment.fail_one(segment.start, &Failure::Unknown),
             },
             Callers::Remote(_) => return self.answer_encoded(encode_to_bytes(&output)),

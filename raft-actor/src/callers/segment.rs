@@ -30,9 +30,7 @@ pub(crate) trait AnyPage: Any + Send + Sync {
 impl<R: Request> AnyPage for Page<R> {
     fn fail(&self, start: usize, end: usize, failure: &Failure) {
         for index in start..end {
-            if let Some(notice) = self.settle(index, || Err(failure.clone().into())) {
-                notice.deliver();
-            }
+            self.settle(index, || Err(failure.clone().into()));
         }
     }
 
@@ -40,10 +38,7 @@ impl<R: Request> AnyPage for Page<R> {
         let mut earliest = Time::NEVER;
         for index in start..end {
             match Page::expire(self, index, now, || Err(failure.clone().into())) {
-                Ok(notice) => {
-                    notice.deliver();
-                    expired.push(index);
-                }
+                Ok(()) => expired.push(index),
                 Err(deadline) => earliest = earliest.min(deadline),
             }
         }
@@ -84,9 +79,7 @@ impl<R: Request> AnyPage for Page<R> {
                 Err(Failure::Unknown.into())
             }
         };
-        if let Some(notice) = self.settle(index, || outcome) {
-            notice.deliver();
-        }
+        self.settle(index, || outcome);
     }
 }
 

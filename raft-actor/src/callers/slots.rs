@@ -15,6 +15,7 @@ use actix::dev::OneshotSender;
 use raft_consensus::Time;
 
 use super::request::Request;
+use crate::busy_poll::{self, Post};
 
 /// Most slots in a page: enough that a page's allocation is not felt, few enough that a
 /// caller who never looks at its answer does not pin much.
@@ -32,6 +33,8 @@ pub(crate) struct Page<R: Request> {
     slots: Box<[Mutex<Slot<R>>]>,
     /// Bytes taken by the requests of this page up to and including each slot.
     bytes_through: Box<[AtomicU64]>,
+    /// Of the thread that asked for the first slot, if it looks for work. Who asks from there as well is woken this way.
+    post: Option<Arc<Post>>,
 }
 
 struct Slot<R: Request> {
@@ -56,6 +59,8 @@ pub(crate) enum Waiter<R: Request> {
     Future,
     /// A task.
     Task(Waker),
+    /// A task of the thread that the page's post is of.
+    Posted(Waker),
     /// The sender of a message to the gateway: actix's own reply channel.
     Sender(OneshotSender<Outcome<R>>),
     /// Nobody: the future was dropped, or the message was sent with `do_send`.
@@ -65,7 +70,7 @@ pub(crate) enum Waiter<R: Request> {
 /// What remains to be done when a slot has been settled. Runs the code of others
 /// (wakers, destructors), so it is done outside every lock.
 #[must_use]
-pub(crate) struct Notice<R: Request> {
+struct Notice<R: Request> {
     what: Notify<R>,
     /// Only for its destructor.
     _input: Option<R::Input>,
@@ -74,28 +79,19 @@ pub(crate) struct Notice<R: Request> {
 enum Notify<R: Request> {
     Nothing,
     Wake(Waker),
+    Post(Waker),
     Send(OneshotSender<Outcome<R>>, Outcome<R>),
     Discard { _outcome: Outcome<R> },
 }
 
-impl<R: Request> Notice<R> {
-    pub(crate) fn deliver(self) {
-        match self.what {
-            Notify::Nothing | Notify::Discard { .. } => {}
-            Notify::Wake(waker) => waker.wake(),
-            // A sender that does not wait any more gets nothing; that is its right.
-            Notify::Send(sender, outcome) => drop(sender.send(outcome)),
-        }
-    }
-}
-
 impl<R: Request> Page<R> {
-    /// A page of so many slots.
+    /// A page of so many slots, made by who asks for the first.
     pub(crate) fn new(slots: usize) -> Arc<Self> {
         let vacant = || Mutex::new(Slot { deadline: Time::NEVER, state: State::Vacant });
         Arc::new(Self {
             slots: (0..slots).map(|_| vacant()).collect(),
             bytes_through: (0..slots).map(|_| AtomicU64::new(0)).collect(),
+            post: busy_poll::post(),
         })
     }
 
@@ -121,31 +117,45 @@ impl<R: Request> Page<R> {
         index.checked_sub(1).map_or(0, |before| self.bytes_through[before].load(Ordering::Relaxed))
     }
 
-    /// Settles the slot, unless somebody did before; deliver the notice outside every lock.
-    pub(crate) fn settle(&self, index: usize, outcome: impl FnOnce() -> Outcome<R>) -> Option<Notice<R>> {
-        settle(&mut self.slot(index), outcome)
+    /// Settles the slot and tells who waits, unless somebody did before. Not to be called under a lock.
+    pub(crate) fn settle(&self, index: usize, outcome: impl FnOnce() -> Outcome<R>) {
+        let notice = settle(&mut self.slot(index), outcome);
+        notice.into_iter().for_each(|notice| self.deliver(notice));
     }
 
-    /// Like `settle`, if the deadline of the slot has passed. Otherwise its
+    /// Like `settle`, if the deadline of the slot has passed, and says that it did. Otherwise its
     /// deadline: [`Time::NEVER`] if it is settled.
-    pub(crate) fn expire(
-        &self,
-        index: usize,
-        now: Time,
-        outcome: impl FnOnce() -> Outcome<R>,
-    ) -> Result<Notice<R>, Time> {
+    pub(crate) fn expire(&self, index: usize, now: Time, outcome: impl FnOnce() -> Outcome<R>) -> Result<(), Time> {
         let mut slot = self.slot(index);
         if slot.deadline > now {
             return Err(if matches!(slot.state, State::Open { .. }) { slot.deadline } else { Time::NEVER });
         }
-        settle(&mut slot, outcome).ok_or(Time::NEVER)
+        let notice = settle(&mut slot, outcome).ok_or(Time::NEVER)?;
+        drop(slot);
+        self.deliver(notice);
+        Ok(())
+    }
+
+    fn deliver(&self, Notice { what, _input }: Notice<R>) {
+        match what {
+            Notify::Nothing | Notify::Discard { .. } => {}
+            Notify::Wake(waker) => waker.wake(),
+            Notify::Post(waker) => match &self.post {
+                Some(post) => busy_poll::leave(post, waker),
+                None => waker.wake(),
+            },
+            // A sender that does not wait any more gets nothing; that is its right.
+            Notify::Send(sender, outcome) => drop(sender.send(outcome)),
+        }
     }
 
     /// Takes the input out, if somebody still waits for an answer to it.
     pub(crate) fn take_input(&self, index: usize) -> Option<R::Input> {
         match &mut self.slot(index).state {
             State::Open { waiter: Waiter::Nobody, .. } | State::Vacant | State::Settled(_) | State::Over => None,
-            State::Open { input, waiter: Waiter::Future | Waiter::Task(_) | Waiter::Sender(_) } => input.take(),
+            State::Open { input, waiter: Waiter::Future | Waiter::Task(_) | Waiter::Posted(_) | Waiter::Sender(_) } => {
+                input.take()
+            }
         }
     }
 
@@ -163,12 +173,16 @@ impl<R: Request> Page<R> {
     fn poll(&self, index: usize, cx: &mut Context<'_>) -> Poll<Outcome<R>> {
         let mut slot = self.slot(index);
         match &mut slot.state {
-            State::Open { waiter: Waiter::Task(waker), .. } => {
-                waker.clone_from(cx.waker());
-                Poll::Pending
-            }
             State::Open { waiter, .. } => {
-                *waiter = Waiter::Task(cx.waker().clone());
+                let is_posted = self.post.as_ref().is_some_and(|post| busy_poll::fetches(post, cx.waker()));
+                match waiter {
+                    Waiter::Task(waker) if !is_posted => waker.clone_from(cx.waker()),
+                    Waiter::Posted(waker) if is_posted => waker.clone_from(cx.waker()),
+                    Waiter::Future | Waiter::Task(_) | Waiter::Posted(_) | Waiter::Sender(_) | Waiter::Nobody => {
+                        let waker = cx.waker().clone();
+                        *waiter = if is_posted { Waiter::Posted(waker) } else { Waiter::Task(waker) };
+                    }
+                }
                 Poll::Pending
             }
             State::Settled(_) => match std::mem::replace(&mut slot.state, State::Over) {
@@ -212,6 +226,10 @@ fn settle<R: Request>(slot: &mut Slot<R>, outcome: impl FnOnce() -> Outcome<R>) 
         Waiter::Task(waker) => {
             slot.state = State::Settled(outcome());
             Notify::Wake(waker)
+        }
+        Waiter::Posted(waker) => {
+            slot.state = State::Settled(outcome());
+            Notify::Post(waker)
         }
         Waiter::Sender(sender) => Notify::Send(sender, outcome()),
         Waiter::Nobody => Notify::Discard { _outcome: outcome() },

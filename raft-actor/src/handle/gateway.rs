@@ -155,6 +155,6 @@ fn refuse<R: Request>(waiter: Waiter<R>, error: R::Error) {
     match waiter {
         // Whoever sent it may have stopped waiting.
         Waiter::Sender(reply) => drop(reply.send(Err(error))),
-        Waiter::Future | Waiter::Task(_) | Waiter::Nobody => {}
+        Waiter::Future | Waiter::Task(_) | Waiter::Posted(_) | Waiter::Nobody => {}
     }
 }
