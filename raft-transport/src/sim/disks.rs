@@ -17,6 +17,10 @@ pub(super) const SNAPSHOT_DIRECTORY: &str = "/data/snapshots";
 /// The first group of a host, and the only one of most.
 pub(super) const GROUP: GroupId = GroupId::new(1);
 
+fn snapshots_of(group: GroupId, disk: &SimDisk) -> SnapshotReader {
+    SnapshotReader::new(disk.clone(), format!("{SNAPSHOT_DIRECTORY}/{group}"), group)
+}
+
 /// What is durable of a group on one disk.
 pub(super) struct DiskReader {
     group: GroupId,
@@ -27,8 +31,12 @@ pub(super) struct DiskReader {
 impl DiskReader {
     fn new(group: GroupId, disk: &SimDisk) -> Self {
         let log = DurableReader::new(disk.clone(), WAL_DIRECTORY);
-        let snapshots = SnapshotReader::new(disk.clone(), format!("{SNAPSHOT_DIRECTORY}/{group}"), group);
-        Self { group, log, snapshots }
+        Self { group, log, snapshots: snapshots_of(group, disk) }
+    }
+
+    /// A reader of another group of the same log, who has read as much of it.
+    fn beside(&self, group: GroupId) -> Self {
+        Self { group, log: self.log.clone(), snapshots: snapshots_of(group, self.log.disk()) }
     }
 
     /// Takes in what became durable since the last time. Returns whether anything did.
@@ -91,14 +99,16 @@ pub(super) struct DiskReaders {
 
 impl Default for DiskReaders {
     fn default() -> Self {
-        Self::of(GROUP)
+        Self { group: GROUP, readers: BTreeMap::new(), damaged: BTreeSet::new(), rotten: BTreeSet::new() }
     }
 }
 
 impl DiskReaders {
-    /// Readers of what is durable of this group.
-    pub(super) fn of(group: GroupId) -> Self {
-        Self { group, readers: BTreeMap::new(), damaged: BTreeSet::new(), rotten: BTreeSet::new() }
+    /// Readers of what is durable of another group, which begins. It is written to the logs that are there: what has been read
+    /// of these is not read again, for it may have rotted since.
+    pub(super) fn beside(&self, group: GroupId) -> Self {
+        let readers = self.readers.iter().map(|(node, reader)| (*node, reader.beside(group))).collect();
+        Self { group, readers, damaged: self.damaged.clone(), rotten: self.rotten.clone() }
     }
 
     pub(super) fn add(&mut self, node: NodeId, disk: &SimDisk) {

@@ -95,7 +95,7 @@ impl<S: StateMachine> Sim<S> {
     /// Another group begins. Servers that run are not told yet.
     pub(super) fn begin_group(&mut self, founders: BTreeSet<NodeId>) -> GroupId {
         let id = GroupId::new(self.groups.len() as u64 + 1);
-        self.judge.begins(id, self.nodes.iter().map(|node| (node.id, &node.disk)));
+        self.judge.begins(id);
         self.groups.push(Group {
             id,
             founders,

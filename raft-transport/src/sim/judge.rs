@@ -218,16 +218,11 @@ impl Judge {
         state.trace.note(state.now, node, what, number);
     }
 
-    /// There is one more group to be judged, on these disks.
-    pub(super) fn begins<'a>(&self, group: GroupId, disks: impl IntoIterator<Item = (NodeId, &'a SimDisk)>) {
+    /// There is one more group to be judged.
+    pub(super) fn begins(&self, group: GroupId) {
         let state = &mut *self.state_of_things();
-        let mut case = Case { disks: DiskReaders::of(group), ..Case::default() };
-        for (node, disk) in disks {
-            case.disks.add(node, disk);
-            if state.cases.first().is_some_and(|first| first.disks.is_damaged(node)) {
-                case.disks.damaged(node);
-            }
-        }
+        let disks = state.cases.first().map_or_else(DiskReaders::default, |first| first.disks.beside(group));
+        let mut case = Case { disks, ..Case::default() };
         case.checker.at(state.now);
         state.cases.push(case);
     }

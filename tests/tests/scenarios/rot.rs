@@ -53,6 +53,29 @@ fn a_record_that_rots_under_a_server_is_found_when_it_starts_again_and_given_bac
     });
 }
 
+/// Whoever judged the new group read the log from its beginning, and blamed the server for what had rotted (seeds 1110, 1718
+/// and 2100).
+#[test]
+fn a_group_that_begins_where_a_log_has_rotted_is_judged_by_what_stood_there() {
+    play_on(&cluster(3).groups(2), |sim| {
+        settle_under(sim, 1)?;
+        write_much(sim)?;
+        let rots = sim.rot_disk(1, 15);
+        sim.require(rots, "a bit flips")?;
+        let group = sim.create_group(sim.ids());
+        sim.speak_of(group);
+        sim.await_leader()?;
+        write(sim, 1, "in the new group")?;
+        all_agree(sim)?;
+        sim.crash(1);
+        sim.start(1);
+        sim.expect("it has everything back", |sim| sim.situations().damage_repaired == 2)?;
+        write(sim, 1, "in a group that needed no repair")?;
+        let lines = read(sim, 1)?;
+        sim.require(lines.len() == 2, "it has all lines of the group")
+    });
+}
+
 /// Whoever lags is sent what stands on the leader's disk. A leader that cannot read that says where, what and what to do,
 /// makes room for one who can, and is repaired by it when it is started again.
 #[test]

@@ -51,7 +51,7 @@ fn damage(path: &Path, (offset, what): Fault) -> Damage {
 ///
 /// A batch counts when it was synced; after a crash of the machine also the first records of the last one, as far as
 /// they reached the disk.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DurableReader {
     disk: SimDisk,
     directory: PathBuf,
@@ -74,6 +74,11 @@ impl DurableReader {
             groups: Groups::new(),
             nothing: DurableState::default(),
         }
+    }
+
+    /// The disk that it reads.
+    pub fn disk(&self) -> &SimDisk {
+        &self.disk
     }
 
     /// What is durable of a group, as of the last time that something was read.

@@ -62,7 +62,7 @@ pub(super) fn link(path: &Path, bytes: &[u8]) -> Result<Beginning, Fault> {
 }
 
 /// A segment and how far it was read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Segment {
     pub(super) number: u32,
     pub(super) path: Arc<Path>,
