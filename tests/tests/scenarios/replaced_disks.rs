@@ -121,3 +121,27 @@ fn a_joiner_that_is_wiped_before_it_counts_gets_its_vote_with_the_disk_that_caug
         sim.expect("all know the disk that counts", |sim| (1..=3).all(|id| is_wiped(sim, 4, id)))
     });
 }
+
+/// The leader counts on what the old disk has told it, for the new one is not let in, and so it tells 3 to campaign. Nothing comes
+/// of that (seed 1617).
+#[test]
+fn a_leader_that_is_to_hand_over_to_a_server_with_an_empty_disk_leads_on() {
+    play_on(&SimCluster::of(3).settings(settings()), |sim| {
+        settle_under(sim, 1)?;
+        write(sim, 1, "which 3 has on its disk")?;
+        all_agree(sim)?;
+        let term = sim.seen(1).expect("it runs").term;
+        sim.wipe(3);
+        sim.start(3);
+        sim.expect("3 hears the leader", |sim| {
+            sim.durable(3).is_ok_and(|log| log.state(1.into()).hard_state().term == term)
+        })?;
+        sim.expect("the leader does not hear 3", |sim| is_wiped(sim, 3, 1))?;
+        assert!(sim.transfer_leadership(1, Some(3.into())), "1 runs");
+        sim.expect("the transfer is over", |sim| sim.situations().transfer_timed_out == 1)?;
+        sim.require(sim.situations().told_to_campaign == 1, "3 was told")?;
+        sim.require(sim.seen(1).map(|seen| (seen.role, seen.term)) == Some((Role::Leader, term)), "1 leads on")?;
+        write(sim, 1, "under 1")?;
+        sim.require(sim.seen(3).is_some_and(|seen| seen.last.get() == 0), "3 is a member no more")
+    });
+}

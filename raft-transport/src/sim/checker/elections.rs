@@ -162,6 +162,7 @@ impl Knowledge {
             return Ok(());
         }
         run.leads_in = Some(term);
+        run.unheard.leads_anew();
         let first = *self.elections.leaders.entry(term).or_insert(id);
         ensure!("election_safety", id, first == id, "n{first} and n{id} both lead term {term}");
         self.check_elected(id, run, after, disks)?;

@@ -10,6 +10,7 @@ use raft_actor::consensus::{
 use super::offices::Office;
 use super::shape::LogShape;
 use super::tombs::Tomb;
+use super::transfer::Unheard;
 
 /// A server, running or not.
 #[derive(Debug, Default)]
@@ -87,6 +88,7 @@ pub(super) struct Run {
     pub(super) reads: BTreeMap<ReadId, LogIndex>,
     /// The transfers of leadership that it has not answered.
     pub(super) handing_over: BTreeSet<ProposalId>,
+    pub(super) unheard: Unheard,
     pub(super) office: Office,
     /// How far its state machine may go, has gone, and said to have gone.
     pub(super) apply_ordered: LogIndex,
@@ -237,6 +239,7 @@ impl Run {
             windows: BTreeMap::new(),
             reads: BTreeMap::new(),
             handing_over: BTreeSet::new(),
+            unheard: Unheard::default(),
             office: Office::default(),
             apply_ordered: facts.applied,
             machine_applied: facts.applied,

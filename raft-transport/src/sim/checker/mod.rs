@@ -140,6 +140,7 @@ impl Checker {
 
     /// Something was done to a server's disk on purpose: what it held and promised counts no more.
     pub fn wiped(&mut self, node: NodeId) {
+        self.happens_unheard(node);
         if let Some(member) = self.members.get_mut(&node) {
             let gone = std::mem::take(&mut member.durable);
             let gone = self.known.lost.remove(&node).unwrap_or(gone);
@@ -187,6 +188,15 @@ impl Checker {
         member.may_have_lost = true;
         // What it has stored since an earlier damage it has not acknowledged.
         self.known.lost.entry(node).or_insert_with(|| member.durable.clone());
+        self.happens_unheard(node);
+    }
+
+    /// Nobody who leads has heard yet of what is done to this disk.
+    fn happens_unheard(&mut self, node: NodeId) {
+        let Some(Image { hard_state, log, .. }) = self.members.get(&node).map(|member| &member.durable) else { return };
+        let held = (hard_state.term, log.last());
+        let leading = self.members.values_mut().filter_map(|member| member.run.as_mut());
+        leading.filter(|run| run.facts.leads()).for_each(|run| run.unheard.happens(node, held));
     }
 
     /// Whether this server runs and has all that it ever held, as far as its disk says.
@@ -208,6 +218,7 @@ impl Checker {
     pub fn before(&mut self, node: NodeId, input: &Input, now: Time) {
         if let Some(run) = self.members.get_mut(&node).and_then(|member| member.run.as_mut()) {
             run.cause = Cause::of(input);
+            run.unheard.hears(input);
             run.office.takes_in(input, now);
         }
     }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_actor::consensus::{NodeId, ProposalId, RequestVote, Term, TransferOutcome};
+use raft_actor::consensus::{
+    DirectoryId, Input, LogPosition, Message, NodeId, ProposalId, RequestVote, Term, TransferOutcome,
+};
 
 use super::Knowledge;
 use super::disks::Disks;
@@ -20,6 +22,59 @@ impl Told {
 
     pub(super) fn anybody_in(&self, term: Term) -> bool {
         self.0.iter().any(|(told_in, _)| *told_in == term)
+    }
+}
+
+/// What a leader goes by of disks that were emptied or damaged while it led, until it hears of that: what their servers told
+/// it before.
+#[derive(Debug, Default)]
+pub(super) struct Unheard {
+    /// Term and last entry, as they were.
+    were: BTreeMap<NodeId, (Term, LogPosition)>,
+    /// With which disk each server was met last.
+    met: BTreeMap<NodeId, DirectoryId>,
+}
+
+impl Unheard {
+    /// Something is done to a disk with this term and this last entry. What was done to it before that the leader has not heard
+    /// of, it has not heard of now either.
+    pub(super) fn happens(&mut self, node: NodeId, held: (Term, LogPosition)) {
+        self.were.entry(node).or_insert(held);
+    }
+
+    /// Another disk is told apart by its directory when its server is let in, a damage by every answer.
+    pub(super) fn hears(&mut self, input: &Input) {
+        let news = match input {
+            Input::Met { peer, directory } => (self.met.insert(*peer, *directory) != Some(*directory)).then_some(peer),
+            Input::Received { from, message: Message::AppendEntriesReply(reply) } => reply.damage.map(|_| from),
+            Input::Received { .. }
+            | Input::Deadline
+            | Input::Propose { .. }
+            | Input::Read { .. }
+            | Input::ReadByLease { .. }
+            | Input::ChangeMembership { .. }
+            | Input::TransferLeadership { .. }
+            | Input::Persisted(_)
+            | Input::Applied(_)
+            | Input::TakeSnapshot
+            | Input::SnapshotLost
+            | Input::SnapshotTaken(_)
+            | Input::SnapshotFailed
+            | Input::SnapshotInstalled(_)
+            | Input::Unreachable(_)
+            | Input::HungUp(_)
+            | Input::HostSilent(_)
+            | Input::Stirred
+            | Input::SuffrageGranted => None,
+        };
+        if let Some(peer) = news {
+            self.were.remove(peer);
+        }
+    }
+
+    /// It leads anew, and nobody has told it anything.
+    pub(super) fn leads_anew(&mut self) {
+        self.were.clear();
     }
 }
 
@@ -86,11 +141,14 @@ impl Knowledge {
             is_voter,
             "n{from}@{term} tells n{to}, no voter, to campaign"
         );
-        // One that is down hears nothing; its disk may be another one when it comes back. One that has campaigned by
-        // now may have gone on with another leader's log.
+        // One that is down hears nothing; its disk may be another one when it comes back. What was lost without the leader's
+        // knowledge counts here as it does there: whoever lacks it campaigns no more than it votes. One that has campaigned
+        // by now may have gone on with another leader's log.
         let is_up = members.get(&to).is_some_and(|member| member.run.is_some());
-        if let Some(disk) = disks.disk(to).filter(|disk| is_up && disk.hard_state().term == term) {
-            let (theirs, ours) = (disk.last(), run.log.last());
+        let there = disks.disk(to).filter(|_| is_up).map(|disk| (disk.hard_state().term, disk.last()));
+        let known = there.map(|there| run.unheard.were.get(&to).copied().unwrap_or(there));
+        if let Some((_, theirs)) = known.filter(|(theirs, _)| *theirs <= term) {
+            let ours = run.log.last();
             ensure!(
                 "the_next_leader_has_it_all",
                 from,

@@ -1,8 +1,9 @@
 //! Logs that have lost something: what may be lost, what it counts for, and when it is back.
 
-use raft_actor::consensus::{DamageId, LogIndex, NodeId};
+use raft_actor::consensus::{DamageId, DirectoryId, Input, LogIndex, Message, NodeId, TimeoutNow};
+use raft_actor::envelope::{Body, Envelope};
 
-use super::world::World;
+use super::world::{ModelDisk, World, envelope};
 use super::{node, refused};
 use crate::sim::checker::Verdict;
 
@@ -154,4 +155,80 @@ fn a_commit_that_counts_what_a_damaged_server_holds_is_refused() {
         Ok(())
     };
     refused(commit(&mut world), "commit_is_durable");
+}
+
+impl World {
+    /// A server comes back with an empty disk, and lives in the term of its leader.
+    fn empty(&mut self, n: u64, leader: u64) {
+        self.crash(n, usize::MAX, 0).expect("a sound end");
+        self.checker.wiped(node(n));
+        *self.disk(n) = ModelDisk::default();
+        self.start(n).expect("it has nothing to start with");
+        self.deadline(leader).expect("a sound step");
+        self.cut = vec![node(n)];
+        self.settle().expect("a sound step");
+        self.cut.clear();
+        assert_eq!(self.disks[&node(n)].hard_state.term, self.raft(leader).term());
+    }
+
+    fn meets(&mut self, n: u64, peer: u64, directory: u64) -> Verdict {
+        self.step(n, Input::Met { peer: node(peer), directory: DirectoryId(directory) })
+    }
+}
+
+/// The host of the leader does not let the new disk in: the leader knows what the old one has told it (seed 1617).
+#[test]
+fn a_leader_may_tell_a_server_to_campaign_of_whose_emptied_disk_it_has_not_heard() {
+    let mut world = settled();
+    world.meets(1, 3, 30).expect("a sound step");
+    world.empty(3, 1);
+    world.meets(1, 3, 30).expect("it is told so again");
+    world.transfer(1, 3).expect("as far as it knows, 3 has it all");
+    assert_eq!(world.checker.situations().told_to_campaign, 1);
+}
+
+#[test]
+fn a_leader_that_has_heard_of_an_emptied_disk_and_believes_the_old_one_is_refused() {
+    let mut world = settled();
+    world.empty(3, 1);
+    // Its core was told of none before.
+    world.meets(1, 3, 31).expect("a sound step");
+    refused(world.transfer(1, 3), "the_next_leader_has_it_all");
+}
+
+#[test]
+fn what_an_earlier_leader_has_not_heard_of_is_no_excuse_in_another_office() {
+    let mut world = settled();
+    world.empty(3, 1);
+    world.cut = vec![node(3)];
+    world.elect(2);
+    world.elect(1);
+    world.transfer(1, 3).expect("3 has not said that it has anything");
+    assert_eq!(world.checker.situations().told_to_campaign, 0);
+    let term = world.raft(1).term();
+    world.disk(3).hard_state.term = term;
+    let message = Message::TimeoutNow(TimeoutNow { term });
+    refused(world.checker.leaves(&envelope(1, 3, message), &world.disks), "the_next_leader_has_it_all");
+}
+
+#[test]
+fn a_leader_may_tell_a_server_to_campaign_until_it_hears_of_its_damage() {
+    let mut world = settled();
+    world.damage(3, 1).expect("it says that it has lost something");
+    world.transfer(1, 3).expect("as far as it knows, 3 has it all");
+    assert_eq!(world.checker.situations().told_to_campaign, 1);
+    world.deadline(1).expect("a sound step");
+    let answer = |world: &mut World| world.network.iter().position(|envelope| envelope.from == node(3));
+    while answer(&mut world).is_none() {
+        let next = world.network.pop_front().expect("3 answers");
+        world.deliver(next).expect("a sound step");
+    }
+    let term = world.raft(1).term();
+    let told = envelope(1, 3, Message::TimeoutNow(TimeoutNow { term }));
+    world.checker.leaves(&told, &world.disks).expect("it has not heard of the damage");
+    let at = answer(&mut world).expect("just seen");
+    let answer = world.network.remove(at).expect("just seen");
+    let Envelope { from, body: Body::Raft(message), .. } = answer else { panic!("servers say nothing else here") };
+    world.step(1, Input::Received { from, message }).expect("a sound step");
+    refused(world.checker.leaves(&told, &world.disks), "the_next_leader_has_it_all");
 }
