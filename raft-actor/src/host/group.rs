@@ -185,7 +185,7 @@ impl HostActor {
                 reader_is_fast: ground.log_is_inline,
                 outbound: Rc::new(GroupOutbound::new(group, outbound, Arc::clone(&self.inbound))),
                 unreadable: ctx.address().downgrade().recipient(),
-                node_of: ctx.address().recipient(),
+                unreachable: ctx.address().downgrade().recipient(),
                 snapshots: snapshots.clone(),
                 pace,
                 clock: clock.clone(),

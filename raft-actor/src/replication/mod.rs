@@ -54,8 +54,8 @@ pub(crate) struct StreamContext {
     pub(crate) outbound: Rc<dyn Outbound>,
     /// The node, which has to know what cannot be read here any more.
     pub(crate) unreadable: WeakRecipient<Unreadable>,
-    /// The node that the stream is of: told when what was ordered cannot be sent. No other group is to hear of that.
-    pub(crate) node_of: Recipient<PeerUnreachable>,
+    /// The same: it is told when what was ordered cannot be sent. No other group is to hear of that.
+    pub(crate) unreachable: WeakRecipient<PeerUnreachable>,
     /// The snapshots of the group.
     pub(crate) snapshots: SnapshotStore,
     /// How they are sent.
@@ -124,7 +124,9 @@ impl StreamContext {
 
     /// The core finds out what the peer needs by now.
     pub(crate) fn cannot_send_to(&self, peer: NodeId) {
-        self.node_of.do_send(PeerUnreachable(peer));
+        if let Some(node) = self.unreachable.upgrade() {
+            node.do_send(PeerUnreachable(peer));
+        }
     }
 
     fn read_done(&self, order: &ReplicationOrder, read: Result<Entries, LogError>) {

@@ -56,11 +56,7 @@ impl Outbound for Surroundings {
     fn forget(&self, _: NodeId) {}
 }
 
-impl Actor for Surroundings {
-    type Context = Context<Self>;
-}
-
-impl Handler<PeerUnreachable> for Surroundings {
+impl Handler<PeerUnreachable> for Owner {
     type Result = ();
 
     fn handle(&mut self, _: PeerUnreachable, _: &mut Context<Self>) {
@@ -115,9 +111,9 @@ fn bench() -> Bench {
         cache: Rc::clone(&cache),
         reader: Arc::new(Disk(Mutex::new(held))),
         reader_is_fast: false,
-        outbound: Rc::new(Surroundings(done.clone())),
+        outbound: Rc::new(Surroundings(done)),
         unreadable: owner.downgrade().recipient(),
-        node_of: Surroundings(done).start().recipient(),
+        unreachable: owner.downgrade().recipient(),
         snapshots: SnapshotStore::in_memory(GroupId::new(1)),
         pace: SnapshotPace::of(&Settings::default(), u64::MAX),
         clock: Clock::start(),

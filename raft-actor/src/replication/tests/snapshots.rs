@@ -68,11 +68,7 @@ impl Outbound for Wire {
     fn forget(&self, _: NodeId) {}
 }
 
-impl Actor for Wire {
-    type Context = Context<Self>;
-}
-
-impl Handler<PeerUnreachable> for Wire {
+impl Handler<PeerUnreachable> for Owner {
     type Result = ();
 
     fn handle(&mut self, PeerUnreachable(peer): PeerUnreachable, _: &mut Context<Self>) {
@@ -242,7 +238,7 @@ fn context(
         reader_is_fast: true,
         outbound: Rc::new(Wire(happens.clone())),
         unreadable: owner.downgrade().recipient(),
-        node_of: Wire(happens.clone()).start().recipient(),
+        unreachable: owner.downgrade().recipient(),
         snapshots: store.clone(),
         pace: pace(),
         clock: clock.clone(),
