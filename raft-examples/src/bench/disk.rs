@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const RECORD_BYTES: u64 = 256;
+const RECORD_BYTES: usize = 256;
 const APPENDS: u64 = 2000;
 /// The times are medians of a block of this many, and of all blocks the lower quartile: what else the machine does
 /// meanwhile can only add to what the disk takes.
@@ -37,14 +37,45 @@ impl DiskTimes {
 }
 
 fn synced_append_us(directory: &Path) -> io::Result<f64> {
-    let mut file = zeros(directory)?;
+    let mut appender = Appender::new(directory, RECORD_BYTES)?;
     let mut times = Vec::new();
-    for append in 0..APPENDS {
+    for _ in 0..APPENDS {
         let begun = Instant::now();
-        synced_append(&mut file, append)?;
+        appender.append()?;
         times.push(begun.elapsed());
     }
     Ok(quiet_median_us(&mut times))
+}
+
+/// Synced appends into a file that was filled with zeros before; from its beginning again when it is full.
+#[derive(Debug)]
+pub(super) struct Appender {
+    file: File,
+    bytes: Vec<u8>,
+    next: u64,
+}
+
+impl Appender {
+    /// # Errors
+    /// If the directory does not take files.
+    pub(super) fn new(directory: &Path, append_bytes: usize) -> io::Result<Self> {
+        let mut file = tempfile::tempfile_in(directory)?;
+        let piece = vec![0; append_bytes];
+        for _ in 0..APPENDS {
+            file.write_all(&piece)?;
+        }
+        file.sync_all()?;
+        Ok(Self { file, bytes: vec![0xa5; append_bytes], next: 0 })
+    }
+
+    /// # Errors
+    /// What the disk says.
+    pub(super) fn append(&mut self) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.next % APPENDS * self.bytes.len() as u64))?;
+        self.next += 1;
+        self.file.write_all(&self.bytes)?;
+        self.file.sync_data()
+    }
 }
 
 fn quorum_append_us(directory: &Path, nodes: u64, appends: u64) -> io::Result<f64> {
@@ -52,10 +83,10 @@ fn quorum_append_us(directory: &Path, nodes: u64, appends: u64) -> io::Result<f6
     let mut writers = Vec::new();
     for _ in 0..nodes {
         let (order, orders) = mpsc::channel();
-        let (mut file, done) = (zeros(directory)?, done.clone());
+        let (mut appender, done) = (Appender::new(directory, RECORD_BYTES)?, done.clone());
         thread::spawn(move || {
             for append in orders {
-                let result = synced_append(&mut file, append).map(|()| append);
+                let result = appender.append().map(|()| append);
                 if done.send(result).is_err() {
                     return;
                 }
@@ -79,19 +110,6 @@ fn quorum_append_us(directory: &Path, nodes: u64, appends: u64) -> io::Result<f6
         times.push(begun.elapsed());
     }
     Ok(quiet_median_us(&mut times))
-}
-
-fn zeros(directory: &Path) -> io::Result<File> {
-    let mut file = tempfile::tempfile_in(directory)?;
-    file.write_all(&vec![0; (RECORD_BYTES * APPENDS) as usize])?;
-    file.sync_all()?;
-    Ok(file)
-}
-
-fn synced_append(file: &mut File, append: u64) -> io::Result<()> {
-    file.seek(SeekFrom::Start(append * RECORD_BYTES))?;
-    file.write_all(&[0xa5; RECORD_BYTES as usize])?;
-    file.sync_data()
 }
 
 /// The median of a quiet block.

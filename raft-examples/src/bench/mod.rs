@@ -7,6 +7,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use raft_actor::log_storage::LogError;
 use raft_actor::{GroupError, Role, StartError, StopReason};
 
 mod cluster;
@@ -22,6 +23,7 @@ mod process;
 mod processes;
 mod report;
 mod row;
+mod storage;
 mod target;
 
 use cluster::{CALM, Cluster};
@@ -105,6 +107,9 @@ pub enum BenchError {
         /// Why not.
         reason: String,
     },
+    /// The log that is measured alone fails.
+    #[error("{0}")]
+    Log(#[from] LogError),
     /// The operating system refuses a file, a port or a thread.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -125,11 +130,15 @@ pub enum BenchError {
 /// # Errors
 /// Why there are no figures.
 pub async fn run(mut options: RaftBench) -> Result<(), BenchError> {
-    if let Some(Command::Plot { files, to }) = &options.command {
-        for picture in plot::draw(files, to)? {
-            println!("{}", picture.display());
+    match &options.command {
+        None => {}
+        Some(Command::Plot { files, to }) => {
+            for picture in plot::draw(files, to)? {
+                println!("{}", picture.display());
+            }
+            return Ok(());
         }
-        return Ok(());
+        Some(Command::Storage(storage)) => return storage::run(storage, &mut Report::new(storage.json)),
     }
     if options.threads() == Threads::Processes {
         if options.groups.is_some() || options.peer.is_some() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use raft_actor::{QueueLimits, Settings};
 use serde::Serialize;
 
@@ -89,6 +89,37 @@ pub enum Command {
         #[arg(long, default_value = ".", value_name = "DIR")]
         to: PathBuf,
     },
+    /// Measure the log alone, as a node's log thread drives it: batches of entries, each synced before the next, beside
+    /// bare synced appends of as many bytes; then how long a log takes to open
+    Storage(StorageBench),
+}
+
+/// What of the log alone is measured.
+#[derive(Debug, Clone, Args)]
+pub struct StorageBench {
+    /// Entries that are written and synced together; a row for each number
+    #[arg(long, default_value = "1,16,256", value_delimiter = ',', value_name = "N,N,..", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub batch: Vec<u64>,
+    /// Bytes of data in each entry
+    #[arg(long, default_value_t = 256, value_name = "BYTES")]
+    pub payload: usize,
+    /// Entries of the log that is opened
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub entries: u64,
+    /// Newest entries that stay in the log that is appended to, as if snapshots covered the others; few enough, and the
+    /// disk's files are used again
+    #[arg(long, default_value_t = 100_000, value_name = "ENTRIES")]
+    pub keep: u64,
+    /// How long each size of batch is measured
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+    /// Where the logs are: in directories below that are removed in the end [default: the system's directory for
+    /// temporary files, which should be on the disk you mean]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub json: bool,
 }
 
 const EXAMPLE: &str = "\
@@ -102,6 +133,7 @@ Examples:
   raft-bench --groups 1000 --clients 1000                # a thousand groups, idle and under load
   raft-bench --peer openraft --repeat 5                  # side by side; needs the cargo feature openraft
   raft-bench --peer openraft --json > rows.jsonl && raft-bench plot rows.jsonl
+  raft-bench storage --batch 256 --data-dir .            # the log alone, on the disk of this directory
   raft-bench --clients 256 --reads 90 --json | jq .ops_per_s";
 
 /// Where the nodes keep their logs.

@@ -59,6 +59,13 @@ pub(super) fn cpu_seconds_of(id: &str) -> f64 {
     cpu_ticks_in(&stat).map_or(0.0, |ticks| ticks as f64 / TICKS_PER_SECOND)
 }
 
+/// Processor time that the calling thread has used, in seconds; zero where the system does not tell.
+pub(super) fn thread_cpu_seconds() -> f64 {
+    let statistics = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = statistics.split_whitespace().next().and_then(|field| field.parse::<u64>().ok());
+    nanoseconds.map_or(0.0, |nanoseconds| nanoseconds as f64 / 1e9)
+}
+
 /// Of the times in `/proc`, on every Linux that there is: USER_HZ.
 const TICKS_PER_SECOND: f64 = 100.0;
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::groups::IdleRow;
 use super::peer::RatioRow;
 use super::row::{FailoverRow, Row};
+use super::storage::{AppendRow, OpenRow};
 
 /// Where results go: each at once, for a row takes long.
 #[derive(Debug)]
@@ -110,6 +111,47 @@ impl Report {
             row.median_ms,
             row.min_ms,
             row.max_ms,
+        );
+    }
+
+    pub(super) fn append(&mut self, row: &AppendRow) {
+        clear_progress();
+        if self.json {
+            return print_json(row);
+        }
+        if !self.header_printed {
+            self.header_printed = true;
+            println!(
+                "  batch  bytes    entries/s    p50 us    p99 us  cpu us/entry  bare p50 us  bare p99 us  bare cpu us/entry"
+            );
+        }
+        println!(
+            "{:>7} {:>6} {:>12.0} {:>9.1} {:>9.1} {:>13.3} {:>12.1} {:>12.1} {:>18.3}",
+            row.batch,
+            row.payload_bytes,
+            row.entries_per_s,
+            row.p50_us,
+            row.p99_us,
+            row.cpu_us_per_entry,
+            row.bare_p50_us,
+            row.bare_p99_us,
+            row.bare_cpu_us_per_entry,
+        );
+    }
+
+    pub(super) fn open(&self, row: &OpenRow) {
+        clear_progress();
+        if self.json {
+            return print_json(row);
+        }
+        println!(
+            "{} entries of {} bytes ({} MiB on disk, in the page cache) opened in {:.3} s ({:.3} s of a processor), {} MiB at most",
+            row.entries,
+            row.payload_bytes,
+            row.disk_bytes >> 20,
+            row.open_s,
+            row.cpu_s,
+            row.peak_bytes >> 20,
         );
     }
 }

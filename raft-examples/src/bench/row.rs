@@ -148,7 +148,7 @@ pub(super) struct FailoverRow {
     pub(super) max_ms: f64,
 }
 
-fn quantile_us(latencies_ns: &Histogram<u64>, quantile: f64) -> f64 {
+pub(super) fn quantile_us(latencies_ns: &Histogram<u64>, quantile: f64) -> f64 {
     rounded(latencies_ns.value_at_quantile(quantile) as f64 / 1000.0, 10.0)
 }
 
