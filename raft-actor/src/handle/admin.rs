@@ -17,6 +17,7 @@ use super::transfer::{Leadership, TransferLeadership};
 use super::{AskForSnapshot, MembershipError, Status, StopReason, TakeSnapshotError, TransferError};
 use crate::callers::DEFAULT_TIMEOUT;
 use crate::events::{EventFeed, Events};
+use crate::log_storage::{LogCounters, LogCounts};
 
 /// What a host lets its handles do. Dropped with the last handle: the host then stops at once, without waiting.
 pub(crate) trait HostControl: Send + Sync + 'static {
@@ -31,6 +32,8 @@ pub(crate) struct NodeFace {
     /// `Some` once the node has stopped. The sender goes away last of all: if it does so
     /// without a word, the node counts as lost.
     pub(crate) stopped: watch::Receiver<Option<StopReason>>,
+    /// What the host's log counts.
+    pub(crate) log: Arc<LogCounters>,
     /// The node, for what does not go through the queue.
     pub(crate) change_membership: WeakRecipient<ChangeMembership>,
     pub(crate) take_snapshot: WeakRecipient<AskForSnapshot>,
@@ -80,6 +83,11 @@ impl RaftAdmin {
     /// within ten milliseconds.
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.node.status.borrow())
+    }
+
+    /// What the log of the host has made durable since the host started, for all its groups: entries for each sync.
+    pub fn log_counts(&self) -> LogCounts {
+        self.node.log.read()
     }
 
     /// The status as it changes, beginning with the present one.

@@ -18,6 +18,7 @@ use super::{Leadership, MembershipError, ReadError, Status, StopReason, TakeSnap
 use crate::callers::DEFAULT_TIMEOUT;
 use crate::callers::slots::Pending;
 use crate::events::Events;
+use crate::log_storage::LogCounts;
 use crate::state_machine::StateMachine;
 use crate::state_machine::{Reads, Writes};
 
@@ -276,6 +277,11 @@ impl<S: StateMachine> RaftHandle<S> {
     /// ```
     pub fn status(&self) -> Arc<Status> {
         self.admin().status()
+    }
+
+    /// What the log of the host has made durable since the host started, for all its groups: entries for each sync.
+    pub fn log_counts(&self) -> LogCounts {
+        self.shared.node.log.read()
     }
 
     /// The status as it changes, beginning with the present one.

@@ -18,7 +18,7 @@ use super::life_signs::LifeSigns;
 use super::presence::Presence;
 use crate::clock::Clock;
 use crate::handle::{HostControl, StopReason};
-use crate::log_storage::{CloseLog, ForgetLogClient, LogOrders, LogReader, LogStorageActor};
+use crate::log_storage::{CloseLog, ForgetLogClient, LogCounters, LogOrders, LogReader, LogStorageActor};
 use crate::node::{Alarm, GroupStopped, MembersChanged, RaftNode, StopNode, Timer, Turns};
 use crate::observer::Observer;
 use crate::state_machine::snapshots::SnapshotStore;
@@ -54,6 +54,7 @@ pub(super) struct Ground {
     pub(super) turns: Turns,
     pub(super) reader: Arc<dyn LogReader>,
     pub(super) log_orders: LogOrders,
+    pub(super) log_counters: Arc<LogCounters>,
     /// Whether the log runs beside the nodes: it needs no disk, or nothing has a thread.
     pub(super) log_is_inline: bool,
     /// Whether no thread may be started.

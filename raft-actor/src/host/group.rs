@@ -239,6 +239,7 @@ impl HostActor {
         let face = NodeFace {
             status: status_seen,
             stopped,
+            log: Arc::clone(&self.ground.log_counters),
             change_membership: node.downgrade().recipient(),
             transfer_leadership: node.downgrade().recipient(),
             take_snapshot: node.downgrade().recipient(),

@@ -21,7 +21,7 @@ use super::{NodeThread, Placement, StartError, threads};
 use crate::busy_poll::busy_poll;
 use crate::clock::Clock;
 use crate::handle::RaftHandle;
-use crate::log_storage::{LogOrders, LogStorageActor};
+use crate::log_storage::{LogCounters, LogOrders, LogStorageActor};
 use crate::node::{MembersChanged, Timer, Turns};
 use crate::observer::Observer;
 use crate::state_machine::StateMachine;
@@ -225,13 +225,15 @@ fn assemble<P, R>(
     let log_is_inline = storage.is_volatile() || placement.is_current_thread();
     let reader = storage.reader();
     let mut arbiters = Vec::new();
+    let log_counters = Arc::<LogCounters>::default();
     let (storage, log_orders) = if log_is_inline {
-        LogStorageActor::new(storage, clock.clone()).start_here()
+        LogStorageActor::new(storage, clock.clone(), Arc::clone(&log_counters)).start_here()
     } else {
         let arbiter = threads::spawn_arbiter();
-        let log_clock = clock.clone();
-        let addr =
-            LogStorageActor::start_in_arbiter(&arbiter.handle(), move |_| LogStorageActor::new(storage, log_clock));
+        let (log_clock, counters) = (clock.clone(), Arc::clone(&log_counters));
+        let addr = LogStorageActor::start_in_arbiter(&arbiter.handle(), move |_| {
+            LogStorageActor::new(storage, log_clock, counters)
+        });
         arbiters.push(arbiter);
         let orders = LogOrders::Sent(addr.clone().recipient());
         (addr, orders)
@@ -249,6 +251,7 @@ fn assemble<P, R>(
         turns,
         reader,
         log_orders,
+        log_counters,
         log_is_inline,
         is_on_one_thread: placement.is_current_thread(),
         machine_arbiter: machine_arbiter.as_ref().map(Arbiter::handle),

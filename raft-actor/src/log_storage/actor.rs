@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use raft_consensus::{GroupId, HardState, LogWrite, WriteSeq};
 
-use super::{GroupWrite, LogError, LogStorage};
+use super::{GroupWrite, LogCounters, LogCounts, LogError, LogStorage};
 use crate::clock::{Clock, Work};
 
 /// Quiet time after which the log may do what can wait.
@@ -133,14 +133,21 @@ pub(crate) struct LogStorageActor {
     newest: BTreeMap<GroupId, WriteSeq>,
     flush_scheduled: bool,
     /// What is written, while its sync takes the time that the clock says it takes.
-    syncing: Option<BTreeMap<GroupId, WriteSeq>>,
+    syncing: Option<Written>,
+    counters: Arc<LogCounters>,
     idle_timer: Option<SpawnHandle>,
     /// Whether something was written since the timer began.
     wrote_lately: bool,
 }
 
+/// What was written and is not synced yet.
+struct Written {
+    newest: BTreeMap<GroupId, WriteSeq>,
+    counts: LogCounts,
+}
+
 impl LogStorageActor {
-    pub(crate) fn new(storage: Box<dyn LogStorage>, clock: Clock) -> Self {
+    pub(crate) fn new(storage: Box<dyn LogStorage>, clock: Clock, counters: Arc<LogCounters>) -> Self {
         Self {
             storage: Rc::new(RefCell::new(storage)),
             clock,
@@ -149,6 +156,7 @@ impl LogStorageActor {
             newest: BTreeMap::new(),
             flush_scheduled: false,
             syncing: None,
+            counters,
             idle_timer: None,
             wrote_lately: false,
         }
@@ -176,8 +184,9 @@ impl LogStorageActor {
         }
         self.wrote_lately = true;
         self.storage.borrow_mut().write(&self.queue)?;
+        let counts = LogCounts::of_sync(&self.queue);
         self.queue.clear();
-        self.syncing = Some(std::mem::take(&mut self.newest));
+        self.syncing = Some(Written { newest: std::mem::take(&mut self.newest), counts });
         let duration = self.clock.duration_of(Work::Sync);
         if duration.is_zero() {
             return self.sync();
@@ -193,8 +202,9 @@ impl LogStorageActor {
 
     /// Makes durable what was written, and says so.
     fn sync(&mut self) -> Result<(), LogError> {
-        let Some(newest) = self.syncing.take() else { return Ok(()) };
+        let Some(Written { newest, counts }) = self.syncing.take() else { return Ok(()) };
         self.storage.borrow_mut().sync()?;
+        self.counters.synced(counts);
         for (group, seq) in newest {
             if let Some(client) = self.clients.get(&group) {
                 client.persisted.do_send(Persisted { seq });
@@ -435,7 +445,7 @@ mod tests {
     #[actix_rt::test]
     async fn a_log_that_has_refused_a_call_confirms_nothing_any_more() {
         let storage = RefusesOnce { log: MemoryLog::new(), has_refused: false };
-        let (_, orders) = LogStorageActor::new(Box::new(storage), Clock::start()).start_here();
+        let (_, orders) = LogStorageActor::new(Box::new(storage), Clock::start(), Arc::default()).start_here();
         let order = |seq| {
             let hard_state = Some(HardState { term: Term::new(seq), vote: None, damage: None });
             orders.order(Persist { group: 1.into(), seq: WriteSeq::new(seq), hard_state, log: None })
@@ -449,12 +459,12 @@ mod tests {
         let seq = WriteSeq::new(1);
         let hard_state = HardState { term: Term::new(4), vote: None, damage: None };
         let write = || Persist { group: 1.into(), seq, hard_state: Some(hard_state), log: None };
-        let (_, orders) = LogStorageActor::new(Box::new(MemoryLog::new()), Clock::start()).start_here();
+        let (_, orders) = LogStorageActor::new(Box::new(MemoryLog::new()), Clock::start(), Arc::default()).start_here();
         assert!(orders.order(write()).is_some_and(|persisted| persisted.seq == seq));
         let LogOrders::Here { storage, .. } = &orders else { panic!("it is volatile") };
         assert_eq!(storage.borrow_mut().recover(1.into()).unwrap().hard_state, hard_state);
         let durable = Noting { log: MemoryLog::new(), calls: Arc::default() };
-        let (_, orders) = LogStorageActor::new(Box::new(durable), Clock::start()).start_here();
+        let (_, orders) = LogStorageActor::new(Box::new(durable), Clock::start(), Arc::default()).start_here();
         assert!(orders.order(write()).is_none());
     }
 
@@ -464,9 +474,11 @@ mod tests {
         actix_rt::System::with_tokio_rt(move || paused().expect("a runtime")).block_on(async {
             let clock = Clock::start();
             let calls = Arc::<Mutex<Vec<&'static str>>>::default();
+            let counters = Arc::<LogCounters>::default();
             let log = LogStorageActor::new(
                 Box::new(Noting { log: MemoryLog::new(), calls: Arc::clone(&calls) }),
                 clock.clone(),
+                Arc::clone(&counters),
             );
             let addr = log.start();
             let client = Member.start();
@@ -478,6 +490,7 @@ mod tests {
                 clock.sleep(Duration::from_millis(5)).await;
             }
             assert_eq!(*calls.lock().unwrap(), ["write"; 200]);
+            assert_eq!(counters.read(), LogCounts { syncs: 200, writes: 200, entries: 0 });
             clock.sleep(10 * IDLE_AFTER).await;
             assert_eq!(calls.lock().unwrap()[200..], ["idle"], "once, for it had no more to do");
         });

@@ -15,6 +15,7 @@ use raft_consensus::{Entries, GroupId, HardState, Log, LogIndex, LogPosition, Lo
 mod actor;
 mod cache;
 pub mod contract;
+mod counts;
 mod directory;
 pub mod disk;
 mod error;
@@ -28,6 +29,8 @@ pub(crate) use actor::{
     CloseLog, ForgetLogClient, LogClient, LogOrders, LogStorageActor, Persist, Persisted, StorageFailed, WithLog,
 };
 pub(crate) use cache::LogCache;
+pub(crate) use counts::LogCounters;
+pub use counts::LogCounts;
 pub use directory::DataDirectory;
 pub use error::LogError;
 pub use identity::Identity;

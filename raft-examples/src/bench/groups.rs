@@ -80,11 +80,16 @@ pub(super) async fn run(options: &RaftBench, groups: u64, report: &mut Report) -
             report.progress(&format!("{clients} clients, run {run} of {}", options.repeat));
             let memory = process::Memory::watch();
             let leaders = hosts.elect().await?;
+            let log = leaders[0].log_counts();
+            let log_of = leaders[0].clone();
             let result = match hosts.thread.as_ref().filter(|_| options.threads() == Threads::One) {
                 Some(thread) => load::run_on(thread, leaders, options.clone(), *clients).await?,
                 None => load::run(&leaders, options, *clients).await?,
             };
-            runs.push(Row::new(options, System::ours(options), *clients, &result, memory.peaked(), None));
+            runs.push(
+                Row::new(options, System::ours(options), *clients, &result, memory.peaked(), None)
+                    .with_log(log, log_of.log_counts()),
+            );
         }
         report.row(&Row::median_of(runs));
     }

@@ -178,6 +178,7 @@ async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError>
     let memory = Memory::watch();
     let cluster = Cluster::start(options, CALM).await?;
     let leader = cluster.leader().await?;
+    let log = cluster.handle(leader).log_counts();
     let result = match cluster.clients_thread() {
         Some(thread) => load::run_on(thread, vec![cluster.handle(leader).clone()], options.clone(), clients).await?,
         None => load::run(&[cluster.handle(leader).clone()], options, clients).await?,
@@ -186,13 +187,14 @@ async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError>
     if cluster.handle(leader).status().role != Role::Leader {
         eprintln!("raft-bench: leadership changed during this run; it measured the election, too");
     }
+    let (log_before, log) = (log, cluster.handle(leader).log_counts());
     let directory = cluster.shutdown().await;
     // Before the directory goes: to remove large files keeps a disk busy.
     let disk = match options.store {
         Store::Wal => Some(DiskTimes::measure(directory.path(), options.nodes)?),
         Store::Memory => None,
     };
-    Ok(Row::new(options, System::ours(options), clients, &result, memory, disk))
+    Ok(Row::new(options, System::ours(options), clients, &result, memory, disk).with_log(log_before, log))
 }
 
 /// One run of one row, on nodes that are processes of their own, with clients in this one.

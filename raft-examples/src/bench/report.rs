@@ -61,6 +61,9 @@ impl Report {
         if let (Some(sync), Some(quorum)) = (row.synced_append_us, row.quorum_append_us) {
             print!(" {sync:>8.1} {quorum:>10.1} {:>9.2}", row.p50_in_synced_appends.unwrap_or_default());
         }
+        if let Some(entries) = row.entries_per_sync {
+            print!("  {entries:.1} entries/sync");
+        }
         println!("{}", if row.errors == 0 { String::new() } else { format!("  {} errors", row.errors) });
         if row.synced_append_us.is_some_and(|us| us < 10.0) {
             eprintln!("raft-bench: a sync in under 10 us: this is no disk; name a directory on one with --data-dir");

@@ -1,6 +1,7 @@
 //! What is printed.
 
 use hdrhistogram::Histogram;
+use raft_actor::log_storage::LogCounts;
 use serde::Serialize;
 
 use super::disk::DiskTimes;
@@ -60,6 +61,9 @@ pub(super) struct Row {
     pub(super) p999_us: f64,
     /// Processor time of everything in this process: clients, nodes, logs.
     pub(super) cpu_us_per_op: f64,
+    /// Of the log of one node, of all its groups: how much shares a sync. Unless the log is in memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) entries_per_sync: Option<f64>,
     /// Of this process, in which both systems of a comparison live; see [`Memory`].
     pub(super) peak_rss_bytes: u64,
     pub(super) rss_before_bytes: u64,
@@ -111,6 +115,7 @@ impl Row {
             p99_us: quantile_us(&result.latencies_ns, 0.99),
             p999_us: quantile_us(&result.latencies_ns, 0.999),
             cpu_us_per_op: rounded(result.cpu_seconds * 1e6 / done, 100.0),
+            entries_per_sync: None,
             peak_rss_bytes: memory.peak_bytes,
             rss_before_bytes: memory.before_bytes,
             errors: result.errors,
@@ -121,6 +126,13 @@ impl Row {
             quorum_append_us: disk.map(|disk| rounded(disk.quorum_append_us, 10.0)),
             p50_in_synced_appends: disk.map(|disk| rounded(p50_us / disk.synced_append_us, 100.0)),
         }
+    }
+
+    /// With what the log of a node had counted before the clients came, and after they had gone.
+    pub(super) fn with_log(self, before: LogCounts, after: LogCounts) -> Self {
+        let syncs = after.syncs - before.syncs;
+        let entries_per_sync = (after.entries - before.entries) as f64 / syncs as f64;
+        Self { entries_per_sync: (syncs > 0).then(|| rounded(entries_per_sync, 10.0)), ..self }
     }
 
     /// The run with the median throughput, with the extremes of all.

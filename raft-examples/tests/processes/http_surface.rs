@@ -63,6 +63,8 @@ fn metrics_and_events(node: &Client) {
         r#"raft_role{cluster="dev",node="1",role="leader"} 1"#,
         r#"raft_role{cluster="dev",node="1",role="follower"} 0"#,
         r#"raft_leader_id{cluster="dev",node="1"} 1"#,
+        "# TYPE raft_log_syncs_total counter",
+        "# TYPE raft_log_entries_total counter",
     ] {
         assert!(metrics.text.lines().any(|found| found == line), "{line}: {}", metrics.text);
     }

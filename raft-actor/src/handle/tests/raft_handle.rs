@@ -119,6 +119,7 @@ fn parts() -> Parts {
     let face = NodeFace {
         status: status_receiver,
         stopped: stopped_receiver,
+        log: Arc::default(),
         change_membership: deaf.downgrade().recipient(),
         take_snapshot: deaf.downgrade().recipient(),
         transfer_leadership: deaf.downgrade().recipient(),

@@ -3,13 +3,16 @@
 use std::fmt::Write;
 
 use actix_web::HttpResponse;
+use raft_actor::log_storage::LogCounts;
 use raft_actor::{LogIndex, RaftHandle, Role, Status};
 
 use crate::kv::state_machine::Kv;
 
 /// `GET /raft/metrics`: the status in figures; always answered.
 pub(super) async fn metrics(raft: RaftHandle<Kv>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text(&raft.status()))
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(text(&raft.status(), raft.log_counts()))
 }
 
 /// The Prometheus text format: a help line, a type line, then the samples of the metric.
@@ -24,18 +27,26 @@ impl Text {
         self.gauges(name, help, [(String::new(), value.to_string())]);
     }
 
-    /// One sample for each of the labels, which begin with a comma.
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.samples(name, help, "counter", [(String::new(), value.to_string())]);
+    }
+
     fn gauges(&mut self, name: &str, help: &str, samples: impl IntoIterator<Item = (String, String)>) {
+        self.samples(name, help, "gauge", samples);
+    }
+
+    /// One sample for each of the labels, which begin with a comma.
+    fn samples(&mut self, name: &str, help: &str, kind: &str, samples: impl IntoIterator<Item = (String, String)>) {
         let Self { out, labels } = self;
         let mut write = |line: std::fmt::Arguments<'_>| out.write_fmt(line).expect("a string takes everything");
-        write(format_args!("# HELP {name} {help}\n# TYPE {name} gauge\n"));
+        write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
         for (more, value) in samples {
             write(format_args!("{name}{{{labels}{more}}} {value}\n"));
         }
     }
 }
 
-fn text(status: &Status) -> String {
+fn text(status: &Status, log: LogCounts) -> String {
     let cluster = status.cluster.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
     let mut text = Text { out: String::new(), labels: format!("cluster=\"{cluster}\",node=\"{}\"", status.node_id) };
     let roles = [
@@ -67,6 +78,13 @@ fn text(status: &Status) -> String {
         text.gauge(name, help, LogIndex::get(index));
     }
     text.gauge("raft_log_damaged", "1 while peers repair the log: the node has no vote then.", status.damaged.into());
+    for (name, help, count) in [
+        ("raft_log_syncs_total", "Syncs of the log that somebody waited for.", log.syncs),
+        ("raft_log_writes_total", "Writes that those made durable: appends, votes, purges.", log.writes),
+        ("raft_log_entries_total", "Entries that those made durable; for each sync: the group commit.", log.entries),
+    ] {
+        text.counter(name, help, count);
+    }
     text.gauge("raft_voters", "Members whose votes count.", status.voters.len() as u64);
     text.gauge("raft_learners", "Members that get the log without a vote.", status.learners.len() as u64);
     if !status.peers.is_empty() {
