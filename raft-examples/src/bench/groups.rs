@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::cluster::CALM;
 use super::machine::Tally;
 use super::options::{RaftBench, Store, Threads, Transport};
+use super::process::Meter;
 use super::report::Report;
 use super::row::{Row, System, rounded};
 use super::{BenchError, load, process};
@@ -84,7 +85,7 @@ pub(super) async fn run(options: &RaftBench, groups: u64, report: &mut Report) -
             let log_of = leaders[0].clone();
             let result = match hosts.thread.as_ref().filter(|_| options.threads() == Threads::One) {
                 Some(thread) => load::run_on(thread, leaders, options.clone(), *clients).await?,
-                None => load::run(&leaders, options, *clients).await?,
+                None => load::run(&leaders, options, *clients, &Meter::default()).await?,
             };
             runs.push(
                 Row::new(options, System::ours(options), *clients, &result, memory.peaked(), None)

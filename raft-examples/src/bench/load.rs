@@ -14,7 +14,7 @@ use tokio::task::{JoinSet, spawn_local, yield_now};
 use super::BenchError;
 use super::machine::Data;
 use super::options::RaftBench;
-use super::process;
+use super::process::Meter;
 use super::target::Target;
 
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -26,9 +26,11 @@ pub(super) struct LoadResult {
     pub(super) latencies_ns: Histogram<u64>,
     /// From the end of the warm-up to the last reply.
     pub(super) seconds: f64,
-    /// Of the whole process in that time.
+    /// Of the whole process in that time, and of the nodes if they are processes of their own.
     pub(super) cpu_seconds: f64,
     pub(super) errors: u64,
+    /// The most memory that a node had, if they are.
+    pub(super) node_peak_rss_bytes: Option<u64>,
 }
 
 /// What the clients write down; they take turns on one thread, so there is one for all.
@@ -50,7 +52,7 @@ pub(super) async fn run_on<T: Target + Send>(
 ) -> Result<LoadResult, BenchError> {
     let (done, result) = oneshot::channel();
     thread.run(move || {
-        spawn_local(async move { done.send(run(&targets, &options, clients).await) });
+        spawn_local(async move { done.send(run(&targets, &options, clients, &Meter::default()).await) });
     });
     result.await.map_err(|_| io::Error::other("the nodes' thread ended while it was measured"))?
 }
@@ -64,6 +66,7 @@ pub(super) async fn run<T: Target>(
     targets: &[T],
     options: &RaftBench,
     clients: usize,
+    meter: &Meter,
 ) -> Result<LoadResult, BenchError> {
     let latencies_ns = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("bounds and precision are valid");
     let notes = Rc::new(RefCell::new(Notes { latencies_ns, errors: 0, last_error: String::new() }));
@@ -86,9 +89,12 @@ pub(super) async fn run<T: Target>(
         };
         tasks.spawn_local(client.run(begin, end));
     }
-    let cpu_at_begin = spawn_local(async move {
-        tokio::time::sleep_until(begin.into()).await;
-        process::cpu_seconds()
+    let cpu_at_begin = spawn_local({
+        let meter = meter.clone();
+        async move {
+            tokio::time::sleep_until(begin.into()).await;
+            meter.cpu_seconds()
+        }
     });
     while let Some(client) = tasks.join_next().await {
         client.map_err(io::Error::other)?;
@@ -101,8 +107,13 @@ pub(super) async fn run<T: Target>(
     if notes.latencies_ns.is_empty() {
         return Err(BenchError::NothingDone { clients, seconds: options.seconds, last: notes.last_error });
     }
-    let cpu_seconds = process::cpu_seconds() - cpu_at_begin;
-    Ok(LoadResult { latencies_ns: notes.latencies_ns, seconds, cpu_seconds, errors: notes.errors })
+    Ok(LoadResult {
+        latencies_ns: notes.latencies_ns,
+        seconds,
+        cpu_seconds: meter.cpu_seconds() - cpu_at_begin,
+        errors: notes.errors,
+        node_peak_rss_bytes: meter.node_peak_rss_bytes(),
+    })
 }
 
 struct Client<T> {

@@ -14,6 +14,8 @@ mod cluster;
 mod disk;
 mod failover;
 mod groups;
+mod http;
+mod keys;
 mod load;
 mod machine;
 pub mod options;
@@ -28,8 +30,8 @@ mod target;
 
 use cluster::{CALM, Cluster};
 use disk::DiskTimes;
-use options::{Command, RaftBench, Store, Threads, Transport};
-use process::Memory;
+use options::{Command, Peer, RaftBench, Store, Threads, Through, Transport};
+use process::{Memory, Meter};
 use processes::Processes;
 use report::Report;
 use row::{Row, System};
@@ -71,8 +73,11 @@ pub enum BenchError {
         program: PathBuf,
     },
     /// What needs the nodes in this process.
-    #[error("--groups and --peer need the nodes in this process: take --threads nodes, one or separate")]
+    #[error("--groups and --peer openraft need the nodes in this process: take --threads nodes, one or separate")]
     NotWithProcesses,
+    /// What needs processes.
+    #[error("--peer etcd and --through need each node to be a process: take --threads processes")]
+    OnlyWithProcesses,
     /// A group cannot be created.
     #[error("cannot create a group: {0}")]
     Group(#[from] GroupError),
@@ -84,18 +89,34 @@ pub enum BenchError {
     },
     /// The other system of a comparison is not part of this build.
     #[error(
-        "this build cannot compare with openraft; one that can: \
-         cargo run --release -p raft-examples --features openraft --bin raft-bench -- --peer openraft"
+        "this build cannot compare with {peer}; build one that can: cargo build --release -p raft-examples --features {peer}"
     )]
-    PeerNotBuilt,
+    PeerNotBuilt {
+        /// Which, and the cargo feature.
+        peer: &'static str,
+    },
     /// A comparison of what the other system does not have.
     #[error(
         "openraft has neither a log on disk nor a transport in the box: compare with --store memory --transport local"
     )]
     PeerInMemoryOnly,
+    /// The program of the other system is not there.
+    #[error(
+        "cannot run {}: {source}; install etcd (on Debian the package etcd-server), or say where it is with --etcd PROGRAM",
+        program.display()
+    )]
+    NoEtcd {
+        /// What was tried.
+        program: PathBuf,
+        /// Why it does not run.
+        #[source]
+        source: io::Error,
+    },
     /// The other system of a comparison fails.
-    #[error("openraft: {reason}")]
+    #[error("{peer}: {reason}")]
     Peer {
+        /// Which.
+        peer: &'static str,
         /// What it says.
         reason: String,
     },
@@ -141,11 +162,13 @@ pub async fn run(mut options: RaftBench) -> Result<(), BenchError> {
         Some(Command::Storage(storage)) => return storage::run(storage, &mut Report::new(storage.json)),
     }
     if options.threads() == Threads::Processes {
-        if options.groups.is_some() || options.peer.is_some() {
+        if options.groups.is_some() || options.peer == Some(Peer::Openraft) {
             return Err(BenchError::NotWithProcesses);
         }
         // That is what they are.
         (options.store, options.transport) = (Store::Wal, Transport::Tcp);
+    } else if options.peer == Some(Peer::Etcd) || !options.through.is_empty() {
+        return Err(BenchError::OnlyWithProcesses);
     }
     let mut report = Report::new(options.json);
     if let Some(kills) = options.failover {
@@ -156,24 +179,28 @@ pub async fn run(mut options: RaftBench) -> Result<(), BenchError> {
     if let Some(groups) = options.groups {
         return groups::run(&options, groups, &mut report).await;
     }
-    if options.peer.is_some() {
-        return peer::compare(&options, &mut report).await;
+    if let Some(peer) = options.peer {
+        return peer::compare(&options, peer, &mut report).await;
     }
     for clients in &options.clients {
-        let mut runs = Vec::new();
+        let mut runs = vec![Vec::new(); options.through().len()];
         for run in 1..=options.repeat {
             report.progress(&format!("{clients} clients, run {run} of {}", options.repeat));
-            runs.push(measure(&options, *clients).await?);
+            for (through, runs) in options.through().into_iter().zip(&mut runs) {
+                runs.push(measure(&options, *clients, through).await?);
+            }
         }
-        report.row(&Row::median_of(runs));
+        for runs in runs {
+            report.row(&Row::median_of(runs));
+        }
     }
     Ok(())
 }
 
 /// One run of one row, on a cluster of its own.
-async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError> {
+async fn measure(options: &RaftBench, clients: usize, through: Through) -> Result<Row, BenchError> {
     if options.threads() == Threads::Processes {
-        return measure_processes(options, clients).await;
+        return measure_processes(options, clients, through).await;
     }
     let memory = Memory::watch();
     let cluster = Cluster::start(options, CALM).await?;
@@ -181,7 +208,7 @@ async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError>
     let log = cluster.handle(leader).log_counts();
     let result = match cluster.clients_thread() {
         Some(thread) => load::run_on(thread, vec![cluster.handle(leader).clone()], options.clone(), clients).await?,
-        None => load::run(&[cluster.handle(leader).clone()], options, clients).await?,
+        None => load::run(&[cluster.handle(leader).clone()], options, clients, &Meter::default()).await?,
     };
     let memory = memory.peaked();
     if cluster.handle(leader).status().role != Role::Leader {
@@ -198,16 +225,17 @@ async fn measure(options: &RaftBench, clients: usize) -> Result<Row, BenchError>
 }
 
 /// One run of one row, on nodes that are processes of their own, with clients in this one.
-async fn measure_processes(options: &RaftBench, clients: usize) -> Result<Row, BenchError> {
+async fn measure_processes(options: &RaftBench, clients: usize, through: Through) -> Result<Row, BenchError> {
     let memory = Memory::watch();
     let processes = Processes::start(options, CALM).await?;
-    let client = processes.client().await?;
-    let nodes_before = processes.cpu_seconds();
-    let mut result = load::run(&[client], options, clients).await?;
-    // With that of the warm-up, for lack of a clock that both begin by.
-    result.cpu_seconds += processes.cpu_seconds() - nodes_before;
+    let meter = processes.meter();
+    let result = match through {
+        Through::Http => load::run(&[processes.http_client().await?], options, clients, &meter).await?,
+        Through::Client => load::run(&[processes.client().await?], options, clients, &meter).await?,
+    };
     let memory = memory.peaked();
     let directory = processes.stop();
     let disk = DiskTimes::measure(directory.path(), options.nodes)?;
-    Ok(Row::new(options, System::ours(options), clients, &result, memory, Some(disk)))
+    let system = System { through: Some(through.name()), ..System::ours(options) };
+    Ok(Row::new(options, system, clients, &result, memory, Some(disk)))
 }

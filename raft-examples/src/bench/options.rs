@@ -31,7 +31,8 @@ pub struct RaftBench {
     /// How the nodes reach each other
     #[arg(long, value_enum, default_value_t = Transport::Local)]
     pub transport: Transport,
-    /// Who shares a thread with whom; a durable node's log always has one of its own [default: one; with --peer nodes]
+    /// Who shares a thread with whom; a durable node's log always has one of its own [default: one; with --peer openraft
+    /// nodes; with --peer etcd processes]
     #[arg(long, value_enum)]
     pub threads: Option<Threads>,
     /// Threads of our nodes and of their clients look for work for so many microseconds before they sleep; 0: they sleep
@@ -50,9 +51,15 @@ pub struct RaftBench {
     /// Runs per row; the row is the one with the median throughput
     #[arg(long, default_value_t = 1, value_name = "RUNS", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
-    /// Measure another system in turn with this one, at the same work, and how they compare; in memory, in one process
+    /// Measure another system in turn with this one, at the same work, and how they compare
     #[arg(long, value_enum, conflicts_with_all = ["groups", "failover"])]
     pub peer: Option<Peer>,
+    /// The program of --peer etcd: its path, or its name if it is in PATH
+    #[arg(long, default_value = "etcd", value_name = "PROGRAM")]
+    pub etcd: PathBuf,
+    /// How clients reach nodes that are processes; rows for each of them [default: client; with --peer etcd both]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub through: Vec<Through>,
     /// So many groups on the same nodes, each client writing to one of them: first what they cost while nothing happens,
     /// then throughput
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
@@ -132,6 +139,7 @@ Examples:
   raft-bench --clients 1 --threads one                   # the round trip without waking a thread
   raft-bench --groups 1000 --clients 1000                # a thousand groups, idle and under load
   raft-bench --peer openraft --repeat 5                  # side by side; needs the cargo feature openraft
+  raft-bench --peer etcd --payload 256 --repeat 3        # side by side, processes; needs the cargo feature etcd
   raft-bench --peer openraft --json > rows.jsonl && raft-bench plot rows.jsonl
   raft-bench storage --batch 256 --data-dir .            # the log alone, on the disk of this directory
   raft-bench --clients 256 --reads 90 --json | jq .ops_per_s";
@@ -175,8 +183,39 @@ pub enum Threads {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Peer {
-    /// The openraft crate, its runtime with 1, 2 and 16 workers, of which the best counts
+    /// The openraft crate, in memory and in one process: its runtime with 1, 2 and 16 workers, of which the best counts
     Openraft,
+    /// As many etcd processes by gRPC over 1, 4 and 16 connections, of which the best counts
+    Etcd,
+}
+
+impl Peer {
+    /// What it is called, also as a cargo feature.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Openraft => "openraft",
+            Self::Etcd => "etcd",
+        }
+    }
+}
+
+/// How clients reach nodes that are processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Through {
+    /// The client of the framework: one connection for all
+    Client,
+    /// The HTTP face of raft-kv: a connection each, kept alive
+    Http,
+}
+
+impl Through {
+    /// As rows have it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Http => "http",
+        }
+    }
 }
 
 /// Election timeout and heartbeat, unless others are asked for.
@@ -189,8 +228,21 @@ pub(super) struct Timing {
 impl RaftBench {
     /// Who shares a thread with whom.
     pub(super) fn threads(&self) -> Threads {
-        let default = if self.peer.is_some() { Threads::Nodes } else { Threads::One };
-        self.threads.unwrap_or(default)
+        self.threads.unwrap_or(match self.peer {
+            None => Threads::One,
+            Some(Peer::Openraft) => Threads::Nodes,
+            Some(Peer::Etcd) => Threads::Processes,
+        })
+    }
+
+    /// How clients reach nodes that are processes, each way once.
+    pub(super) fn through(&self) -> Vec<Through> {
+        let default = match self.peer {
+            None | Some(Peer::Openraft) => vec![Through::Client],
+            Some(Peer::Etcd) => vec![Through::Client, Through::Http],
+        };
+        let asked = [Through::Client, Through::Http].into_iter().filter(|way| self.through.contains(way));
+        if self.through.is_empty() { default } else { asked.collect() }
     }
 
     /// The times that were asked for.
@@ -278,6 +330,16 @@ mod tests {
         assert_eq!(threads(&["raft-bench"]), Threads::One);
         assert_eq!(threads(&["raft-bench", "--peer", "openraft"]), Threads::Nodes);
         assert_eq!(threads(&["raft-bench", "--peer", "openraft", "--threads", "one"]), Threads::One);
+        assert_eq!(threads(&["raft-bench", "--peer", "etcd"]), Threads::Processes);
+    }
+
+    #[test]
+    fn a_comparison_of_processes_goes_through_the_client_and_through_http() {
+        let through = |arguments: &[&str]| RaftBench::try_parse_from(arguments).expect("valid").through();
+        assert_eq!(through(&["raft-bench", "--threads", "processes"]), [Through::Client]);
+        assert_eq!(through(&["raft-bench", "--peer", "etcd"]), [Through::Client, Through::Http]);
+        assert_eq!(through(&["raft-bench", "--peer", "etcd", "--through", "http"]), [Through::Http]);
+        assert_eq!(through(&["raft-bench", "--through", "http,client,http"]), [Through::Client, Through::Http]);
     }
 
     #[test]

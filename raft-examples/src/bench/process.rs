@@ -1,11 +1,37 @@
-//! What the operating system says about this process.
+//! What the operating system says about this process, and others that it has started.
 
 use std::fs;
 
 /// The most memory that was resident since the last reset, in bytes; zero where there is no `/proc`.
 fn peak_rss_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    peak_in(&status).unwrap_or(0)
+    peak_rss_bytes_of("self").unwrap_or(0)
+}
+
+fn peak_rss_bytes_of(id: &str) -> Option<u64> {
+    peak_in(&fs::read_to_string(format!("/proc/{id}/status")).ok()?)
+}
+
+/// Whose processor time a run costs: this process's, and that of the nodes which are processes of their own.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Meter {
+    nodes: Vec<u32>,
+}
+
+impl Meter {
+    /// This process and those with these numbers.
+    pub(super) fn with_nodes(nodes: impl IntoIterator<Item = u32>) -> Self {
+        Self { nodes: nodes.into_iter().collect() }
+    }
+
+    /// Processor time that all of them have used so far.
+    pub(super) fn cpu_seconds(&self) -> f64 {
+        cpu_seconds() + self.nodes.iter().map(|id| cpu_seconds_of(&id.to_string())).sum::<f64>()
+    }
+
+    /// The most memory that one of the nodes has ever had; none where nodes are no processes.
+    pub(super) fn node_peak_rss_bytes(&self) -> Option<u64> {
+        self.nodes.iter().filter_map(|id| peak_rss_bytes_of(&id.to_string())).max()
+    }
 }
 
 /// The memory that is resident now, in bytes; zero where there is no `/proc`.
@@ -54,7 +80,7 @@ pub(super) fn cpu_seconds() -> f64 {
 }
 
 /// The same of another process.
-pub(super) fn cpu_seconds_of(id: &str) -> f64 {
+fn cpu_seconds_of(id: &str) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     cpu_ticks_in(&stat).map_or(0.0, |ticks| ticks as f64 / TICKS_PER_SECOND)
 }

@@ -1,11 +1,9 @@
 //! The cluster that is measured, each node a process of its own: `raft-kv`, and clients that are no nodes.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 use std::{env, io};
 
@@ -14,9 +12,11 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::BenchError;
+use super::http::HttpClient;
+use super::keys::Keys;
 use super::machine::Data;
 use super::options::{RaftBench, Timing};
-use super::process;
+use super::process::Meter;
 use super::target::Target;
 use crate::kv::state_machine::{self, Kv, Query};
 
@@ -27,9 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a node is asked whether it leads.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-
-/// Clients write to so many keys, one after the other.
-const KEYS: u64 = 100_000;
 
 /// Nodes that run, and what they stand on.
 pub(super) struct Processes {
@@ -42,7 +39,7 @@ pub(super) struct Processes {
 }
 
 /// A process that is killed when it is dropped.
-struct Running(Child);
+pub(super) struct Running(pub(super) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -135,12 +132,18 @@ impl Processes {
     pub(super) async fn client(&self) -> Result<KvClient, BenchError> {
         let addresses = self.addresses.values().map(|(raft, _)| raft.clone());
         let kv = RemoteClient::connect(CLUSTER, addresses).await.map_err(io::Error::other)?;
-        Ok(KvClient { kv, written: Rc::default() })
+        Ok(KvClient { kv, keys: Keys::default() })
     }
 
-    /// Processor time that the nodes have used so far.
-    pub(super) fn cpu_seconds(&self) -> f64 {
-        self.running.values().map(|running| process::cpu_seconds_of(&running.0.id().to_string())).sum()
+    /// A client of the leader's HTTP face.
+    pub(super) async fn http_client(&self) -> Result<HttpClient, BenchError> {
+        let leader = self.leader().await?;
+        Ok(HttpClient::new(&self.addresses[&leader].1))
+    }
+
+    /// Of the processes that run.
+    pub(super) fn meter(&self) -> Meter {
+        Meter::with_nodes(self.running.values().map(|running| running.0.id()))
     }
 
     /// Stops all nodes. The directory is removed when what is returned is dropped.
@@ -158,13 +161,12 @@ fn status(http: &str) -> Option<serde_json::Value> {
 #[derive(Clone)]
 pub(super) struct KvClient {
     kv: RemoteClient<Kv>,
-    written: Rc<Cell<u64>>,
+    keys: Keys,
 }
 
 impl KvClient {
     fn put(&self, data: &Data) -> state_machine::Command {
-        let written = self.written.replace(self.written.get() + 1);
-        state_machine::Command::Put { key: key(written % KEYS), value: String::from_utf8_lossy(&data.0).into_owned() }
+        state_machine::Command::Put { key: self.keys.next(), value: String::from_utf8_lossy(&data.0).into_owned() }
     }
 }
 
@@ -179,10 +181,6 @@ impl Target for KvClient {
     }
 
     async fn read(&self) -> Result<(), String> {
-        self.kv.read(Query::Get { key: key(0) }).await.map(drop).map_err(|error| error.to_string())
+        self.kv.read(Query::Get { key: Keys::READ.to_owned() }).await.map(drop).map_err(|error| error.to_string())
     }
-}
-
-fn key(number: u64) -> String {
-    format!("key-{number:05}")
 }

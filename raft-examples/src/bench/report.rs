@@ -40,16 +40,18 @@ impl Report {
         if !self.header_printed {
             self.header_printed = true;
             print!(
-                "system          store   transport clients      ops/s  (min .. max)             p50 us    p99 us  p99.9 us  cpu us/op  peak MiB"
+                "system              store   transport clients      ops/s  (min .. max)             p50 us    p99 us  p99.9 us  cpu us/op  peak MiB"
             );
             println!("{}", if durable { "  sync us  quorum us  p50/sync" } else { "" });
         }
         let store = format!("{:?}", row.store).to_lowercase();
         let transport = format!("{:?}", row.transport).to_lowercase();
         let range = format!("({:.0} .. {:.0})", row.ops_per_s_min, row.ops_per_s_max);
-        let system = row.workers.map_or_else(|| row.system.to_owned(), |workers| format!("{} ({workers})", row.system));
+        let placed = row.workers.or(row.connections).map(|number| number.to_string());
+        let placed = placed.or(row.through.map(str::to_owned));
+        let system = placed.map_or_else(|| row.system.to_owned(), |placed| format!("{} ({placed})", row.system));
         print!(
-            "{system:<15} {store:<7} {transport:<9} {:>7} {:>10.0}  {range:<21} {:>9.1} {:>9.1} {:>9.1} {:>10.2} {:>9}",
+            "{system:<19} {store:<7} {transport:<9} {:>7} {:>10.0}  {range:<21} {:>9.1} {:>9.1} {:>9.1} {:>10.2} {:>9}",
             row.clients,
             row.ops_per_s,
             row.p50_us,
@@ -75,9 +77,10 @@ impl Report {
         if self.json {
             return print_json(row);
         }
+        let of = row.through.map_or_else(|| row.of.to_owned(), |through| format!("{} ({through})", row.of));
         println!(
-            "{:<33} {:>7} {:>10.2}  ({:.2} .. {:.2}) times the operations, {:.2} times the processor time for each",
-            "raft-actor / openraft", row.clients, row.median, row.min, row.max, row.cpu_median,
+            "{:<37} {:>7} {:>10.2}  ({:.2} .. {:.2}) times the operations, {:.2} times the processor time for each",
+            of, row.clients, row.median, row.min, row.max, row.cpu_median,
         );
     }
 

@@ -16,12 +16,16 @@ pub(super) struct System {
     pub(super) threads: Threads,
     /// Worker threads of its runtime, if it has one.
     pub(super) workers: Option<usize>,
+    /// How clients reach nodes that are processes.
+    pub(super) through: Option<&'static str>,
+    /// Connections that all clients share, where there is a choice.
+    pub(super) connections: Option<usize>,
 }
 
 impl System {
     /// This one.
     pub(super) fn ours(options: &RaftBench) -> Self {
-        Self { name: "raft-actor", threads: options.threads(), workers: None }
+        Self { name: "raft-actor", threads: options.threads(), workers: None, through: None, connections: None }
     }
 }
 
@@ -29,7 +33,10 @@ impl System {
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Tried {
     pub(super) threads: Threads,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) workers: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connections: Option<usize>,
     pub(super) ops_per_s: f64,
     pub(super) cpu_us_per_op: f64,
 }
@@ -46,6 +53,12 @@ pub(super) struct Row {
     /// Of the system's runtime.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) workers: Option<usize>,
+    /// How clients reach nodes that are processes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) through: Option<&'static str>,
+    /// That all clients share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connections: Option<usize>,
     pub(super) clients: usize,
     pub(super) payload_bytes: usize,
     /// Of a hundred requests.
@@ -59,7 +72,7 @@ pub(super) struct Row {
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
     pub(super) p999_us: f64,
-    /// Processor time of everything in this process: clients, nodes, logs.
+    /// Processor time of everything in this process and those of the nodes: clients, nodes, logs.
     pub(super) cpu_us_per_op: f64,
     /// Of the log of one node, of all its groups: how much shares a sync. Unless the log is in memory.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,6 +80,9 @@ pub(super) struct Row {
     /// Of this process, in which both systems of a comparison live; see [`Memory`].
     pub(super) peak_rss_bytes: u64,
     pub(super) rss_before_bytes: u64,
+    /// The most memory of a node, where these are processes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) node_peak_rss_bytes: Option<u64>,
     /// Requests that were not answered with a response.
     pub(super) errors: u64,
     seconds: f64,
@@ -104,6 +120,8 @@ impl Row {
             groups: options.groups.unwrap_or(1),
             threads: system.threads,
             workers: system.workers,
+            through: system.through,
+            connections: system.connections,
             clients,
             payload_bytes: options.payload,
             reads: options.reads,
@@ -118,6 +136,7 @@ impl Row {
             entries_per_sync: None,
             peak_rss_bytes: memory.peak_bytes,
             rss_before_bytes: memory.before_bytes,
+            node_peak_rss_bytes: result.node_peak_rss_bytes,
             errors: result.errors,
             seconds: rounded(result.seconds, 1000.0),
             runs: 1,
@@ -183,7 +202,7 @@ pub(super) fn row_for_tests(ops_per_s: f64) -> Row {
     let options = RaftBench::parse_from(["raft-bench"]);
     let mut latencies_ns = Histogram::new(3).expect("the precision is valid");
     latencies_ns.record_n(20_000, 1000).expect("it grows as needed");
-    let result = LoadResult { latencies_ns, seconds: 1.0, cpu_seconds: 0.01, errors: 0 };
+    let result = LoadResult { latencies_ns, seconds: 1.0, cpu_seconds: 0.01, errors: 0, node_peak_rss_bytes: None };
     let memory = Memory { before_bytes: 1 << 20, peak_bytes: 2 << 20 };
     Row { ops_per_s, ..Row::new(&options, System::ours(&options), 64, &result, memory, None) }
 }

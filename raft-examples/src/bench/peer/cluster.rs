@@ -18,7 +18,8 @@ use tokio::task::LocalSet;
 
 use super::super::load::{self, LoadResult};
 use super::super::machine::Data;
-use super::super::options::RaftBench;
+use super::super::options::{Peer, RaftBench};
+use super::super::process::Meter;
 use super::super::target::Target;
 use super::network::Network;
 use super::store::{Machine, MemoryLog, Types};
@@ -48,7 +49,7 @@ pub(super) async fn run(options: &RaftBench, clients: usize, placement: Placemen
 async fn run_on_workers(options: &RaftBench, clients: usize, workers: usize) -> Result<LoadResult, BenchError> {
     let runtime = Builder::new_multi_thread().worker_threads(workers).thread_name("openraft").enable_time().build()?;
     let cluster = runtime.spawn(Cluster::start(options.nodes)).await.map_err(io::Error::other)??;
-    let result = load::run(&[cluster.leader()], options, clients).await;
+    let result = load::run(&[cluster.leader()], options, clients, &Meter::default()).await;
     runtime.spawn(cluster.shutdown()).await.map_err(io::Error::other)??;
     // Whoever is measured next should not share the processors with its threads; to drop a runtime takes a thread that may wait.
     thread::spawn(move || drop(runtime)).join().map_err(|_| io::Error::other("openraft's runtime does not end"))?;
@@ -62,12 +63,13 @@ async fn run_on_one_thread(options: RaftBench, clients: usize) -> Result<LoadRes
         let outcome = Builder::new_current_thread().enable_time().build().map_err(BenchError::Io).and_then(|runtime| {
             LocalSet::new().block_on(&runtime, async {
                 let cluster = Cluster::start(options.nodes).await?;
-                let result = load::run(&[cluster.leader()], &options, clients).await;
+                let result = load::run(&[cluster.leader()], &options, clients, &Meter::default()).await;
                 cluster.shutdown().await?;
                 result
             })
         });
-        done.send(outcome)
+        // Whoever waits for it is still there.
+        drop(done.send(outcome));
     })?;
     result.await.map_err(|_| io::Error::other("openraft's thread ended while it was measured"))?
 }
@@ -165,7 +167,7 @@ fn config() -> Config {
 }
 
 fn failed(error: impl std::fmt::Display) -> BenchError {
-    BenchError::Peer { reason: error.to_string() }
+    BenchError::Peer { peer: Peer::Openraft.name(), reason: error.to_string() }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! This system and another one, side by side: in one program, in turn, at the same work.
+//! This system and another one, side by side: in turn, at the same work.
 //!
 //! The clients, the payload, the warm-up and the clock are the same code for both. The other system may be placed on
 //! threads in several ways; all are measured, and the one with the best median counts.
 
 use serde::Serialize;
 
-use super::options::{RaftBench, Store, Threads, Transport};
+use super::options::{Peer, RaftBench, Store, Threads, Through, Transport};
 use super::process::Memory;
 use super::report::Report;
 use super::row::{Row, System, Tried, middle, rounded};
@@ -16,6 +16,7 @@ mod cluster;
 #[cfg(not(feature = "openraft"))]
 #[path = "absent.rs"]
 mod cluster;
+mod etcd;
 #[cfg(feature = "openraft")]
 mod network;
 #[cfg(feature = "openraft")]
@@ -42,9 +43,13 @@ impl Placement {
 
     fn system(self) -> System {
         match self {
-            Self::Workers(workers) => System { name: "openraft", threads: Threads::Nodes, workers: Some(workers) },
-            Self::WithClients => System { name: "openraft", threads: Threads::One, workers: Some(1) },
+            Self::Workers(workers) => Self::on(Threads::Nodes, workers),
+            Self::WithClients => Self::on(Threads::One, 1),
         }
+    }
+
+    fn on(threads: Threads, workers: usize) -> System {
+        System { name: "openraft", threads, workers: Some(workers), through: None, connections: None }
     }
 }
 
@@ -52,7 +57,14 @@ impl Placement {
 ///
 /// # Errors
 /// If the other system was not built in, or cannot do what is asked for, or one of the two does not run.
-pub(super) async fn compare(options: &RaftBench, report: &mut Report) -> Result<(), BenchError> {
+pub(super) async fn compare(options: &RaftBench, peer: Peer, report: &mut Report) -> Result<(), BenchError> {
+    match peer {
+        Peer::Openraft => compare_with_openraft(options, report).await,
+        Peer::Etcd => etcd::compare(options, report).await,
+    }
+}
+
+async fn compare_with_openraft(options: &RaftBench, report: &mut Report) -> Result<(), BenchError> {
     cluster::built_in()?;
     if options.store != Store::Memory || options.transport != Transport::Local {
         return Err(BenchError::PeerInMemoryOnly);
@@ -64,7 +76,7 @@ pub(super) async fn compare(options: &RaftBench, report: &mut Report) -> Result<
         for run in 1..=options.repeat {
             let turn = format!("{clients} clients, run {run} of {}", options.repeat);
             report.progress(&format!("{turn}: raft-actor"));
-            ours.push(measure(options, *clients).await?);
+            ours.push(measure(options, *clients, Through::Client).await?);
             for (placement, rows) in placements.iter().zip(&mut theirs) {
                 report.progress(&format!("{turn}: openraft, {placement:?}"));
                 let memory = Memory::watch();
@@ -77,7 +89,7 @@ pub(super) async fn compare(options: &RaftBench, report: &mut Report) -> Result<
         let mut row = Row::median_of(theirs.clone());
         row.tried = tried;
         report.row(&row);
-        report.ratio(&RatioRow::of(&ours, &theirs));
+        report.ratio(&RatioRow::of("raft-actor/openraft", &ours, &theirs));
     }
     Ok(())
 }
@@ -85,9 +97,10 @@ pub(super) async fn compare(options: &RaftBench, report: &mut Report) -> Result<
 /// The runs of the placement whose median throughput is best, and what came of each.
 fn best(placements: Vec<Vec<Row>>) -> (Vec<Row>, Vec<Tried>) {
     let medians = placements.iter().map(|runs| Row::median_of(runs.clone()));
-    let tried = medians.map(|Row { threads, workers, ops_per_s, cpu_us_per_op, .. }| Tried {
+    let tried = medians.map(|Row { threads, workers, connections, ops_per_s, cpu_us_per_op, .. }| Tried {
         threads,
         workers,
+        connections,
         ops_per_s,
         cpu_us_per_op,
     });
@@ -105,7 +118,10 @@ fn best(placements: Vec<Vec<Row>>) -> (Vec<Row>, Vec<Tried>) {
 pub(super) struct RatioRow {
     system: &'static str,
     /// What is divided by what.
-    of: &'static str,
+    pub(super) of: &'static str,
+    /// How the clients reach this system's nodes, where these are processes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) through: Option<&'static str>,
     store: Store,
     transport: Transport,
     nodes: u64,
@@ -124,7 +140,7 @@ pub(super) struct RatioRow {
 
 impl RatioRow {
     /// Each run is compared with the one of the same turn.
-    fn of(ours: &[Row], theirs: &[Row]) -> Self {
+    fn of(of: &'static str, ours: &[Row], theirs: &[Row]) -> Self {
         let turns = || ours.iter().zip(theirs);
         let ops = turns().map(|(ours, theirs)| ours.ops_per_s / theirs.ops_per_s).collect::<Vec<_>>();
         let cpu = turns().map(|(ours, theirs)| ours.cpu_us_per_op / theirs.cpu_us_per_op).collect::<Vec<_>>();
@@ -132,7 +148,8 @@ impl RatioRow {
         let first = &ours[0];
         Self {
             system: "ratio",
-            of: "raft-actor/openraft",
+            of,
+            through: first.through,
             store: first.store,
             transport: first.transport,
             nodes: first.nodes,

@@ -9,14 +9,14 @@ fn rows(ops_per_s: &[f64]) -> Vec<Row> {
 
 #[test]
 fn each_run_is_compared_with_the_run_of_the_same_turn() {
-    let ratio = RatioRow::of(&rows(&[100.0, 400.0, 900.0]), &rows(&[50.0, 400.0, 300.0]));
+    let ratio = RatioRow::of("raft-actor/openraft", &rows(&[100.0, 400.0, 900.0]), &rows(&[50.0, 400.0, 300.0]));
     assert_eq!((ratio.min, ratio.median, ratio.max), (1.0, 2.0, 3.0));
     assert_eq!(ratio.cpu_median, 1.0);
 }
 
 #[test]
 fn a_ratio_is_a_row_with_min_median_and_max() {
-    let ratio = RatioRow::of(&rows(&[300.0]), &rows(&[200.0]));
+    let ratio = RatioRow::of("raft-actor/openraft", &rows(&[300.0]), &rows(&[200.0]));
     let json = serde_json::to_value(ratio).expect("a row is numbers and names");
     assert_eq!(json["system"], "ratio");
     for field in ["min", "median", "max"] {
@@ -51,15 +51,17 @@ fn options(arguments: &[&str]) -> RaftBench {
 #[cfg(not(feature = "openraft"))]
 #[tokio::test]
 async fn a_build_without_the_other_system_says_how_to_get_one_with_it() {
-    let refused = compare(&options(&[]), &mut Report::new(true)).await.expect_err("it is not built in");
-    assert!(refused.to_string().contains("cargo run --release -p raft-examples --features openraft"), "{refused}");
+    let compared = compare(&options(&[]), Peer::Openraft, &mut Report::new(true)).await;
+    let refused = compared.expect_err("it is not built in").to_string();
+    assert!(refused.contains("cargo build --release -p raft-examples --features openraft"), "{refused}");
 }
 
 #[cfg(feature = "openraft")]
 #[tokio::test]
 async fn what_both_systems_cannot_do_is_refused() {
     for arguments in [["--store", "wal"], ["--transport", "tcp"]] {
-        let refused = compare(&options(&arguments), &mut Report::new(true)).await.expect_err("openraft has none");
+        let refused =
+            compare(&options(&arguments), Peer::Openraft, &mut Report::new(true)).await.expect_err("openraft has none");
         assert!(matches!(refused, BenchError::PeerInMemoryOnly), "{refused}");
     }
 }
