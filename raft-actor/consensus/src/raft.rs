@@ -6,11 +6,12 @@ use crate::role::{Candidate, Follower, Leader, RoleState, Transition};
 use crate::shared::Shared;
 use crate::{
     AppendOutcome, ChangeState, DamageId, DirectoryId, Effect, Effects, HardState, Ignored, IgnoredCounts, Input, Log,
-    LogIndex, LogPosition, Membership, MembershipRefusal, Message, NodeId, PeerStatus, ProposalOutcome,
-    RequestVoteReply, Role, Settings, SnapshotMeta, Status, Term, Time, TransferOutcome, TransferRefusal, membership,
+    LogIndex, LogPosition, Membership, MembershipRefusal, Message, NodeId, ProposalOutcome, RequestVoteReply, Role,
+    Settings, SnapshotMeta, Term, Time, TransferOutcome, TransferRefusal, membership,
 };
 
 mod snapshots;
+mod view;
 
 /// How much later than ours a term may be. A message with a term further ahead
 /// is dropped: terms grow by one an election, so no cluster comes near this in
@@ -531,35 +532,6 @@ impl Raft {
     /// Whether it stopped itself with [`Effect::Halt`].
     pub fn is_halted(&self) -> bool {
         self.is_halted
-    }
-
-    /// A leader's view of the others, by ascending id; nothing of the other roles.
-    pub fn peers(&self) -> impl Iterator<Item = (NodeId, PeerStatus)> {
-        let leader = match &self.role {
-            RoleState::Leader(leader) => Some(leader),
-            RoleState::Follower(_) | RoleState::Candidate(_) => None,
-        };
-        leader.into_iter().flat_map(|leader| leader.peers()).map(|(id, progress)| (id, progress.status()))
-    }
-
-    /// Everything about this member from one moment. It copies the configuration: not for every step.
-    pub fn status(&self) -> Status {
-        Status {
-            id: self.id(),
-            role: self.role(),
-            term: self.term(),
-            leader: self.leader(),
-            rests: self.rests(),
-            damaged: self.damage().is_some(),
-            commit: self.commit(),
-            applied: self.applied(),
-            last: self.log().last(),
-            durable: self.durable(),
-            base: self.log().base(),
-            snapshot: self.snapshot().map_or(LogPosition::ZERO, |snapshot| snapshot.position),
-            configuration: self.log().configuration().clone(),
-            peers: self.peers().collect(),
-        }
     }
 }
 

@@ -54,6 +54,10 @@ pub(crate) struct Shared {
     repair_target: Option<LogIndex>,
     /// When it last heard from that leader.
     leader_heard: Option<Time>,
+    /// Since when it waits for the next word of a leader whom it follows; `None` if it waits for none.
+    waits_since: Option<Time>,
+    /// The longest that it has waited so, since it was started.
+    longest_silence: Duration,
     /// When it last heard from a leader of whatever term, or started: a lease may count from then (dissertation 6.4.1).
     promised_at: Time,
 }
@@ -89,6 +93,8 @@ impl Shared {
             verified: LogIndex::ZERO,
             repair_target: None,
             leader_heard: None,
+            waits_since: None,
+            longest_silence: Duration::ZERO,
             // Whom it heard before it started it does not know.
             promised_at: start.now,
         };
@@ -174,6 +180,7 @@ impl Shared {
         // It was said of another leader's log, from which ours may yet be cut.
         self.repair_target = None;
         self.leader_heard = None;
+        self.wait_from(None);
         self.election_timer.redraw();
     }
 
@@ -192,7 +199,19 @@ impl Shared {
         self.leader_of_term = Some(leader);
         self.leader_heard = Some(self.now);
         self.promised_at = self.now;
+        self.wait_from((leader != self.id).then_some(self.now));
         self.election_timer.restart(self.now);
+    }
+
+    /// A wait for the leader's word is over; notes how long it was, and from when on the next one is awaited.
+    pub(crate) fn wait_from(&mut self, time: Option<Time>) {
+        if let Some(since) = std::mem::replace(&mut self.waits_since, time) {
+            self.longest_silence = self.longest_silence.max(self.now.since(since));
+        }
+    }
+
+    pub(crate) fn longest_silence(&self) -> Duration {
+        self.longest_silence
     }
 
     /// The leader is silent, and so is its host. When this member itself has heard it last still counts: its word not to

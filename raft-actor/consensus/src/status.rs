@@ -1,6 +1,7 @@
 //! What a member can tell about itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::{Configuration, LogIndex, LogPosition, NodeId, Term, Time};
 
@@ -49,6 +50,8 @@ pub struct Status {
     pub configuration: Configuration,
     /// A leader's view of the others; empty otherwise.
     pub peers: BTreeMap<NodeId, PeerStatus>,
+    /// The longest that it has waited for the next word of a leader whom it follows, since it was started.
+    pub longest_silence: Duration,
 }
 
 /// What a leader knows about another member.

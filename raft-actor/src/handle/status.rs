@@ -53,6 +53,10 @@ pub struct Status {
     pub changing_to: Option<MembershipStatus>,
     /// A leader's view of the others; empty otherwise.
     pub peers: BTreeMap<NodeId, PeerStatus>,
+    /// The longest that it has waited for the next word of a leader whom it follows, since it was started: about the time
+    /// between two heartbeats at most, if all is well. While the group rests it waits for none.
+    #[serde(rename = "longest_silence_ms", serialize_with = "whole_milliseconds")]
+    pub longest_silence: Duration,
 }
 
 /// A membership that is being changed to.
@@ -104,6 +108,7 @@ impl Status {
             addresses: configuration.addresses.clone(),
             changing_to: changing_to(configuration),
             peers: peers.collect(),
+            longest_silence: core.longest_silence,
         }
     }
 
@@ -126,6 +131,7 @@ impl Status {
         } else {
             self.peers = raft.peers().map(|(id, peer)| (id, PeerStatus::new(&peer, now))).collect();
         }
+        self.longest_silence = raft.longest_silence();
     }
 }
 
@@ -168,5 +174,12 @@ fn peer_state<S: Serializer>(state: &PeerState, serializer: S) -> Result<S::Ok, 
 }
 
 fn milliseconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    duration.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
+    match duration {
+        Some(duration) => whole_milliseconds(duration, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn whole_milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }

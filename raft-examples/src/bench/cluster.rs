@@ -11,6 +11,7 @@ use raft_transport::Tcp;
 use tempfile::TempDir;
 
 use super::BenchError;
+use super::heartbeats::Seen;
 use super::machine::Tally;
 use super::options::{RaftBench, Store, Threads, Timing, Transport};
 
@@ -70,6 +71,11 @@ impl Cluster {
 
     pub(super) fn handle(&self, id: u64) -> &RaftHandle<Tally> {
         &self.nodes[&id]
+    }
+
+    /// What the nodes say of their leader.
+    pub(super) fn seen(&self) -> Vec<Vec<Seen>> {
+        vec![self.nodes.values().map(|raft| Seen::from(&*raft.status())).collect()]
     }
 
     /// The nodes that run.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use super::cluster::CALM;
+use super::heartbeats::{Heartbeats, Seen};
 use super::machine::Tally;
 use super::options::{RaftBench, Store, Threads, Transport};
 use super::process::Meter;
@@ -83,14 +84,14 @@ pub(super) async fn run(options: &RaftBench, groups: u64, report: &mut Report) -
             let leaders = hosts.elect().await?;
             let log = leaders[0].log_counts();
             let log_of = leaders[0].clone();
+            let before = hosts.seen();
             let result = match hosts.thread.as_ref().filter(|_| options.threads() == Threads::One) {
                 Some(thread) => load::run_on(thread, leaders, options.clone(), *clients).await?,
                 None => load::run(&leaders, options, *clients, &Meter::default()).await?,
             };
-            runs.push(
-                Row::new(options, System::ours(options), *clients, &result, memory.peaked(), None)
-                    .with_log(log, log_of.log_counts()),
-            );
+            let row = Row::new(options, System::ours(options), *clients, &result, memory.peaked(), None);
+            let heartbeats = Heartbeats::between(&before, &hosts.seen(), options.timing(CALM).election_timeout_ms);
+            runs.push(row.with_heartbeats(heartbeats).with_log(log, log_of.log_counts()));
         }
         report.row(&Row::median_of(runs));
     }
@@ -143,6 +144,12 @@ impl Hosts {
         }
         self.groups.push(members);
         Ok(())
+    }
+
+    /// What the members of each group say of their leader.
+    fn seen(&self) -> Vec<Vec<Seen>> {
+        let members = |group: &Vec<RaftHandle<Tally>>| group.iter().map(|raft| Seen::from(&*raft.status())).collect();
+        self.groups.iter().map(members).collect()
     }
 
     /// Waits until each group has a leader; returns their handles.

@@ -8,12 +8,13 @@ use std::io;
 use std::path::PathBuf;
 
 use raft_actor::log_storage::LogError;
-use raft_actor::{GroupError, Role, StartError, StopReason};
+use raft_actor::{GroupError, StartError, StopReason};
 
 mod cluster;
 mod disk;
 mod failover;
 mod groups;
+mod heartbeats;
 mod http;
 mod keys;
 mod load;
@@ -30,6 +31,7 @@ mod target;
 
 use cluster::{CALM, Cluster};
 use disk::DiskTimes;
+use heartbeats::Heartbeats;
 use options::{Command, Peer, RaftBench, Store, Threads, Through, Transport};
 use process::{Memory, Meter};
 use processes::Processes;
@@ -120,6 +122,20 @@ pub enum BenchError {
         /// What it says.
         reason: String,
     },
+    /// The figures are those of a cluster in trouble.
+    #[error(
+        "{rows} of these rows are of clusters in trouble: a follower went up to {silence_ms} ms without word from its leader, \
+         and {elections} elections took place; measure when the machine has nothing else to do, or with a longer \
+         --election-timeout-ms"
+    )]
+    Irregular {
+        /// How many.
+        rows: usize,
+        /// The longest silence of a leader.
+        silence_ms: u64,
+        /// How many in all.
+        elections: u64,
+    },
     /// A file cannot be drawn.
     #[error("cannot draw {}: {reason}", path.display())]
     Plot {
@@ -149,7 +165,7 @@ pub enum BenchError {
 /// Measures what was asked for and prints it.
 ///
 /// # Errors
-/// Why there are no figures.
+/// Why there are no figures, or why those that were printed are not good.
 pub async fn run(mut options: RaftBench) -> Result<(), BenchError> {
     match &options.command {
         None => {}
@@ -171,16 +187,22 @@ pub async fn run(mut options: RaftBench) -> Result<(), BenchError> {
         return Err(BenchError::OnlyWithProcesses);
     }
     let mut report = Report::new(options.json);
+    measure_all(options, &mut report).await?;
+    report.verdict()
+}
+
+/// Prints all rows.
+async fn measure_all(options: RaftBench, report: &mut Report) -> Result<(), BenchError> {
     if let Some(kills) = options.failover {
-        let row = failover::measure(&options, kills, &report).await?;
+        let row = failover::measure(&options, kills, report).await?;
         report.failover(&row);
         return Ok(());
     }
     if let Some(groups) = options.groups {
-        return groups::run(&options, groups, &mut report).await;
+        return groups::run(&options, groups, report).await;
     }
     if let Some(peer) = options.peer {
-        return peer::compare(&options, peer, &mut report).await;
+        return peer::compare(&options, peer, report).await;
     }
     for clients in &options.clients {
         let mut runs = vec![Vec::new(); options.through().len()];
@@ -206,14 +228,13 @@ async fn measure(options: &RaftBench, clients: usize, through: Through) -> Resul
     let cluster = Cluster::start(options, CALM).await?;
     let leader = cluster.leader().await?;
     let log = cluster.handle(leader).log_counts();
+    let before = cluster.seen();
     let result = match cluster.clients_thread() {
         Some(thread) => load::run_on(thread, vec![cluster.handle(leader).clone()], options.clone(), clients).await?,
         None => load::run(&[cluster.handle(leader).clone()], options, clients, &Meter::default()).await?,
     };
     let memory = memory.peaked();
-    if cluster.handle(leader).status().role != Role::Leader {
-        eprintln!("raft-bench: leadership changed during this run; it measured the election, too");
-    }
+    let heartbeats = Heartbeats::between(&before, &cluster.seen(), options.timing(CALM).election_timeout_ms);
     let (log_before, log) = (log, cluster.handle(leader).log_counts());
     let directory = cluster.shutdown().await;
     // Before the directory goes: to remove large files keeps a disk busy.
@@ -221,21 +242,24 @@ async fn measure(options: &RaftBench, clients: usize, through: Through) -> Resul
         Store::Wal => Some(DiskTimes::measure(directory.path(), options.nodes)?),
         Store::Memory => None,
     };
-    Ok(Row::new(options, System::ours(options), clients, &result, memory, disk).with_log(log_before, log))
+    let row = Row::new(options, System::ours(options), clients, &result, memory, disk);
+    Ok(row.with_heartbeats(heartbeats).with_log(log_before, log))
 }
 
 /// One run of one row, on nodes that are processes of their own, with clients in this one.
 async fn measure_processes(options: &RaftBench, clients: usize, through: Through) -> Result<Row, BenchError> {
     let memory = Memory::watch();
     let processes = Processes::start(options, CALM).await?;
-    let meter = processes.meter();
+    let (meter, before) = (processes.meter(), processes.seen());
     let result = match through {
         Through::Http => load::run(&[processes.http_client().await?], options, clients, &meter).await?,
         Through::Client => load::run(&[processes.client().await?], options, clients, &meter).await?,
     };
     let memory = memory.peaked();
+    let heartbeats = Heartbeats::between(&before, &processes.seen(), options.timing(CALM).election_timeout_ms);
     let directory = processes.stop();
     let disk = DiskTimes::measure(directory.path(), options.nodes)?;
     let system = System { through: Some(through.name()), ..System::ours(options) };
-    Ok(Row::new(options, system, clients, &result, memory, Some(disk)))
+    let row = Row::new(options, system, clients, &result, memory, Some(disk));
+    Ok(row.with_heartbeats(heartbeats))
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::BenchError;
+use super::heartbeats::Seen;
 use super::http::HttpClient;
 use super::keys::Keys;
 use super::machine::Data;
@@ -139,6 +140,16 @@ impl Processes {
     pub(super) async fn http_client(&self) -> Result<HttpClient, BenchError> {
         let leader = self.leader().await?;
         Ok(HttpClient::new(&self.addresses[&leader].1))
+    }
+
+    /// What the nodes say of their leader; of none that does not answer.
+    pub(super) fn seen(&self) -> Vec<Vec<Seen>> {
+        let seen = self.running.keys().map(|id| {
+            let status = status(&self.addresses[id].1);
+            let field = |name: &str| status.as_ref().and_then(|status| status[name].as_u64()).unwrap_or(0);
+            Seen { term: field("term"), longest_silence_ms: field("longest_silence_ms") }
+        });
+        vec![seen.collect()]
     }
 
     /// Of the processes that run.

@@ -4,7 +4,9 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 
 use serde::Serialize;
 
+use super::BenchError;
 use super::groups::IdleRow;
+use super::heartbeats::Heartbeats;
 use super::peer::RatioRow;
 use super::row::{FailoverRow, Row};
 use super::storage::{AppendRow, OpenRow};
@@ -14,11 +16,13 @@ use super::storage::{AppendRow, OpenRow};
 pub(super) struct Report {
     json: bool,
     header_printed: bool,
+    /// Of the rows of clusters in trouble.
+    irregular: Vec<Heartbeats>,
 }
 
 impl Report {
     pub(super) fn new(json: bool) -> Self {
-        Self { json, header_printed: false }
+        Self { json, header_printed: false, irregular: Vec::new() }
     }
 
     /// What is being done at the moment; overwritten by whatever comes next on a terminal.
@@ -31,7 +35,20 @@ impl Report {
         }
     }
 
+    /// Whether what was printed can be relied on.
+    ///
+    /// # Errors
+    /// If a cluster was in trouble while it was measured.
+    pub(super) fn verdict(&self) -> Result<(), BenchError> {
+        let Some(all) = self.irregular.iter().copied().reduce(Heartbeats::and) else {
+            return Ok(());
+        };
+        let Heartbeats { longest_silence_ms: silence_ms, elections, election_timeout_ms: _ } = all;
+        Err(BenchError::Irregular { rows: self.irregular.len(), silence_ms, elections })
+    }
+
     pub(super) fn row(&mut self, row: &Row) {
+        self.irregular.extend(row.heartbeats.filter(|heartbeats| heartbeats.is_irregular()));
         clear_progress();
         if self.json {
             return print_json(row);

@@ -5,6 +5,7 @@ use raft_actor::log_storage::LogCounts;
 use serde::Serialize;
 
 use super::disk::DiskTimes;
+use super::heartbeats::Heartbeats;
 use super::load::LoadResult;
 use super::options::{RaftBench, Store, Threads, Transport};
 use super::process::Memory;
@@ -85,6 +86,9 @@ pub(super) struct Row {
     pub(super) node_peak_rss_bytes: Option<u64>,
     /// Requests that were not answered with a response.
     pub(super) errors: u64,
+    /// Of all runs, where the nodes are ours.
+    #[serde(flatten)]
+    pub(super) heartbeats: Option<Heartbeats>,
     seconds: f64,
     runs: usize,
     /// All placements of which this row is the best, if there were several.
@@ -138,6 +142,7 @@ impl Row {
             rss_before_bytes: memory.before_bytes,
             node_peak_rss_bytes: result.node_peak_rss_bytes,
             errors: result.errors,
+            heartbeats: None,
             seconds: rounded(result.seconds, 1000.0),
             runs: 1,
             tried: Vec::new(),
@@ -154,13 +159,18 @@ impl Row {
         Self { entries_per_sync: (syncs > 0).then(|| rounded(entries_per_sync, 10.0)), ..self }
     }
 
+    pub(super) fn with_heartbeats(self, heartbeats: Heartbeats) -> Self {
+        Self { heartbeats: Some(heartbeats), ..self }
+    }
+
     /// The run with the median throughput, with the extremes of all.
     pub(super) fn median_of(mut runs: Vec<Self>) -> Self {
         runs.sort_by(|a, b| a.ops_per_s.total_cmp(&b.ops_per_s));
         let (min, max) = (runs[0].ops_per_s, runs[runs.len() - 1].ops_per_s);
         let n = runs.len();
+        let heartbeats = runs.iter().filter_map(|run| run.heartbeats).reduce(Heartbeats::and);
         let median = runs.swap_remove(n / 2);
-        Self { ops_per_s_min: min, ops_per_s_max: max, runs: n, ..median }
+        Self { ops_per_s_min: min, ops_per_s_max: max, runs: n, heartbeats, ..median }
     }
 }
 

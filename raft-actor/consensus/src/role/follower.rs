@@ -149,6 +149,7 @@ impl Handle<AppendEntries> for Follower {
                     // The leader knows by the match that we rest. Where groups never rest nobody watches hosts.
                     if rest && durable >= prev.index && shared.settings.rest_after().is_some() {
                         self.rests = true;
+                        shared.wait_from(None);
                         shared.election_timer.postpone(shared.now, 2 * shared.settings.rest_max());
                     }
                     shared.reply_append(from, round, AppendOutcome::Matched { durable }, effects);

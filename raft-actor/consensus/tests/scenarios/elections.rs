@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use raft_consensus::{Role, Term};
+use raft_consensus::{Role, Term, Time};
 
-use crate::support::lone::{append, pre_vote, pre_vote_reply, request_vote};
+use crate::support::lone::{append, heartbeat, pre_vote, pre_vote_reply, request_vote};
 use crate::support::{Cluster, Lone, Setup, at, log_of_terms, node, term};
 
 /// etcd #8243: with pre-vote, a server with the better log but a lower term and one with the higher term
@@ -38,6 +38,24 @@ fn a_server_that_comes_back_disturbs_nobody() {
         }
         assert_eq!(cluster.role(1), Role::Leader);
     }
+}
+
+/// Whoever looks whether heartbeats come in time sees the longest time between two, and no time in which none was due.
+#[test]
+fn a_follower_remembers_how_long_its_leader_was_silent() {
+    let ms = Duration::from_millis;
+    let mut follower = Lone::of(3);
+    follower.now = Time::from_millis(400);
+    follower.receive(2, heartbeat(1));
+    assert_eq!(follower.status().longest_silence, ms(0), "before there was a leader nobody was silent");
+    for (at, longest) in [(500, 100), (530, 100), (780, 250), (900, 250)] {
+        follower.now = Time::from_millis(at);
+        follower.receive(2, heartbeat(1));
+        assert_eq!(follower.status().longest_silence, ms(longest), "at {at}");
+    }
+    follower.now = Time::from_millis(1300);
+    follower.receive(3, append(2, at(0, 0), vec![], 0));
+    assert_eq!(follower.status().longest_silence, ms(400), "the old leader said nothing until another one did");
 }
 
 /// Dissertation 4.2.3, hashicorp #524: who hears from a leader ignores a RequestVote, its term included.

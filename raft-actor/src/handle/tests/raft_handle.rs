@@ -101,6 +101,7 @@ fn core_status(role: Role) -> raft_consensus::Status {
                 last_contact: Some(Time::from_millis(40)),
             },
         )]),
+        longest_silence: Duration::from_millis(110),
     }
 }
 
@@ -229,6 +230,7 @@ fn the_status_serializes_as_the_json_of_the_status_page() {
         addresses: BTreeMap<u64, String>,
         changing_to: Option<()>,
         peers: BTreeMap<u64, Peer>,
+        longest_silence_ms: u64,
     }
     #[derive(Debug, PartialEq, serde::Deserialize)]
     struct Peer {
@@ -254,6 +256,7 @@ fn the_status_serializes_as_the_json_of_the_status_page() {
         addresses: [(1, "a".to_owned()), (2, "b".to_owned())].into(),
         changing_to: None,
         peers: BTreeMap::from([(2, peer)]),
+        longest_silence_ms: 110,
     };
     assert_eq!(page, expected);
 }

@@ -85,6 +85,11 @@ fn text(status: &Status, log: LogCounts) -> String {
     ] {
         text.counter(name, help, count);
     }
+    text.gauges(
+        "raft_longest_leader_silence_seconds",
+        "The longest that the node has waited for the next word of a leader whom it follows, since its start.",
+        [(String::new(), status.longest_silence.as_secs_f64().to_string())],
+    );
     text.gauge("raft_voters", "Members whose votes count.", status.voters.len() as u64);
     text.gauge("raft_learners", "Members that get the log without a vote.", status.learners.len() as u64);
     if !status.peers.is_empty() {

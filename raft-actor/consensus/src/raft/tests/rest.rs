@@ -54,6 +54,17 @@ fn a_group_at_rest_is_silent_and_keeps_its_leader() {
 }
 
 #[test]
+fn a_leader_that_rests_does_not_count_as_silent() {
+    let mut cluster = at_rest();
+    cluster.run_for(REST_MAX * 3);
+    cluster.propose(1, 1);
+    cluster.run_for(Duration::from_millis(90));
+    cluster.run_for(REST_MAX / 2);
+    let longest = cluster.members.values().map(|member| member.raft.longest_silence()).max();
+    assert!(longest.is_some_and(|longest| longest < Duration::from_millis(200)), "{longest:?}");
+}
+
+#[test]
 fn where_resting_is_not_set_nobody_rests() {
     let mut cluster = Cluster::of(3);
     cluster.time_out(1);
