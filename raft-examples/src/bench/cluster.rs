@@ -13,13 +13,17 @@ use tempfile::TempDir;
 use super::BenchError;
 use super::heartbeats::Seen;
 use super::machine::Tally;
-use super::options::{RaftBench, Store, Threads, Timing, Transport};
+use super::options::{RaftBench, ReadKind, Store, Threads, Timing, Transport};
+use super::slow::Slow;
 
 /// While throughput is measured nobody should campaign only because a processor was busy.
 pub(super) const CALM: Timing = Timing { election_timeout_ms: 1000, heartbeat_ms: 100 };
 
 /// How long a node that was killed may hold on to its port and directory.
 const REVIVAL: Duration = Duration::from_secs(5);
+
+/// All clocks are the same one here.
+const LEASE_DRIFT_PERCENT: u8 = 10;
 
 /// Without a leader after this long there will be none.
 const ELECTION: Duration = Duration::from_secs(30);
@@ -53,7 +57,7 @@ impl Cluster {
         };
         // All ports first: every node has to know the addresses of all.
         let mut transports = Vec::new();
-        for id in 1..=options.nodes {
+        for id in 1..=options.nodes() {
             let (address, builder) = cluster.with_transport(id, "127.0.0.1:0")?;
             cluster.addresses.insert(id, address);
             transports.push((id, builder));
@@ -148,13 +152,28 @@ impl Cluster {
         Ok(match self.options.transport {
             Transport::Local => {
                 let transport = self.network.transport(id);
-                (transport.address(), builder.transport(transport))
+                (transport.address(), self.as_fast_as_asked(id, builder, transport))
             }
             Transport::Tcp => {
                 let transport = Tcp::bind(address)?;
-                (transport.address(), builder.transport(transport))
+                (transport.address(), self.as_fast_as_asked(id, builder, transport))
             }
         })
+    }
+
+    /// The last node may have to be slow; then it should not lead.
+    fn as_fast_as_asked<T: raft_actor::transport::Transport>(
+        &self,
+        id: u64,
+        builder: HostBuilder,
+        transport: T,
+    ) -> HostBuilder {
+        match self.options.slow_follower {
+            Some(factor) if id == self.options.nodes() => {
+                builder.transport(Slow { transport, factor }).election_priority(0)
+            }
+            Some(_) | None => builder.transport(transport),
+        }
     }
 
     async fn start_node(&mut self, id: u64, builder: HostBuilder) -> Result<(), BenchError> {
@@ -164,6 +183,8 @@ impl Cluster {
             .peers(self.addresses.clone())
             .settings(self.settings.clone())
             .queue_limits(self.options.queue_limits())
+            .lease_reads((self.options.read_kind == ReadKind::Lease).then_some(LEASE_DRIFT_PERCENT))
+            .snapshot_every(self.options.snapshot_every.unwrap_or(0))
             .placement(placement.apply_inline().busy_poll(self.options.busy_poll()));
         let builder = match self.options.store {
             Store::Memory => builder.in_memory(),

@@ -31,8 +31,8 @@ const GIVE_UP: Duration = Duration::from_secs(30);
 /// # Errors
 /// If nobody takes over.
 pub(super) async fn measure(options: &RaftBench, times: u32, report: &Report) -> Result<FailoverRow, BenchError> {
-    if options.nodes < 3 {
-        return Err(BenchError::TooFewNodes { nodes: options.nodes });
+    if options.nodes() < 3 {
+        return Err(BenchError::TooFewNodes { nodes: options.nodes() });
     }
     let settings = options.settings(EAGER);
     let mut outages = if options.threads() == Threads::Processes {
@@ -46,7 +46,7 @@ pub(super) async fn measure(options: &RaftBench, times: u32, report: &Report) ->
         system: "raft-actor",
         store: options.store,
         transport: options.transport,
-        nodes: options.nodes,
+        nodes: options.nodes(),
         failovers: outages.len(),
         election_timeout_ms: settings.election_timeout_ms_min,
         heartbeat_ms: settings.heartbeat_ms,

@@ -61,7 +61,7 @@ pub(super) async fn run(options: &RaftBench, groups: u64, report: &mut Report) -
     let created_s = begun.elapsed().as_secs_f64();
     report.progress("waiting until all rest");
     tokio::time::sleep(UNTIL_AT_REST).await;
-    let members = groups * options.nodes;
+    let members = groups * options.nodes();
     let bytes_per_group_and_node = process::resident_bytes().saturating_sub(before) / members;
     let (cpu, watched) = (process::cpu_seconds(), Instant::now());
     tokio::time::sleep(IDLE).await;
@@ -70,7 +70,7 @@ pub(super) async fn run(options: &RaftBench, groups: u64, report: &mut Report) -
         system: "raft-actor",
         store: options.store,
         transport: options.transport,
-        nodes: options.nodes,
+        nodes: options.nodes(),
         groups,
         created_s: rounded(created_s, 100.0),
         bytes_per_group_and_node,
@@ -111,7 +111,7 @@ impl Hosts {
         let network = LocalNetwork::default();
         // All ports first: every host has to know the addresses of all.
         let mut builders = Vec::new();
-        for id in 1..=options.nodes {
+        for id in 1..=options.nodes() {
             let builder = RaftHost::builder().node(id).cluster("bench");
             builders.push(match options.transport {
                 Transport::Local => (format!("local:{id}"), builder.transport(network.transport(id))),
@@ -139,7 +139,9 @@ impl Hosts {
     async fn create(&mut self, group: u64, options: &RaftBench) -> Result<(), BenchError> {
         let mut members = Vec::new();
         for host in &self.hosts {
-            let group_options = GroupOptions::default().queue_limits(options.queue_limits());
+            let group_options = GroupOptions::default()
+                .queue_limits(options.queue_limits())
+                .snapshot_every(options.snapshot_every.unwrap_or(0));
             members.push(host.create_group(group, Tally::default(), group_options).await?);
         }
         self.groups.push(members);

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use super::keys::Keys;
 use super::machine::Data;
+use super::options::ReadKind;
 use super::target::Target;
 
 /// An answer's head is far shorter.
@@ -64,9 +65,15 @@ impl Target for HttpClient {
         try_join_all((0..writes).map(|_| self.write(data.clone()))).await.map(drop)
     }
 
-    async fn read(&self) -> Result<(), String> {
+    async fn read(&self, kind: ReadKind) -> Result<(), String> {
+        let consistency = match kind {
+            ReadKind::Linearizable => "linearizable",
+            ReadKind::Lease => "lease",
+            ReadKind::Stale => "stale",
+        };
         // Nobody may have written it yet.
-        self.request(&format!("GET /kv/{}", Keys::READ), &[], &[200, 404]).await
+        let line = format!("GET /kv/{}?consistency={consistency}", Keys::READ);
+        self.request(&line, &[], &[200, 404]).await
     }
 }
 

@@ -26,13 +26,14 @@ mod process;
 mod processes;
 mod report;
 mod row;
+mod slow;
 mod storage;
 mod target;
 
 use cluster::{CALM, Cluster};
 use disk::DiskTimes;
 use heartbeats::Heartbeats;
-use options::{Command, Peer, RaftBench, Store, Threads, Through, Transport};
+use options::{Command, Peer, RaftBench, Rate, ReadKind, Store, Threads, Through, Transport};
 use process::{Memory, Meter};
 use processes::Processes;
 use report::Report;
@@ -83,6 +84,20 @@ pub enum BenchError {
     /// A group cannot be created.
     #[error("cannot create a group: {0}")]
     Group(#[from] GroupError),
+    /// What needs the nodes in this process.
+    #[error("--slow-follower needs the nodes in this process: take --threads nodes, one or separate")]
+    SlowProcess,
+    /// Reads that not everybody knows.
+    #[error("neither etcd nor the client of processes reads by leases: take --through http without --peer etcd")]
+    NoLeases,
+    /// A share of nothing in particular.
+    #[error(
+        "a share of the peak is not the same rate for all that is measured with --peer or --groups: give --rate a number"
+    )]
+    WhosePeak,
+    /// The slow node leads.
+    #[error("the node that was to be a slow follower was elected; try again")]
+    SlowLeader,
     /// A cluster that does not survive the loss of a node.
     #[error("{nodes} nodes do not survive the loss of one; a failover needs --nodes 3 or more")]
     TooFewNodes {
@@ -169,8 +184,8 @@ pub enum BenchError {
 pub async fn run(mut options: RaftBench) -> Result<(), BenchError> {
     match &options.command {
         None => {}
-        Some(Command::Plot { files, to }) => {
-            for picture in plot::draw(files, to)? {
+        Some(Command::Plot { files, to, x }) => {
+            for picture in plot::draw(files, to, *x)? {
                 println!("{}", picture.display());
             }
             return Ok(());
@@ -186,8 +201,25 @@ pub async fn run(mut options: RaftBench) -> Result<(), BenchError> {
     } else if options.peer == Some(Peer::Etcd) || !options.through.is_empty() {
         return Err(BenchError::OnlyWithProcesses);
     }
+    if options.slow_follower.is_some() && options.threads() == Threads::Processes {
+        return Err(BenchError::SlowProcess);
+    }
+    let ways = options.through();
+    let knows_leases = match options.peer {
+        Some(Peer::Etcd) => false,
+        Some(Peer::Openraft) => true,
+        None => options.threads() != Threads::Processes || !ways.contains(&Through::Client),
+    };
+    if options.read_kind == ReadKind::Lease && !knows_leases {
+        return Err(BenchError::NoLeases);
+    }
+    if matches!(options.rate, Some(Rate::PercentOfPeak(_))) && (options.peer.is_some() || options.groups.is_some()) {
+        return Err(BenchError::WhosePeak);
+    }
     let mut report = Report::new(options.json);
-    measure_all(options, &mut report).await?;
+    for options in options.combinations() {
+        measure_all(options, &mut report).await?;
+    }
     report.verdict()
 }
 
@@ -205,18 +237,33 @@ async fn measure_all(options: RaftBench, report: &mut Report) -> Result<(), Benc
         return peer::compare(&options, peer, report).await;
     }
     for clients in &options.clients {
-        let mut runs = vec![Vec::new(); options.through().len()];
-        for run in 1..=options.repeat {
-            report.progress(&format!("{clients} clients, run {run} of {}", options.repeat));
-            for (through, runs) in options.through().into_iter().zip(&mut runs) {
-                runs.push(measure(&options, *clients, through).await?);
+        for through in options.through() {
+            let mut options = options.clone();
+            if let Some(Rate::PercentOfPeak(percent)) = options.rate.take() {
+                let peak = measure_row(&options, *clients, through, report).await?;
+                options.rate = Some(Rate::PerSecond(peak * percent / 100.0));
             }
-        }
-        for runs in runs {
-            report.row(&Row::median_of(runs));
+            measure_row(&options, *clients, through, report).await?;
         }
     }
     Ok(())
+}
+
+/// All runs of one row; returns the operations per second.
+async fn measure_row(
+    options: &RaftBench,
+    clients: usize,
+    through: Through,
+    report: &mut Report,
+) -> Result<f64, BenchError> {
+    let mut runs = Vec::new();
+    for run in 1..=options.repeat {
+        report.progress(&format!("{clients} clients, run {run} of {}", options.repeat));
+        runs.push(measure(options, clients, through).await?);
+    }
+    let row = Row::median_of(runs);
+    report.row(&row);
+    Ok(row.ops_per_s)
 }
 
 /// One run of one row, on a cluster of its own.
@@ -227,6 +274,9 @@ async fn measure(options: &RaftBench, clients: usize, through: Through) -> Resul
     let memory = Memory::watch();
     let cluster = Cluster::start(options, CALM).await?;
     let leader = cluster.leader().await?;
+    if options.slow_follower.is_some() && leader == options.nodes() {
+        return Err(BenchError::SlowLeader);
+    }
     let log = cluster.handle(leader).log_counts();
     let before = cluster.seen();
     let result = match cluster.clients_thread() {
@@ -239,7 +289,7 @@ async fn measure(options: &RaftBench, clients: usize, through: Through) -> Resul
     let directory = cluster.shutdown().await;
     // Before the directory goes: to remove large files keeps a disk busy.
     let disk = match options.store {
-        Store::Wal => Some(DiskTimes::measure(directory.path(), options.nodes)?),
+        Store::Wal => Some(DiskTimes::measure(directory.path(), options.nodes())?),
         Store::Memory => None,
     };
     let row = Row::new(options, System::ours(options), clients, &result, memory, disk);
@@ -258,7 +308,7 @@ async fn measure_processes(options: &RaftBench, clients: usize, through: Through
     let memory = memory.peaked();
     let heartbeats = Heartbeats::between(&before, &processes.seen(), options.timing(CALM).election_timeout_ms);
     let directory = processes.stop();
-    let disk = DiskTimes::measure(directory.path(), options.nodes)?;
+    let disk = DiskTimes::measure(directory.path(), options.nodes())?;
     let system = System { through: Some(through.name()), ..System::ours(options) };
     let row = Row::new(options, system, clients, &result, memory, Some(disk));
     Ok(row.with_heartbeats(heartbeats))

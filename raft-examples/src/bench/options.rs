@@ -1,6 +1,7 @@
 //! The command line of `raft-bench`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -19,12 +20,12 @@ pub struct RaftBench {
     /// How many clients; a row for each number
     #[arg(long, default_value = "1,64,256,1024,4096", value_delimiter = ',', value_name = "N,N,..", value_parser = clients)]
     pub clients: Vec<usize>,
-    /// How many nodes
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
-    pub nodes: u64,
-    /// Bytes of data in each write
-    #[arg(long, default_value_t = 16, value_name = "BYTES")]
-    pub payload: usize,
+    /// How many nodes; rows for each number
+    #[arg(long, default_value = "3", value_delimiter = ',', value_name = "N,N,..", value_parser = clap::value_parser!(u64).range(1..=9))]
+    pub nodes: Vec<u64>,
+    /// Bytes of data in each write; rows for each size
+    #[arg(long, default_value = "16", value_delimiter = ',', value_name = "BYTES,..")]
+    pub payload: Vec<usize>,
     /// Where the nodes keep their logs
     #[arg(long, value_enum, default_value_t = Store::Memory)]
     pub store: Store,
@@ -42,9 +43,22 @@ pub struct RaftBench {
     /// How long each run is measured, after a warm-up of one second
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
-    /// How many of a hundred requests are linearizable reads
-    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
-    pub reads: u32,
+    /// Instead of a time: until so many requests were sent
+    #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "rate", "failover"], value_parser = clap::value_parser!(u64).range(1..))]
+    pub entries: Option<u64>,
+    /// Rows also for the parts of each run, so many seconds long: does it get slower, does it take ever more memory?
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub every: Option<u64>,
+    /// An open loop: so many requests in a second, each sent when it is due and timed from then, whatever became of those
+    /// before, with at most as many under way as there are clients; or, as 70%, a share of the peak, which is measured first
+    #[arg(long, value_name = "OPS|PERCENT%", conflicts_with_all = ["batch", "failover"])]
+    pub rate: Option<Rate>,
+    /// How many of a hundred requests are reads; rows for each number
+    #[arg(long, default_value = "0", value_delimiter = ',', value_name = "PERCENT,..", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub reads: Vec<u32>,
+    /// What reads may miss
+    #[arg(long, value_enum, default_value_t = ReadKind::Linearizable)]
+    pub read_kind: ReadKind,
     /// Writes that a client submits with one call, and waits for all of them; each is counted, with the time of its batch
     #[arg(long, default_value_t = 1, value_name = "WRITES", conflicts_with = "reads", value_parser = batch)]
     pub batch: usize,
@@ -72,6 +86,13 @@ pub struct RaftBench {
     /// with --failover 100]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub election_timeout_ms: Option<u64>,
+    /// Nodes take a snapshot after so many entries, and let go of the log behind it; 0: never [default: 0; of processes
+    /// what raft-kv does]
+    #[arg(long, value_name = "ENTRIES")]
+    pub snapshot_every: Option<u64>,
+    /// One follower takes so many times as long as the others to handle a message
+    #[arg(long, value_name = "FACTOR", conflicts_with_all = ["groups", "failover", "peer"], value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub slow_follower: Option<u32>,
     /// How often a leader speaks at least [default: 100; with --failover 10]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub heartbeat_ms: Option<u64>,
@@ -95,6 +116,9 @@ pub enum Command {
         /// Where the pictures go
         #[arg(long, default_value = ".", value_name = "DIR")]
         to: PathBuf,
+        /// Against what
+        #[arg(long, value_enum, default_value_t = Axis::Clients)]
+        x: Axis,
     },
     /// Measure the log alone, as a node's log thread drives it: batches of entries, each synced before the next, beside
     /// bare synced appends of as many bytes; then how long a log takes to open
@@ -142,6 +166,9 @@ Examples:
   raft-bench --peer etcd --payload 256 --repeat 3        # side by side, processes; needs the cargo feature etcd
   raft-bench --peer openraft --json > rows.jsonl && raft-bench plot rows.jsonl
   raft-bench storage --batch 256 --data-dir .            # the log alone, on the disk of this directory
+  raft-bench --clients 256 --rate 70%                    # latencies at 70 % of the peak, none of them hidden
+  raft-bench --nodes 1,3,5,7,9 --json > rows.jsonl && raft-bench plot rows.jsonl --x nodes
+  raft-bench --clients 256 --entries 10000000 --snapshot-every 100000 --every 5
   raft-bench --clients 256 --reads 90 --json | jq .ops_per_s";
 
 /// Where the nodes keep their logs.
@@ -199,6 +226,57 @@ impl Peer {
     }
 }
 
+/// Against what rows are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Axis {
+    /// The number of clients
+    Clients,
+    /// The number of nodes
+    Nodes,
+    /// Bytes of data in each write
+    Payload,
+    /// Reads of a hundred requests
+    Reads,
+    /// The number of groups
+    Groups,
+}
+
+/// What reads may miss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadKind {
+    /// Nothing: the leader asks a majority first
+    Linearizable,
+    /// Nothing, if clocks are as good as promised: the leader answers by its lease
+    Lease,
+    /// What the node that is asked has not applied yet
+    Stale,
+}
+
+/// How many requests are due in a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    /// So many.
+    PerSecond(f64),
+    /// So many percent of what clients reach that have one request under way each.
+    PercentOfPeak(f64),
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, rate): (_, fn(f64) -> Self) = match text.strip_suffix('%') {
+            Some(percent) => (percent, Self::PercentOfPeak),
+            None => (text, Self::PerSecond),
+        };
+        match number.parse() {
+            Ok(number) if (1.0..=1e9).contains(&number) => Ok(rate(number)),
+            Ok(_) | Err(_) => Err("a rate is a number of requests per second from 1 on, or a share as 70%".to_owned()),
+        }
+    }
+}
+
 /// How clients reach nodes that are processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Through {
@@ -245,6 +323,35 @@ impl RaftBench {
         if self.through.is_empty() { default } else { asked.collect() }
     }
 
+    /// One for each number of nodes, size of the payload and share of reads.
+    pub(super) fn combinations(&self) -> Vec<Self> {
+        let mut all = Vec::new();
+        for nodes in &self.nodes {
+            for payload in &self.payload {
+                for reads in &self.reads {
+                    let (nodes, payload, reads) = (vec![*nodes], vec![*payload], vec![*reads]);
+                    all.push(Self { nodes, payload, reads, ..self.clone() });
+                }
+            }
+        }
+        all
+    }
+
+    /// How many nodes, of one combination.
+    pub(super) fn nodes(&self) -> u64 {
+        self.nodes[0]
+    }
+
+    /// Bytes of data in each write, of one combination.
+    pub(super) fn payload(&self) -> usize {
+        self.payload[0]
+    }
+
+    /// How many of a hundred requests are reads, of one combination.
+    pub(super) fn reads(&self) -> u32 {
+        self.reads[0]
+    }
+
     /// The times that were asked for.
     pub(super) fn timing(&self, default: Timing) -> Timing {
         Timing {
@@ -269,7 +376,7 @@ impl RaftBench {
         let default = QueueLimits::default();
         let clients = (self.clients.iter().copied().max().unwrap_or(1) * self.batch) as u64;
         // Room for the envelope around the payload, and for a request that is answered but not yet given back.
-        let bytes = clients * 2 * (self.payload as u64 + 64);
+        let bytes = clients * 2 * (self.payload() as u64 + 64);
         QueueLimits {
             requests_max: default.requests_max.max(clients * 2),
             bytes_max: default.bytes_max.max(bytes),
@@ -308,6 +415,23 @@ mod tests {
         let options = RaftBench::try_parse_from(["raft-bench", "--clients", "1,64,4096"]).expect("three numbers");
         assert_eq!(options.clients, [1, 64, 4096]);
         assert!(RaftBench::try_parse_from(["raft-bench", "--clients", "1,0"]).is_err());
+    }
+
+    #[test]
+    fn there_is_a_row_for_each_combination() {
+        let arguments = ["raft-bench", "--nodes", "1,3", "--payload", "16,256", "--reads", "0,50"];
+        let all = RaftBench::try_parse_from(arguments).expect("valid").combinations();
+        let all = all.iter().map(|one| (one.nodes(), one.payload(), one.reads())).collect::<Vec<_>>();
+        assert_eq!((all.len(), all[0], all[1], all[7]), (8, (1, 16, 0), (1, 16, 50), (3, 256, 50)));
+    }
+
+    #[test]
+    fn a_rate_is_a_number_or_a_share() {
+        assert_eq!("50000".parse(), Ok(Rate::PerSecond(50_000.0)));
+        assert_eq!("70%".parse(), Ok(Rate::PercentOfPeak(70.0)));
+        for refused in ["", "%", "0", "-1", "many", "inf", "nan%"] {
+            assert!(refused.parse::<Rate>().is_err(), "{refused:?}");
+        }
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl Meter {
         cpu_seconds() + self.nodes.iter().map(|id| cpu_seconds_of(&id.to_string())).sum::<f64>()
     }
 
+    /// The memory of all of them that is resident now.
+    pub(super) fn resident_bytes(&self) -> u64 {
+        resident_bytes() + self.nodes.iter().map(|id| resident_bytes_of(&id.to_string())).sum::<u64>()
+    }
+
     /// The most memory that one of the nodes has ever had; none where nodes are no processes.
     pub(super) fn node_peak_rss_bytes(&self) -> Option<u64> {
         self.nodes.iter().filter_map(|id| peak_rss_bytes_of(&id.to_string())).max()
@@ -36,7 +41,11 @@ impl Meter {
 
 /// The memory that is resident now, in bytes; zero where there is no `/proc`.
 pub(super) fn resident_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    resident_bytes_of("self")
+}
+
+fn resident_bytes_of(id: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     kib_in(&status, "VmRSS:").unwrap_or(0)
 }
 

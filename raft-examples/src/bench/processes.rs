@@ -16,7 +16,7 @@ use super::heartbeats::Seen;
 use super::http::HttpClient;
 use super::keys::Keys;
 use super::machine::Data;
-use super::options::{RaftBench, Timing};
+use super::options::{RaftBench, ReadKind, Timing};
 use super::process::Meter;
 use super::target::Target;
 use crate::kv::state_machine::{self, Kv, Query};
@@ -33,6 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 pub(super) struct Processes {
     program: PathBuf,
     timing: Timing,
+    snapshot_every: Option<u64>,
+    lease_reads: bool,
     /// Raft and HTTP.
     addresses: BTreeMap<u64, (String, String)>,
     running: BTreeMap<u64, Running>,
@@ -61,15 +63,23 @@ impl Processes {
         let mut addresses = BTreeMap::new();
         // Held until all are known, so that all are different.
         let mut held = Vec::new();
-        for id in 1..=options.nodes {
+        for id in 1..=options.nodes() {
             let (raft, http) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
             addresses.insert(id, (raft.local_addr()?.to_string(), http.local_addr()?.to_string()));
             held.extend([raft, http]);
         }
         drop(held);
         let timing = options.timing(timing);
-        let mut processes = Self { program, timing, addresses, running: BTreeMap::new(), directory };
-        for id in 1..=options.nodes {
+        let mut processes = Self {
+            program,
+            timing,
+            snapshot_every: options.snapshot_every,
+            lease_reads: options.read_kind == ReadKind::Lease,
+            addresses,
+            running: BTreeMap::new(),
+            directory,
+        };
+        for id in 1..=options.nodes() {
             processes.revive(id)?;
         }
         processes.leader().await?;
@@ -84,6 +94,12 @@ impl Processes {
         command.args(["--id", &id.to_string(), "--data-dir"]).arg(self.directory.path().join(id.to_string()));
         command.args(["--election-timeout-ms", &self.timing.election_timeout_ms.to_string()]);
         command.args(["--heartbeat-ms", &self.timing.heartbeat_ms.to_string()]);
+        if let Some(entries) = self.snapshot_every {
+            command.args(["--snapshot-every", &entries.to_string()]);
+        }
+        if self.lease_reads {
+            command.arg("--lease-reads");
+        }
         if env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "error");
         }
@@ -191,7 +207,13 @@ impl Target for KvClient {
         outcomes.into_iter().try_for_each(|outcome| outcome.map(drop).map_err(|error| error.to_string()))
     }
 
-    async fn read(&self) -> Result<(), String> {
-        self.kv.read(Query::Get { key: Keys::READ.to_owned() }).await.map(drop).map_err(|error| error.to_string())
+    async fn read(&self, kind: ReadKind) -> Result<(), String> {
+        let query = Query::Get { key: Keys::READ.to_owned() };
+        let answer = match kind {
+            // It knows no leases: who wants those goes through HTTP.
+            ReadKind::Linearizable | ReadKind::Lease => self.kv.read(query),
+            ReadKind::Stale => self.kv.read_local(query),
+        };
+        answer.await.map(drop).map_err(|error| error.to_string())
     }
 }

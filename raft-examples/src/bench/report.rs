@@ -49,6 +49,11 @@ impl Report {
 
     pub(super) fn row(&mut self, row: &Row) {
         self.irregular.extend(row.heartbeats.filter(|heartbeats| heartbeats.is_irregular()));
+        row.in_parts().for_each(|part| self.line(&part));
+        self.line(row);
+    }
+
+    fn line(&mut self, row: &Row) {
         clear_progress();
         if self.json {
             return print_json(row);
@@ -82,6 +87,12 @@ impl Report {
         }
         if let Some(entries) = row.entries_per_sync {
             print!("  {entries:.1} entries/sync");
+        }
+        if let Some(part) = row.part {
+            print!("  until {} s, {} MiB resident", part.until_s, part.rss_bytes >> 20);
+        }
+        if let Some(pace) = row.pace {
+            print!("  {:.0}/s due, {} late, {} missed", pace.rate, pace.late, pace.missed);
         }
         println!("{}", if row.errors == 0 { String::new() } else { format!("  {} errors", row.errors) });
         if row.synced_append_us.is_some_and(|us| us < 10.0) {

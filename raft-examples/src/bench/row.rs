@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::disk::DiskTimes;
 use super::heartbeats::Heartbeats;
-use super::load::LoadResult;
-use super::options::{RaftBench, Store, Threads, Transport};
+use super::load::{Figures, LoadResult, Pace, Part};
+use super::options::{RaftBench, ReadKind, Store, Threads, Transport};
 use super::process::Memory;
 
 /// Whose row it is, and how that was placed on threads.
@@ -86,6 +86,22 @@ pub(super) struct Row {
     pub(super) node_peak_rss_bytes: Option<u64>,
     /// Requests that were not answered with a response.
     pub(super) errors: u64,
+    /// What reads may have missed, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_kind: Option<ReadKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot_every: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow_follower: Option<u32>,
+    /// Of an open loop.
+    #[serde(flatten)]
+    pub(super) pace: Option<Pace>,
+    /// Which part of a run this is, if it is one.
+    #[serde(flatten)]
+    pub(super) part: Option<Part>,
+    /// Those of this run; rows of their own.
+    #[serde(skip)]
+    pub(super) parts: Vec<Figures>,
     /// Of all runs, where the nodes are ours.
     #[serde(flatten)]
     pub(super) heartbeats: Option<Heartbeats>,
@@ -120,15 +136,15 @@ impl Row {
             system: system.name,
             store: options.store,
             transport: options.transport,
-            nodes: options.nodes,
+            nodes: options.nodes(),
             groups: options.groups.unwrap_or(1),
             threads: system.threads,
             workers: system.workers,
             through: system.through,
             connections: system.connections,
             clients,
-            payload_bytes: options.payload,
-            reads: options.reads,
+            payload_bytes: options.payload(),
+            reads: options.reads(),
             batch: options.batch,
             ops_per_s,
             ops_per_s_min: ops_per_s,
@@ -142,6 +158,12 @@ impl Row {
             rss_before_bytes: memory.before_bytes,
             node_peak_rss_bytes: result.node_peak_rss_bytes,
             errors: result.errors,
+            read_kind: (options.reads() > 0).then_some(options.read_kind),
+            snapshot_every: options.snapshot_every,
+            slow_follower: options.slow_follower,
+            pace: result.pace,
+            part: None,
+            parts: result.parts.clone(),
             heartbeats: None,
             seconds: rounded(result.seconds, 1000.0),
             runs: 1,
@@ -161,6 +183,28 @@ impl Row {
 
     pub(super) fn with_heartbeats(self, heartbeats: Heartbeats) -> Self {
         Self { heartbeats: Some(heartbeats), ..self }
+    }
+
+    /// The rows of the parts of this run.
+    pub(super) fn in_parts(&self) -> impl Iterator<Item = Self> {
+        self.parts.iter().map(|part| Self {
+            ops_per_s: part.ops_per_s,
+            ops_per_s_min: part.ops_per_s,
+            ops_per_s_max: part.ops_per_s,
+            p50_us: part.p50_us,
+            p99_us: part.p99_us,
+            p999_us: part.p999_us,
+            cpu_us_per_op: part.cpu_us_per_op,
+            errors: part.errors,
+            seconds: part.seconds,
+            runs: 1,
+            part: Some(part.part),
+            parts: Vec::new(),
+            pace: None,
+            heartbeats: None,
+            tried: Vec::new(),
+            ..self.clone()
+        })
     }
 
     /// The run with the median throughput, with the extremes of all.
@@ -212,7 +256,15 @@ pub(super) fn row_for_tests(ops_per_s: f64) -> Row {
     let options = RaftBench::parse_from(["raft-bench"]);
     let mut latencies_ns = Histogram::new(3).expect("the precision is valid");
     latencies_ns.record_n(20_000, 1000).expect("it grows as needed");
-    let result = LoadResult { latencies_ns, seconds: 1.0, cpu_seconds: 0.01, errors: 0, node_peak_rss_bytes: None };
+    let result = LoadResult {
+        latencies_ns,
+        seconds: 1.0,
+        cpu_seconds: 0.01,
+        errors: 0,
+        node_peak_rss_bytes: None,
+        pace: None,
+        parts: Vec::new(),
+    };
     let memory = Memory { before_bytes: 1 << 20, peak_bytes: 2 << 20 };
     Row { ops_per_s, ..Row::new(&options, System::ours(&options), 64, &result, memory, None) }
 }

@@ -5,6 +5,7 @@ use std::iter::repeat_n;
 use raft_actor::RaftHandle;
 
 use super::machine::{Data, Tally};
+use super::options::ReadKind;
 
 /// A system that commits and applies what clients write. Clones ask the same one.
 pub(super) trait Target: Clone + 'static {
@@ -20,11 +21,11 @@ pub(super) trait Target: Clone + 'static {
     /// What the client was told instead of an answer to one of them.
     async fn write_many(&self, data: Data, writes: usize) -> Result<(), String>;
 
-    /// One linearizable read.
+    /// One read.
     ///
     /// # Errors
     /// What the client was told instead.
-    async fn read(&self) -> Result<(), String>;
+    async fn read(&self, kind: ReadKind) -> Result<(), String>;
 }
 
 impl Target for RaftHandle<Tally> {
@@ -37,7 +38,12 @@ impl Target for RaftHandle<Tally> {
         outcomes.into_iter().try_for_each(|outcome| outcome.map(drop).map_err(|error| error.to_string()))
     }
 
-    async fn read(&self) -> Result<(), String> {
-        RaftHandle::read(self, ()).await.map(drop).map_err(|error| error.to_string())
+    async fn read(&self, kind: ReadKind) -> Result<(), String> {
+        let answer = match kind {
+            ReadKind::Linearizable => RaftHandle::read(self, ()),
+            ReadKind::Lease => self.read_lease(()),
+            ReadKind::Stale => self.read_local(()),
+        };
+        answer.await.map(drop).map_err(|error| error.to_string())
     }
 }

@@ -18,7 +18,7 @@ use tokio::task::LocalSet;
 
 use super::super::load::{self, LoadResult};
 use super::super::machine::Data;
-use super::super::options::{Peer, RaftBench};
+use super::super::options::{Peer, RaftBench, ReadKind};
 use super::super::process::Meter;
 use super::super::target::Target;
 use super::network::Network;
@@ -47,8 +47,8 @@ pub(super) async fn run(options: &RaftBench, clients: usize, placement: Placemen
 
 /// The nodes in a runtime of their own, the clients on the calling thread.
 async fn run_on_workers(options: &RaftBench, clients: usize, workers: usize) -> Result<LoadResult, BenchError> {
-    let runtime = Builder::new_multi_thread().worker_threads(workers).thread_name("openraft").enable_time().build()?;
-    let cluster = runtime.spawn(Cluster::start(options.nodes)).await.map_err(io::Error::other)??;
+    let runtime = Builder::new_multi_thread().worker_threads(workers).thread_name("openraft").enable_all().build()?;
+    let cluster = runtime.spawn(Cluster::start(options.nodes())).await.map_err(io::Error::other)??;
     let result = load::run(&[cluster.leader()], options, clients, &Meter::default()).await;
     runtime.spawn(cluster.shutdown()).await.map_err(io::Error::other)??;
     // Whoever is measured next should not share the processors with its threads; to drop a runtime takes a thread that may wait.
@@ -60,9 +60,9 @@ async fn run_on_workers(options: &RaftBench, clients: usize, workers: usize) -> 
 async fn run_on_one_thread(options: RaftBench, clients: usize) -> Result<LoadResult, BenchError> {
     let (done, result) = oneshot::channel();
     thread::Builder::new().name("openraft".to_owned()).spawn(move || {
-        let outcome = Builder::new_current_thread().enable_time().build().map_err(BenchError::Io).and_then(|runtime| {
+        let outcome = Builder::new_current_thread().enable_all().build().map_err(BenchError::Io).and_then(|runtime| {
             LocalSet::new().block_on(&runtime, async {
-                let cluster = Cluster::start(options.nodes).await?;
+                let cluster = Cluster::start(options.nodes()).await?;
                 let result = load::run(&[cluster.leader()], &options, clients, &Meter::default()).await;
                 cluster.shutdown().await?;
                 result
@@ -147,8 +147,15 @@ impl Target for Leader {
         Ok(())
     }
 
-    async fn read(&self) -> Result<(), String> {
-        self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await.map_err(|error| error.to_string())?;
+    async fn read(&self, kind: ReadKind) -> Result<(), String> {
+        let policy = match kind {
+            ReadKind::Linearizable => Some(ReadPolicy::ReadIndex),
+            ReadKind::Lease => Some(ReadPolicy::LeaseRead),
+            ReadKind::Stale => None,
+        };
+        if let Some(policy) = policy {
+            self.raft.ensure_linearizable(policy).await.map_err(|error| error.to_string())?;
+        }
         // What a read returns, as with raft-actor: the writes so far.
         std::hint::black_box(self.writes.load(Ordering::Acquire));
         Ok(())
@@ -189,7 +196,7 @@ mod tests {
             leader.write(data.clone()).await.expect("it is answered");
         }
         leader.write_many(data, 90).await.expect("all of them are answered");
-        leader.read().await.expect("the leader leads");
+        leader.read(ReadKind::Linearizable).await.expect("the leader leads");
         assert_eq!(leader.writes.load(Ordering::Acquire), 100);
         cluster.shutdown().await.expect("all nodes stop");
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::BenchError;
+use super::options::Axis;
 
 mod picture;
 
@@ -21,6 +22,11 @@ struct Row {
     threads: String,
     /// Whoever has them is shown with the best of several placements.
     workers: Option<usize>,
+    through: Option<String>,
+    /// Of an open loop.
+    rate: Option<f64>,
+    read_kind: Option<String>,
+    slow_follower: Option<u32>,
     clients: u64,
     payload_bytes: u64,
     reads: u64,
@@ -37,13 +43,14 @@ struct Row {
 struct Series {
     /// The system, and in what this series differs from others of the file.
     label: String,
-    /// By the number of clients.
+    /// By what they are drawn against.
     rows: BTreeMap<u64, Row>,
 }
 
 /// All of a file.
 #[derive(Debug, Clone)]
 struct Chart {
+    x: Axis,
     /// What all series have in common.
     conditions: String,
     series: Vec<Series>,
@@ -53,11 +60,11 @@ struct Chart {
 ///
 /// # Errors
 /// If a file cannot be read or has no rows of throughput, or a picture cannot be written.
-pub(super) fn draw(files: &[PathBuf], directory: &Path) -> Result<Vec<PathBuf>, BenchError> {
+pub(super) fn draw(files: &[PathBuf], directory: &Path, x: Axis) -> Result<Vec<PathBuf>, BenchError> {
     let mut pictures = Vec::new();
     for file in files {
         let text = fs::read_to_string(file).map_err(|error| no_plot(file, &error))?;
-        let chart = Chart::of(&text).map_err(|reason| no_plot(file, &reason))?;
+        let chart = Chart::of(&text, x).map_err(|reason| no_plot(file, &reason))?;
         let stem = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
         let (throughput, latency) = (format!("{stem}-throughput.svg"), format!("{stem}-latency.svg"));
         for (name, svg) in [(throughput, picture::throughput(&chart)?), (latency, picture::latency(&chart)?)] {
@@ -74,17 +81,17 @@ fn no_plot(path: &Path, reason: &impl ToString) -> BenchError {
 }
 
 impl Chart {
-    /// Of JSON lines, among which there may be others: ratios, failovers.
-    fn of(text: &str) -> Result<Self, String> {
+    /// Of JSON lines, among which there may be others: ratios, failovers, parts of runs.
+    fn of(text: &str, x: Axis) -> Result<Self, String> {
         let mut rows = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let value: serde_json::Value =
                 serde_json::from_str(line).map_err(|error| format!("line {number} is no row of --json: {error}"))?;
-            if value.get("ops_per_s").is_some() {
+            if value.get("ops_per_s").is_some() && value.get("until_s").is_none() {
                 rows.push(Row::deserialize(value).map_err(|error| format!("line {number}: {error}"))?);
             }
         }
-        let settings = rows.iter().map(Row::settings).collect::<Vec<_>>();
+        let settings = rows.iter().map(|row| row.settings(x)).collect::<Vec<_>>();
         let (Some(first), Some(_)) = (settings.first(), rows.first()) else {
             return Err("it has no row of throughput; write one with raft-bench --json".to_owned());
         };
@@ -107,24 +114,44 @@ impl Chart {
                 series.push(Series { label, rows: BTreeMap::new() });
                 series.len() - 1
             });
-            series[position].rows.insert(row.clients, row);
+            series[position].rows.insert(row.at(x), row);
         }
-        Ok(Self { conditions, series })
+        Ok(Self { x, conditions, series })
     }
 }
 
 impl Row {
-    /// In words, always as many of them; none where it does not apply, an empty one where it is what it is by default.
-    fn settings(&self) -> Vec<Option<String>> {
+    /// Where on the axis it is.
+    fn at(&self, x: Axis) -> u64 {
+        match x {
+            Axis::Clients => self.clients,
+            Axis::Nodes => self.nodes,
+            Axis::Payload => self.payload_bytes,
+            Axis::Reads => self.reads,
+            Axis::Groups => self.groups,
+        }
+    }
+
+    /// In words, always as many of them; none where it does not apply or is drawn against, an empty one where it is what
+    /// it is by default.
+    fn settings(&self, x: Axis) -> Vec<Option<String>> {
         let unless = |usual: bool, text: String| Some(if usual { String::new() } else { text });
+        let beside = |axis: Axis, text: Option<String>| text.filter(|_| axis != x);
         vec![
+            beside(Axis::Clients, Some(format!("{} clients", self.clients))),
             Some(if self.store == "wal" { "durable".to_owned() } else { "in memory".to_owned() }),
             Some(self.transport.clone()),
-            Some(format!("{} nodes", self.nodes)),
-            unless(self.groups == 1, format!("{} groups", self.groups)),
-            Some(format!("{} bytes", self.payload_bytes)),
-            unless(self.reads == 0, format!("{} % reads", self.reads)),
+            beside(Axis::Nodes, Some(format!("{} nodes", self.nodes))),
+            beside(Axis::Groups, unless(self.groups == 1, format!("{} groups", self.groups))),
+            beside(Axis::Payload, Some(format!("{} bytes", self.payload_bytes))),
+            beside(Axis::Reads, unless(self.reads == 0, format!("{} % reads", self.reads))),
+            // Where there are no reads they are of no kind.
+            self.read_kind.clone(),
             unless(self.batch == 1, format!("batches of {}", self.batch)),
+            unless(self.rate.is_none(), format!("{:.0}/s due", self.rate.unwrap_or_default())),
+            self.slow_follower
+                .map_or_else(|| Some(String::new()), |factor| Some(format!("a follower {factor} times slower"))),
+            self.through.as_ref().map(|through| format!("through {through}")),
             self.workers.is_none().then(|| format!("threads: {}", self.threads)),
         ]
     }

@@ -1,5 +1,6 @@
-//! The pictures: SVG, both axes logarithmic, on a white ground of their own so that they can be read on a dark page.
+//! The pictures: SVG, the axes logarithmic where what they show grows by factors, on a white ground of their own so that they can be read on a dark page.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use super::super::BenchError;
+use super::super::options::Axis;
 use super::{Chart, Row};
 
 const SIZE: (u32, u32) = (800, 480);
@@ -29,9 +31,8 @@ const COLOURS: [RGBColor; 6] = [
 pub(super) fn throughput(chart: &Chart) -> Result<String, BenchError> {
     let mut lines = Vec::new();
     for (series, colour) in chart.series.iter().zip(COLOURS.into_iter().cycle()) {
-        let mut line = Line::new(series.label.clone(), colour, series.rows.values(), |row| row.ops_per_s);
-        line.ranges =
-            series.rows.values().map(|row| (row.clients as f64, row.ops_per_s_min, row.ops_per_s_max)).collect();
+        let mut line = Line::new(series.label.clone(), colour, &series.rows, |row| row.ops_per_s);
+        line.ranges = series.rows.iter().map(|(x, row)| (*x as f64, row.ops_per_s_min, row.ops_per_s_max)).collect();
         lines.push(line);
     }
     picture(chart, "Throughput", "operations per second", &lines, &count)
@@ -41,8 +42,8 @@ pub(super) fn throughput(chart: &Chart) -> Result<String, BenchError> {
 pub(super) fn latency(chart: &Chart) -> Result<String, BenchError> {
     let mut lines = Vec::new();
     for (series, colour) in chart.series.iter().zip(COLOURS.into_iter().cycle()) {
-        lines.push(Line::new(format!("{}: p50", series.label), colour, series.rows.values(), |row| row.p50_us));
-        let p99 = Line::new(format!("{}: p99", series.label), colour, series.rows.values(), |row| row.p99_us);
+        lines.push(Line::new(format!("{}: p50", series.label), colour, &series.rows, |row| row.p50_us));
+        let p99 = Line::new(format!("{}: p99", series.label), colour, &series.rows, |row| row.p99_us);
         lines.push(Line { dashed: true, ..p99 });
     }
     picture(chart, "Latency", "time until the answer", &lines, &time)
@@ -58,8 +59,8 @@ struct Line {
 }
 
 impl Line {
-    fn new<'a>(label: String, colour: RGBColor, rows: impl Iterator<Item = &'a Row>, y: impl Fn(&Row) -> f64) -> Self {
-        let points = rows.map(|row| (row.clients as f64, y(row))).collect();
+    fn new(label: String, colour: RGBColor, rows: &BTreeMap<u64, Row>, y: impl Fn(&Row) -> f64) -> Self {
+        let points = rows.iter().map(|(x, row)| (*x as f64, y(row))).collect();
         Self { label, colour, dashed: false, points, ranges: Vec::new() }
     }
 }
@@ -73,7 +74,7 @@ fn picture(
     y_label: &dyn Fn(&f64) -> String,
 ) -> Result<String, BenchError> {
     let mut svg = String::new();
-    let drawn = draw(&mut svg, &format!("{title} ({})", chart.conditions), y_title, lines, y_label);
+    let drawn = draw(&mut svg, &format!("{title} ({})", chart.conditions), chart.x, y_title, lines, y_label);
     drawn.map_err(|error| BenchError::Plot { path: PathBuf::from(title), reason: error.to_string() })?;
     Ok(svg)
 }
@@ -81,15 +82,19 @@ fn picture(
 fn draw(
     svg: &mut String,
     title: &str,
+    x: Axis,
     y_title: &str,
     lines: &[Line],
     y_label: &dyn Fn(&f64) -> String,
 ) -> Result<(), Box<dyn Error>> {
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut clients = lines.iter().flat_map(|line| line.points.iter().map(|(x, _)| *x)).collect::<Vec<_>>();
-    clients.sort_by(f64::total_cmp);
-    clients.dedup();
+    let mut places =
+        lines.iter().flat_map(|line| line.points.iter().map(|(value, _)| place(x, *value))).collect::<Vec<_>>();
+    places.sort_by(f64::total_cmp);
+    places.dedup();
+    let (first, last) = (places.first().copied().unwrap_or(1.0), places.last().copied().unwrap_or(1.0));
+    let room = if is_logarithmic(x) { 1.3 } else { (last / first).powf(0.03).max(place(x, 0.1)) };
     let heights = lines.iter().flat_map(|line| {
         let ranges = line.ranges.iter().flat_map(|(_, from, to)| [*from, *to]);
         line.points.iter().map(|(_, y)| *y).chain(ranges).collect::<Vec<_>>()
@@ -97,7 +102,6 @@ fn draw(
     let y_range = decades(heights);
     let y_ticks = ticks(&y_range, &[1.0]);
     let y_light = ticks(&y_range, &[2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
-    let x_range = clients.first().map_or(1.0, |x| x / 1.3)..clients.last().map_or(1.0, |x| x * 1.3);
 
     let mut plot = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 20).into_font().color(&BLACK))
@@ -105,13 +109,13 @@ fn draw(
         .x_label_area_size(48)
         .y_label_area_size(76)
         .build_cartesian_2d(
-            x_range.log_scale().with_key_points(clients),
+            (first / room..last * room).log_scale().with_key_points(places),
             y_range.log_scale().with_key_points(y_ticks).with_light_points(y_light),
         )?;
     plot.configure_mesh()
-        .x_desc("clients, each with one request under way")
+        .x_desc(x_title(x))
         .y_desc(y_title)
-        .x_label_formatter(&|x| format!("{x:.0}"))
+        .x_label_formatter(&|at| format!("{:.0}", if is_logarithmic(x) { *at } else { at.log10() * SPREAD }))
         .y_label_formatter(y_label)
         .label_style(("sans-serif", 15).into_font().color(&GREY))
         .axis_desc_style(("sans-serif", 16).into_font().color(&BLACK))
@@ -122,10 +126,11 @@ fn draw(
 
     for line in lines {
         let (style, dashed) = (line.colour.stroke_width(2), line.dashed);
+        let points = line.points.iter().map(|(value, y)| (place(x, *value), *y)).collect::<Vec<_>>();
         let drawn = if dashed {
-            plot.draw_series(DashedLineSeries::new(line.points.clone(), DASH, DASH, style))?
+            plot.draw_series(DashedLineSeries::new(points.clone(), DASH, DASH, style))?
         } else {
-            plot.draw_series(LineSeries::new(line.points.clone(), style))?
+            plot.draw_series(LineSeries::new(points.clone(), style))?
         };
         drawn.label(line.label.clone()).legend(move |(x, y)| {
             let sample = [(x, y), (x + 24, y)];
@@ -135,10 +140,11 @@ fn draw(
                 PathElement::new(sample, style).into_dyn()
             }
         });
-        plot.draw_series(line.points.iter().map(|point| Circle::new(*point, 4, line.colour.filled())))?;
-        plot.draw_series(
-            line.ranges.iter().map(|(x, from, to)| PathElement::new(vec![(*x, *from), (*x, *to)], line.colour)),
-        )?;
+        plot.draw_series(points.iter().map(|point| Circle::new(*point, 4, line.colour.filled())))?;
+        plot.draw_series(line.ranges.iter().map(|(value, from, to)| {
+            let at = place(x, *value);
+            PathElement::new(vec![(at, *from), (at, *to)], line.colour)
+        }))?;
     }
     plot.configure_series_labels()
         .position(SeriesLabelPosition::UpperLeft)
@@ -150,6 +156,32 @@ fn draw(
         .draw()?;
     root.present()?;
     Ok(())
+}
+
+/// Whether what grows by factors is drawn so.
+fn is_logarithmic(x: Axis) -> bool {
+    match x {
+        Axis::Clients | Axis::Payload | Axis::Groups => true,
+        Axis::Nodes | Axis::Reads => false,
+    }
+}
+
+/// Where a value stands on the axis, which takes the logarithm of everything.
+fn place(x: Axis, value: f64) -> f64 {
+    if is_logarithmic(x) { value.max(1.0) } else { 10f64.powf(value / SPREAD) }
+}
+
+/// Keeps the numbers small of which there is a logarithm only to undo it.
+const SPREAD: f64 = 100.0;
+
+fn x_title(x: Axis) -> &'static str {
+    match x {
+        Axis::Clients => "clients, each with one request under way",
+        Axis::Nodes => "nodes",
+        Axis::Payload => "bytes of data in each write",
+        Axis::Reads => "reads in a hundred requests",
+        Axis::Groups => "groups",
+    }
 }
 
 /// The powers of ten around all values; logarithms of what is not positive there are none.

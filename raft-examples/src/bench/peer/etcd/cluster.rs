@@ -52,7 +52,7 @@ pub(super) async fn measure(options: &RaftBench, clients: usize, connections: us
     }
     let Members { running, directory, .. } = members;
     drop(running);
-    let disk = DiskTimes::measure(directory.path(), options.nodes)?;
+    let disk = DiskTimes::measure(directory.path(), options.nodes())?;
     let (name, connections) = (Peer::Etcd.name(), Some(connections));
     let system = System { name, threads: Threads::Processes, workers: None, through: Some("grpc"), connections };
     Ok(Row::new(options, system, clients, &result, memory, Some(disk)))
@@ -78,8 +78,8 @@ impl Members {
             held.push(listener);
             Ok(address)
         };
-        let clients = (0..options.nodes).map(|_| port()).collect::<io::Result<Vec<_>>>()?;
-        let peers = (0..options.nodes).map(|_| port()).collect::<io::Result<Vec<_>>>()?;
+        let clients = (0..options.nodes()).map(|_| port()).collect::<io::Result<Vec<_>>>()?;
+        let peers = (0..options.nodes()).map(|_| port()).collect::<io::Result<Vec<_>>>()?;
         drop(held);
         let all = (1..).zip(&peers).map(|(id, peer)| format!("m{id}=http://{peer}")).collect::<Vec<_>>().join(",");
         let timing = options.timing(CALM);

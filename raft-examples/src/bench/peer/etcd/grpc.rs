@@ -14,6 +14,7 @@ use tokio::task::spawn_local;
 
 use super::super::super::keys::Keys;
 use super::super::super::machine::Data;
+use super::super::super::options::ReadKind;
 use super::super::super::target::Target;
 use super::message;
 
@@ -57,15 +58,22 @@ impl Target for GrpcClient {
         try_join_all((0..writes).map(|_| self.write(data.clone()))).await.map(drop)
     }
 
-    async fn read(&self) -> Result<(), String> {
-        self.call(&self.range, message::range(Keys::READ)).await
+    async fn read(&self, kind: ReadKind) -> Result<(), String> {
+        let is_stale = match kind {
+            // It has no leases that a read could rest on.
+            ReadKind::Linearizable | ReadKind::Lease => false,
+            ReadKind::Stale => true,
+        };
+        self.call(&self.range, message::range(Keys::READ, is_stale)).await
     }
 }
 
 async fn open(address: &str) -> io::Result<SendRequest<Bytes>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let (requests, connection) = Builder::new().enable_push(false).handshake(stream).await.map_err(io::Error::other)?;
+    // Each answer is a small frame of data; how many of those are good manners is no question here.
+    let builder = Builder::new().enable_push(false).data_frame_budget(usize::MAX).clone();
+    let (requests, connection) = builder.handshake(stream).await.map_err(io::Error::other)?;
     // Whoever sends requests is told why it ended.
     spawn_local(async move { drop(connection.await) });
     Ok(requests)

@@ -6,6 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 /// Field numbers of `PutRequest`; `RangeRequest` has its key at the same one. Both are strings of bytes.
 const KEY: u8 = 1;
 const VALUE: u8 = 2;
+/// Of `RangeRequest`, true or false.
+const SERIALIZABLE: u8 = 7;
 
 /// Of a field of bytes, in the low three bits of its tag.
 const BYTES: u8 = 2;
@@ -18,10 +20,13 @@ pub(super) fn put(key: &str, value: &[u8]) -> Bytes {
     framed(&message)
 }
 
-/// `RangeRequest` for one key, linearizable as it is unless something else is asked for.
-pub(super) fn range(key: &str) -> Bytes {
+/// `RangeRequest` for one key; of what the member has applied, or linearizable.
+pub(super) fn range(key: &str, is_stale: bool) -> Bytes {
     let mut message = Vec::with_capacity(key.len() + 6);
     bytes_field(&mut message, KEY, key.as_bytes());
+    if is_stale {
+        message.extend([SERIALIZABLE << 3, 1]);
+    }
     framed(&message)
 }
 
@@ -52,7 +57,8 @@ mod tests {
     #[test]
     fn a_put_is_a_key_and_a_value_behind_their_lengths() {
         assert_eq!(&put("k", b"ab")[..], b"\x00\x00\x00\x00\x07\x0a\x01k\x12\x02ab");
-        assert_eq!(&range("k")[..], b"\x00\x00\x00\x00\x03\x0a\x01k");
+        assert_eq!(&range("k", false)[..], b"\x00\x00\x00\x00\x03\x0a\x01k");
+        assert_eq!(&range("k", true)[..], b"\x00\x00\x00\x00\x05\x0a\x01k\x38\x01");
     }
 
     #[test]
