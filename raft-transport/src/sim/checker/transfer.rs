@@ -36,10 +36,11 @@ pub(super) struct Unheard {
 }
 
 impl Unheard {
-    /// Something is done to a disk with this term and this last entry. What was done to it before that the leader has not heard
-    /// of, it has not heard of now either.
+    /// Something is done to a disk with this term and this last entry. If something was done to it before that the leader has
+    /// not heard of either, the leader goes by the most that it was told.
     pub(super) fn happens(&mut self, node: NodeId, held: (Term, LogPosition)) {
-        self.were.entry(node).or_insert(held);
+        let were = self.were.entry(node).or_insert(held);
+        *were = held.max(*were);
     }
 
     /// Another disk is told apart by its directory when its server is let in, a damage by every answer.
@@ -146,13 +147,13 @@ impl Knowledge {
         // by now may have gone on with another leader's log.
         let is_up = members.get(&to).is_some_and(|member| member.run.is_some());
         let there = disks.disk(to).filter(|_| is_up).map(|disk| (disk.hard_state().term, disk.last()));
-        let known = there.map(|there| run.unheard.were.get(&to).copied().unwrap_or(there));
-        if let Some((_, theirs)) = known.filter(|(theirs, _)| *theirs <= term) {
+        if let Some((_, theirs)) = there.filter(|(theirs, _)| *theirs <= term) {
             let ours = run.log.last();
+            let is_believed = run.unheard.were.get(&to).is_some_and(|(_, were)| *were == ours);
             ensure!(
                 "the_next_leader_has_it_all",
                 from,
-                theirs == ours,
+                theirs == ours || is_believed,
                 "n{from}@{term} tells n{to} to campaign, whose disk ends at {theirs}; its own log ends at {ours}"
             );
         }

@@ -187,6 +187,22 @@ fn a_leader_may_tell_a_server_to_campaign_of_whose_emptied_disk_it_has_not_heard
     assert_eq!(world.checker.situations().told_to_campaign, 1);
 }
 
+/// A bit that flips where a snapshot covers it takes nothing away, and nobody hears of it (seed 6371).
+#[test]
+fn a_leader_may_tell_a_server_to_campaign_that_had_a_damage_of_no_account_and_has_got_more_since() {
+    let mut world = settled();
+    for transfers in 1..=2 {
+        world.checker.damaged(node(3));
+        world.propose(1, &["c"]).expect("a sound step");
+        world.settle().expect("a sound step");
+        world.transfer(1, 3).expect("3 has it all");
+        assert_eq!(world.checker.situations().told_to_campaign, transfers);
+        world.settle().expect("a sound step");
+        world.elect(1);
+        world.settle().expect("a sound step");
+    }
+}
+
 #[test]
 fn a_leader_that_has_heard_of_an_emptied_disk_and_believes_the_old_one_is_refused() {
     let mut world = settled();
