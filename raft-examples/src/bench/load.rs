@@ -127,8 +127,8 @@ pub(super) async fn run<T: Target>(
             }
         }
     });
-    let client = |targets| Client {
-        targets,
+    let client = |target: &T| Client {
+        target: target.clone(),
         data: Data(Bytes::from(vec![0x5a; options.payload()])),
         batch: options.batch,
         read_kind: options.read_kind,
@@ -138,7 +138,8 @@ pub(super) async fn run<T: Target>(
     let pace = match options.rate {
         Some(Rate::PerSecond(rate)) => {
             let mix = Mix { reads: options.reads(), share: 0 };
-            Some(open::run(client(targets.to_vec()), mix, clients, rate, end).await?)
+            let clients = (0..clients).map(|number| client(&targets[number % targets.len()])).collect();
+            Some(open::run(clients, mix, rate, end).await?)
         }
         // One that depends on a peak is known when that is.
         Some(Rate::PercentOfPeak(_)) | None => {
@@ -146,7 +147,7 @@ pub(super) async fn run<T: Target>(
             for number in 0..clients {
                 // Spread out, so that they do not all read at the same time.
                 let mix = Mix { reads: options.reads(), share: (number * 37 % 100) as u32 };
-                let client = client(vec![targets[number % targets.len()].clone()]);
+                let client = client(&targets[number % targets.len()]);
                 tasks.spawn_local(client.closed_loop(mix, end, options.entries));
             }
             while let Some(client) = tasks.join_next().await {
@@ -176,10 +177,8 @@ pub(super) async fn run<T: Target>(
     })
 }
 
-/// One client, or all of an open loop.
 struct Client<T> {
-    /// In turn.
-    targets: Vec<T>,
+    target: T,
     data: Data,
     /// Writes in one request.
     batch: usize,
@@ -192,8 +191,8 @@ struct Client<T> {
 impl<T: Target> Client<T> {
     /// One request, or one batch of writes, that is due then. It counts if that is after the warm-up, whenever it is
     /// answered, so what is under way in the end is counted with the time it takes. Returns when it was answered.
-    async fn send(&self, number: usize, is_read: bool, due: Instant) -> Instant {
-        let (target, counts) = (&self.targets[number % self.targets.len()], due >= self.begin);
+    async fn send(&self, is_read: bool, due: Instant) -> Instant {
+        let (target, counts) = (&self.target, due >= self.begin);
         self.notes.borrow_mut().begun += if counts { self.batch as u64 } else { 0 };
         let outcome = if is_read {
             target.read(self.read_kind).await
@@ -218,7 +217,7 @@ impl<T: Target> Client<T> {
     async fn closed_loop(self, mut mix: Mix, end: Instant, entries: Option<u64>) {
         let mut now = Instant::now();
         while now < end && entries.is_none_or(|entries| self.notes.borrow().begun < entries) {
-            now = self.send(0, mix.next_is_read(), now).await;
+            now = self.send(mix.next_is_read(), now).await;
         }
     }
 }

@@ -239,7 +239,8 @@ async fn measure_all(options: RaftBench, report: &mut Report) -> Result<(), Benc
     for clients in &options.clients {
         for through in options.through() {
             let mut options = options.clone();
-            if let Some(Rate::PercentOfPeak(percent)) = options.rate.take() {
+            if let Some(Rate::PercentOfPeak(percent)) = options.rate {
+                options.rate = None;
                 let peak = measure_row(&options, *clients, through, report).await?;
                 options.rate = Some(Rate::PerSecond(peak * percent / 100.0));
             }

@@ -4,19 +4,17 @@
 //! omission). Here the time of a request counts from when it was due, so that everybody who would have waited is in the
 //! figures.
 
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tokio::sync::Semaphore;
-use tokio::task::{spawn_local, yield_now};
+use tokio::sync::Notify;
+use tokio::task::{JoinSet, yield_now};
 
 use super::alarm::Alarm;
 use super::{Client, Mix, Target};
-
-/// After so many requests in a row, others have a turn.
-const IN_A_ROW: u32 = 64;
 
 /// How an open loop went; part of its row.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -30,6 +28,7 @@ pub(in super::super) struct Pace {
 }
 
 /// When requests are due.
+#[derive(Clone, Copy)]
 struct Schedule {
     start: Instant,
     end: Instant,
@@ -47,62 +46,114 @@ impl Schedule {
     }
 }
 
-/// Sends requests from now until `end`, so many per second, at most as many at the same time as there are clients.
-/// Returns when all are answered.
+/// What the clients take their requests from, and the task that wakes them.
+struct Shared {
+    schedule: Schedule,
+    /// The next request.
+    next: Cell<u64>,
+    mix: RefCell<Mix>,
+    late: Cell<u64>,
+    /// Clients that wait for the next request to be due.
+    idle: Cell<usize>,
+    /// Wakes one of them.
+    due: Notify,
+    /// One more of them waits.
+    rests: Notify,
+}
+
+/// Sends requests from now until `end`, so many per second, with these clients. Returns when all are answered.
 ///
 /// # Errors
 /// If the system has no timers.
-pub(super) async fn run<T: Target>(
-    client: Client<T>,
-    mut mix: Mix,
-    clients: usize,
-    rate: f64,
-    end: Instant,
-) -> io::Result<Pace> {
-    let client = Rc::new(client);
-    let clients = u32::try_from(clients).unwrap_or(u32::MAX);
-    let free = Rc::new(Semaphore::new(clients as usize));
+pub(super) async fn run<T: Target>(clients: Vec<Client<T>>, mix: Mix, rate: f64, end: Instant) -> io::Result<Pace> {
+    let shared = Rc::new(Shared {
+        schedule: Schedule { start: Instant::now(), end, rate },
+        next: Cell::new(0),
+        mix: RefCell::new(mix),
+        late: Cell::new(0),
+        idle: Cell::new(0),
+        due: Notify::new(),
+        rests: Notify::new(),
+    });
     let alarm = Alarm::new()?;
-    let mut now = Instant::now();
-    let schedule = Schedule { start: now, end, rate };
-    let (mut late, mut in_a_row, mut number) = (0, 0, 0_u64);
-    while number < schedule.count() {
-        let due = schedule.due(number);
-        if due > now {
-            now = Instant::now();
+    let mut tasks = JoinSet::new();
+    for client in clients {
+        tasks.spawn_local(take_requests(client, Rc::clone(&shared)));
+    }
+    let all = async {
+        while let Some(client) = tasks.join_next().await {
+            client.map_err(io::Error::other)?;
         }
-        if due > now {
-            now = alarm.until(due).await?;
-            in_a_row = 0;
+        Ok(())
+    };
+    tokio::select! {
+        ended = all => ended?,
+        error = wake_clients(&shared, &alarm) => return Err(error),
+    }
+    Ok(Pace { rate, late: shared.late.get(), missed: shared.schedule.count() - shared.next.get() })
+}
+
+/// A client: takes one request after the other that is due, and waits when none is.
+async fn take_requests<T: Target>(client: Client<T>, shared: Rc<Shared>) {
+    let (mut now, mut has_waited) = (Instant::now(), false);
+    loop {
+        shared.skip_warm_up(client.begin, now);
+        let number = shared.next.get();
+        // In the end whoever was waiting still takes one: that all was sent late is no fault of the system.
+        if number >= shared.schedule.count() || (now >= shared.schedule.end && !has_waited) {
+            // The others are to learn that this was the last one.
+            shared.rests.notify_one();
+            return;
         }
-        if due < client.begin && now >= client.begin {
-            // What the warm-up has not managed burdens nobody else.
-            number += 1;
+        let due = shared.schedule.due(number);
+        if due > now {
+            shared.idle.set(shared.idle.get() + 1);
+            shared.rests.notify_one();
+            shared.due.notified().await;
+            shared.idle.set(shared.idle.get() - 1);
+            (now, has_waited) = (Instant::now(), true);
             continue;
         }
-        if free.available_permits() == 0 {
-            late += u64::from(due >= client.begin);
-            // Whoever is under way in the end is waited for below.
-            if tokio::time::timeout_at(end.into(), free.acquire()).await.is_err() {
-                break;
-            }
+        shared.next.set(number + 1);
+        let is_late = !has_waited && shared.idle.get() == 0 && due >= client.begin;
+        shared.late.set(shared.late.get() + u64::from(is_late));
+        let is_read = shared.mix.borrow_mut().next_is_read();
+        (now, has_waited) = (client.send(is_read, due).await, false);
+    }
+}
+
+/// Wakes as many waiting clients as requests have become due, all of them once the last request is taken. Ends only with
+/// an error.
+async fn wake_clients(shared: &Shared, alarm: &Alarm) -> io::Error {
+    loop {
+        let number = shared.next.get();
+        if number >= shared.schedule.count() {
+            shared.due.notify_waiters();
         }
-        free.acquire().await.expect("it is not closed").forget();
-        let (client, free, is_read) = (Rc::clone(&client), Rc::clone(&free), mix.next_is_read());
-        spawn_local(async move {
-            client.send(number as usize, is_read, due).await;
-            free.add_permits(1);
-        });
-        number += 1;
-        in_a_row += 1;
-        if in_a_row == IN_A_ROW {
-            in_a_row = 0;
-            yield_now().await;
-            now = Instant::now();
+        if number >= shared.schedule.count() || shared.idle.get() == 0 {
+            // Whoever is answered takes the next one by itself.
+            shared.rests.notified().await;
+            continue;
+        }
+        let now = match alarm.until(shared.schedule.due(number)).await {
+            Ok(now) => now,
+            Err(error) => return error,
+        };
+        let waiting = (number..).take_while(|number| shared.schedule.due(*number) <= now).take(shared.idle.get());
+        waiting.for_each(|_| shared.due.notify_one());
+        // They take what is due; those that are left go on waiting.
+        yield_now().await;
+    }
+}
+
+impl Shared {
+    /// What the warm-up has not managed burdens nobody else.
+    fn skip_warm_up(&self, begin: Instant, now: Instant) {
+        if now >= begin && self.schedule.due(self.next.get()) < begin {
+            let begun = Schedule { end: begin, ..self.schedule }.count();
+            self.next.set(self.next.get().max(begun));
         }
     }
-    let _all = free.acquire_many(clients).await.expect("it is not closed");
-    Ok(Pace { rate, late, missed: schedule.count() - number })
 }
 
 #[cfg(test)]
