@@ -1,8 +1,9 @@
-//! Measures clusters that run in this process.
+//! Measures clusters that run in this process, or as processes of their own.
 //!
 //! The work is a closed loop: each client has one write under way, and sends the
-//! next when it has the state machine's answer. Nothing is counted that was not
-//! committed and applied. Another system can be given the same work in turn.
+//! next when it has the state machine's answer; or an open one, on a schedule.
+//! Nothing is counted that was not committed and applied. Another system can be
+//! given the same work in turn.
 
 use std::io;
 use std::path::PathBuf;
