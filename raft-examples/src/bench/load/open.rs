@@ -84,7 +84,7 @@ pub(super) async fn run<T: Target>(clients: Vec<Client<T>>, mix: Mix, rate: f64,
         while let Some(client) = tasks.join_next().await {
             client.map_err(io::Error::other)?;
         }
-        Ok(())
+        io::Result::Ok(())
     };
     tokio::select! {
         ended = all => ended?,
