@@ -45,6 +45,8 @@ struct State {
     members: BTreeMap<GroupId, BTreeSet<NodeId>>,
     /// The directories of those that were let in, in this run and since they last left.
     admitted: BTreeMap<NodeId, DirectoryId>,
+    /// Those that were let in and have left since: their connections may be open yet.
+    departed: BTreeSet<NodeId>,
 }
 
 impl State {
@@ -81,6 +83,7 @@ impl Gate {
             confirmed_by: BTreeMap::new(),
             members: BTreeMap::new(),
             admitted: BTreeMap::new(),
+            departed: BTreeSet::new(),
         };
         Self { hello, founders, state: Mutex::new(state) }
     }
@@ -124,6 +127,7 @@ impl Gate {
             }
         }
         state.admitted.insert(other.node, other.directory);
+        state.departed.remove(&other.node);
         Ok(())
     }
 
@@ -134,22 +138,23 @@ impl Gate {
     }
 
     /// Other hosts are members of a group now. Who left it is forgotten, unless it is a member of another one. Those whose
-    /// directories are recorded are known by these from now on, whomever this host has met: returns those that it knew by others.
-    pub(crate) fn follow(&self, changed: &MembersChanged) -> Vec<NodeId> {
+    /// directories are recorded are known by these from now on, whomever this host has met: returns those that it knew by others,
+    /// and those that have left and come back, perhaps on the connection of before: they have to introduce themselves.
+    pub(crate) fn follow(&self, changed: &MembersChanged) -> BTreeSet<NodeId> {
         let MembersChanged { group, committed, left, members, directories, addresses: _ } = changed;
         let (group, committed) = (*group, *committed);
         let mut state = self.state();
         let left: BTreeSet<NodeId> =
             left.iter().copied().filter(|node| !state.is_member_besides(group, *node)).collect();
-        let State { identity, admitted, .. } = &mut *state;
+        let State { identity, admitted, departed, .. } = &mut *state;
         let before = identity.peers.clone();
         identity.peers.retain(|peer, _| !left.contains(peer));
-        admitted.retain(|peer, _| !left.contains(peer));
+        departed.extend(admitted.extract_if(.., |peer, _| left.contains(peer)).map(|(peer, _)| peer));
         if !left.is_empty() || identity.configured.contains_key(&group) {
             let configured = identity.configured.entry(group).or_default();
             *configured = committed.max(*configured);
         }
-        let mut are_others = Vec::new();
+        let mut are_others: BTreeSet<NodeId> = departed.extract_if(.., |peer| members.contains(peer)).collect();
         for (peer, directory) in directories {
             if *peer != self.hello.node {
                 let known = identity.peers.insert(*peer, *directory);

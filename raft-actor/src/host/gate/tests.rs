@@ -194,6 +194,21 @@ fn a_member_that_left_and_came_back_at_once_is_recorded_anew_when_it_introduces_
     assert!(matches!(gate.admit(&hello(3, 33)), Err(Refusal::Wiped { .. })));
 }
 
+/// Seed 7747 of the simulated clusters: the next group never met it, and could make nobody a voter any more.
+#[test]
+fn who_has_left_its_groups_and_is_a_member_of_another_introduces_itself_again() {
+    let gate = gate();
+    let other = MembersChanged { group: GroupId::new(2), ..members(3, &[], &[1, 2, 3]) };
+    gate.follow(&members(1, &[], &[1, 2, 3]));
+    gate.admit(&hello(3, 33)).expect("a member");
+    assert_eq!(gate.follow(&members(5, &[3], &[1, 2])), [].into());
+    assert!(!gate.met().contains_key(&3.into()));
+    assert_eq!(gate.follow(&other), [3.into()].into(), "its connection is that of before");
+    assert_eq!(gate.follow(&other), [].into(), "once");
+    gate.admit(&hello(3, 33)).expect("a member");
+    assert!(gate.met().contains_key(&3.into()));
+}
+
 #[test]
 fn who_leaves_one_group_and_stays_in_another_is_still_known() {
     let gate = gate();
@@ -222,8 +237,8 @@ fn what_a_configuration_records_wins_over_what_was_met() {
     gate.admit(&hello(2, 22)).expect("a member");
     gate.admit(&hello(3, 34)).expect("whichever comes first");
     let recorded = recorded(5, &[1, 2, 3, 4], &[(1, 11), (2, 22), (3, 33), (4, 44)]);
-    assert_eq!(gate.follow(&recorded), [NodeId::from(3)], "the one that is connected is another one");
-    assert_eq!(gate.follow(&recorded), [], "and is let go once");
+    assert_eq!(gate.follow(&recorded), [3.into()].into(), "the one that is connected is another one");
+    assert_eq!(gate.follow(&recorded), [].into(), "and is let go once");
     let lets_in_those_only = |gate: Gate| {
         let wiped = |node: u64, known| Err(Refusal::Wiped { node: NodeId::from(node), known: DirectoryId(known) });
         assert_eq!(gate.admit(&hello(3, 34)), wiped(3, 33));
