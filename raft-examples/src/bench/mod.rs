@@ -9,7 +9,7 @@ use std::io;
 use std::path::PathBuf;
 
 use raft_actor::log_storage::LogError;
-use raft_actor::{GroupError, StartError, StopReason};
+use raft_actor::{GroupError, StartError, StopReason, TransferError};
 
 mod cluster;
 mod disk;
@@ -97,8 +97,8 @@ pub enum BenchError {
     )]
     WhosePeak,
     /// The slow node leads.
-    #[error("the node that was to be a slow follower was elected; try again")]
-    SlowLeader,
+    #[error("the node that is to be a slow follower leads, and nobody takes over; it needs --nodes 2 or more: {0}")]
+    SlowLeader(TransferError),
     /// A cluster that does not survive the loss of a node.
     #[error("{nodes} nodes do not survive the loss of one; a failover needs --nodes 3 or more")]
     TooFewNodes {
@@ -275,9 +275,10 @@ async fn measure(options: &RaftBench, clients: usize, through: Through) -> Resul
     }
     let memory = Memory::watch();
     let cluster = Cluster::start(options, CALM).await?;
-    let leader = cluster.leader().await?;
+    let mut leader = cluster.leader().await?;
     if options.slow_follower.is_some() && leader == options.nodes() {
-        return Err(BenchError::SlowLeader);
+        let handed_over = cluster.handle(leader).transfer_leadership(None).await;
+        leader = handed_over.map_err(BenchError::SlowLeader)?.leader.get();
     }
     let log = cluster.handle(leader).log_counts();
     let before = cluster.seen();
