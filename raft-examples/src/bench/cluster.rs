@@ -77,9 +77,15 @@ impl Cluster {
         &self.nodes[&id]
     }
 
-    /// What the nodes say of their leader.
+    /// What the nodes say of their leader; but for the one that hears everything late because it has to be slow.
     pub(super) fn seen(&self) -> Vec<Vec<Seen>> {
-        vec![self.nodes.values().map(|raft| Seen::from(&*raft.status())).collect()]
+        let heard = self.nodes.iter().filter(|(id, _)| !self.is_slow(**id));
+        vec![heard.map(|(_, raft)| Seen::from(&*raft.status())).collect()]
+    }
+
+    /// The last node, if one has to be slow.
+    pub(super) fn is_slow(&self, id: u64) -> bool {
+        self.options.slow_follower.is_some() && id == self.options.nodes()
     }
 
     /// The nodes that run.
@@ -161,7 +167,7 @@ impl Cluster {
         })
     }
 
-    /// The last node may have to be slow; then it should not lead.
+    /// A node that has to be slow should not lead.
     fn as_fast_as_asked<T: raft_actor::transport::Transport>(
         &self,
         id: u64,
@@ -169,9 +175,7 @@ impl Cluster {
         transport: T,
     ) -> HostBuilder {
         match self.options.slow_follower {
-            Some(factor) if id == self.options.nodes() => {
-                builder.transport(Slow { transport, factor }).election_priority(0)
-            }
+            Some(factor) if self.is_slow(id) => builder.transport(Slow { transport, factor }).election_priority(0),
             Some(_) | None => builder.transport(transport),
         }
     }

@@ -276,7 +276,7 @@ async fn measure(options: &RaftBench, clients: usize, through: Through) -> Resul
     let memory = Memory::watch();
     let cluster = Cluster::start(options, CALM).await?;
     let mut leader = cluster.leader().await?;
-    if options.slow_follower.is_some() && leader == options.nodes() {
+    if cluster.is_slow(leader) {
         let handed_over = cluster.handle(leader).transfer_leadership(None).await;
         leader = handed_over.map_err(BenchError::SlowLeader)?.leader.get();
     }
