@@ -208,7 +208,7 @@ impl HostActor {
             let machine = start_machine(machine, parts, ground.machine_arbiter.as_ref());
             self.storage.do_send(LogClient {
                 group,
-                persisted: ctx.address().recipient(),
+                persisted: Arc::new(ctx.address().recipient()),
                 failed: ctx.address().recipient(),
             });
             RaftNode::new(NodeParts {

@@ -21,7 +21,7 @@ use super::{NodeThread, Placement, StartError, threads};
 use crate::busy_poll::busy_poll;
 use crate::clock::Clock;
 use crate::handle::RaftHandle;
-use crate::log_storage::{LogCounters, LogOrders, LogStorageActor};
+use crate::log_storage::{LogShare, LogStorageActor};
 use crate::node::{MembersChanged, Timer, Turns};
 use crate::observer::Observer;
 use crate::state_machine::StateMachine;
@@ -225,22 +225,23 @@ fn assemble<P, R>(
     let log_is_inline = storage.is_volatile() || placement.is_current_thread();
     let reader = storage.reader();
     let mut arbiters = Vec::new();
-    let log_counters = Arc::<LogCounters>::default();
+    let turns = Turns::default();
+    let share = LogShare::new(turns.clone());
+    let log_counters = share.counters();
     let (storage, log_orders) = if log_is_inline {
-        LogStorageActor::new(storage, clock.clone(), Arc::clone(&log_counters)).start_here()
+        LogStorageActor::new(storage, clock.clone(), share).start_here()
     } else {
         let arbiter = threads::spawn_arbiter();
-        let (log_clock, counters) = (clock.clone(), Arc::clone(&log_counters));
+        let (log_clock, log_share) = (clock.clone(), share.clone());
         let addr = LogStorageActor::start_in_arbiter(&arbiter.handle(), move |_| {
-            LogStorageActor::new(storage, log_clock, counters)
+            LogStorageActor::new(storage, log_clock, log_share)
         });
         arbiters.push(arbiter);
-        let orders = LogOrders::Sent(addr.clone().recipient());
+        let orders = share.orders_to(addr.clone().recipient());
         (addr, orders)
     };
     let machine_arbiter = (!placement.is_apply_inline()).then(threads::spawn_arbiter);
     let timer = Timer::new(clock.clone());
-    let turns = Turns::default();
     let tasks = [actix_rt::spawn(timer.clone().run()), actix_rt::spawn(turns.clone().run())];
     let ground = Ground {
         node,

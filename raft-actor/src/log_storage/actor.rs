@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -11,13 +11,17 @@ use raft_consensus::{GroupId, HardState, LogWrite, WriteSeq};
 
 use super::{GroupWrite, LogCounters, LogCounts, LogError, LogStorage};
 use crate::clock::{Clock, Work};
+use crate::node::Turns;
 
 /// Quiet time after which the log may do what can wait.
 const IDLE_AFTER: Duration = Duration::from_millis(20);
 
+/// The log waits for so many orders at most, while groups wait for their turn to order something: a sync costs as much processor
+/// time as a handful of writes, so it should not be spent on fewer than there are.
+const ORDERS_TOGETHER: usize = 64;
+
 /// Orders a write; answered by [`Persisted`] to the group's [`LogClient`].
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub(crate) struct Persist {
     pub(crate) group: GroupId,
     pub(crate) seq: WriteSeq,
@@ -45,7 +49,7 @@ pub(crate) struct StorageFailed {
 #[rtype(result = "()")]
 pub(crate) struct LogClient {
     pub(crate) group: GroupId,
-    pub(crate) persisted: Recipient<Persisted>,
+    pub(crate) persisted: Arc<Recipient<Persisted>>,
     pub(crate) failed: Recipient<StorageFailed>,
 }
 
@@ -71,16 +75,52 @@ struct Refused(LogError);
 #[rtype(result = "()")]
 pub(crate) struct CloseLog;
 
-/// All that has queued up while the disk was busy is written now.
+/// There are orders: all that has queued up while the disk was busy is written now.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-struct Flush;
+pub(crate) struct Flush;
+
+/// What a host's log has in common with its nodes, on whatever threads they are. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct LogShare {
+    /// What was ordered and is not taken yet, of all groups: one message tells the log of all of it.
+    orders: Arc<Mutex<Vec<Persist>>>,
+    /// The line in which groups are told what is durable.
+    turns: Turns,
+    counters: Arc<LogCounters>,
+}
+
+impl LogShare {
+    pub(crate) fn new(turns: Turns) -> Self {
+        Self { turns, ..Self::default() }
+    }
+
+    /// What the log counts.
+    pub(crate) fn counters(&self) -> Arc<LogCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// How nodes order from the log that is told by `flush`.
+    pub(crate) fn orders_to(&self, flush: Recipient<Flush>) -> LogOrders {
+        LogOrders::Sent { share: self.clone(), flush }
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Vec<Persist>> {
+        // Nothing leaves it half changed.
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// How a node has its log written.
 #[derive(Clone)]
 pub(crate) enum LogOrders {
     /// By the log's actor, with what others ordered.
-    Sent(Recipient<Persist>),
+    Sent {
+        /// Where the orders wait.
+        share: LogShare,
+        /// The actor, told when something waits where nothing did.
+        flush: Recipient<Flush>,
+    },
     /// With a call: the log is on the same thread, and a write to it is as durable as it ever will be.
     Here {
         /// The log.
@@ -100,8 +140,17 @@ impl LogOrders {
     /// Orders a write. What is durable at once is returned; the rest is answered by [`Persisted`].
     pub(crate) fn order(&self, Persist { group, seq, hard_state, log }: Persist) -> Option<Persisted> {
         match self {
-            Self::Sent(actor) => {
-                actor.do_send(Persist { group, seq, hard_state, log });
+            Self::Sent { share, flush } => {
+                let mut orders = share.orders();
+                orders.push(Persist { group, seq, hard_state, log });
+                let count = orders.len();
+                drop(orders);
+                match count {
+                    // Whoever is in line will order something, too.
+                    1 => share.turns.tell_when_nobody_waits(flush),
+                    ORDERS_TOGETHER => flush.do_send(Flush),
+                    _ => {}
+                }
                 None
             }
             Self::Here { has_failed, .. } if has_failed.get() => None,
@@ -131,10 +180,9 @@ pub(crate) struct LogStorageActor {
     queue: Vec<GroupWrite>,
     /// The newest write of each group in `queue`.
     newest: BTreeMap<GroupId, WriteSeq>,
-    flush_scheduled: bool,
     /// What is written, while its sync takes the time that the clock says it takes.
     syncing: Option<Written>,
-    counters: Arc<LogCounters>,
+    share: LogShare,
     idle_timer: Option<SpawnHandle>,
     /// Whether something was written since the timer began.
     wrote_lately: bool,
@@ -147,16 +195,15 @@ struct Written {
 }
 
 impl LogStorageActor {
-    pub(crate) fn new(storage: Box<dyn LogStorage>, clock: Clock, counters: Arc<LogCounters>) -> Self {
+    pub(crate) fn new(storage: Box<dyn LogStorage>, clock: Clock, share: LogShare) -> Self {
         Self {
             storage: Rc::new(RefCell::new(storage)),
             clock,
             clients: BTreeMap::new(),
             queue: Vec::new(),
             newest: BTreeMap::new(),
-            flush_scheduled: false,
             syncing: None,
-            counters,
+            share,
             idle_timer: None,
             wrote_lately: false,
         }
@@ -166,20 +213,36 @@ impl LogStorageActor {
     pub(crate) fn start_here(self) -> (Addr<Self>, LogOrders) {
         let here =
             (self.storage.borrow().is_volatile() && self.clock.takes_no_time()).then(|| Rc::clone(&self.storage));
+        let share = self.share.clone();
         let actor = self.start();
         let orders = match here {
             Some(storage) => {
                 let refused = RefusedBy(actor.clone().recipient());
                 LogOrders::Here { storage, refused, has_failed: Rc::default() }
             }
-            None => LogOrders::Sent(actor.clone().recipient()),
+            None => share.orders_to(actor.clone().recipient()),
         };
         (actor, orders)
     }
 
+    /// Takes what the nodes have ordered by now.
+    fn take_orders(&mut self) {
+        let orders = std::mem::take(&mut *self.share.orders());
+        for Persist { group, seq, hard_state, log } in orders {
+            if self.clients.contains_key(&group) {
+                self.queue.push(GroupWrite { group, hard_state, log });
+                self.newest.insert(group, seq);
+            }
+        }
+    }
+
     /// Writes and syncs what has queued up, unless a sync is under way: then what queues goes into the next one.
     fn flush(&mut self, ctx: &mut Context<Self>) -> Result<(), LogError> {
-        if self.queue.is_empty() || self.syncing.is_some() {
+        if self.syncing.is_some() {
+            return Ok(());
+        }
+        self.take_orders();
+        if self.queue.is_empty() {
             return Ok(());
         }
         self.wrote_lately = true;
@@ -204,12 +267,12 @@ impl LogStorageActor {
     fn sync(&mut self) -> Result<(), LogError> {
         let Some(Written { newest, counts }) = self.syncing.take() else { return Ok(()) };
         self.storage.borrow_mut().sync()?;
-        self.counters.synced(counts);
-        for (group, seq) in newest {
-            if let Some(client) = self.clients.get(&group) {
-                client.persisted.do_send(Persisted { seq });
-            }
-        }
+        self.share.counters.synced(counts);
+        let answers = newest.into_iter().filter_map(|(group, seq)| {
+            let client = self.clients.get(&group)?;
+            Some((Arc::clone(&client.persisted), Persisted { seq }))
+        });
+        self.share.turns.answer(answers.collect());
         Ok(())
     }
 
@@ -248,7 +311,8 @@ impl LogStorageActor {
         self.idle_timer = Some(ctx.spawn(quiet.map(|(), actor, ctx| {
             actor.idle_timer = None;
             // Between two writes is not idle: the next one would wait for what can wait.
-            if std::mem::take(&mut actor.wrote_lately) || actor.flush_scheduled || actor.syncing.is_some() {
+            let has_orders = !actor.share.orders().is_empty();
+            if std::mem::take(&mut actor.wrote_lately) || has_orders || actor.syncing.is_some() {
                 return actor.schedule_idle(ctx);
             }
             let idle = actor.storage.borrow_mut().idle();
@@ -281,6 +345,8 @@ impl Handler<LogClient> for LogStorageActor {
     type Result = ();
 
     fn handle(&mut self, client: LogClient, _: &mut Context<Self>) {
+        // Of an earlier run of the group, if there is any.
+        self.take_orders();
         self.clients.insert(client.group, client);
     }
 }
@@ -289,6 +355,7 @@ impl Handler<ForgetLogClient> for LogStorageActor {
     type Result = ();
 
     fn handle(&mut self, ForgetLogClient(group): ForgetLogClient, _: &mut Context<Self>) {
+        self.take_orders();
         self.clients.remove(&group);
     }
 }
@@ -307,29 +374,10 @@ impl Handler<WithLog> for LogStorageActor {
     }
 }
 
-impl Handler<Persist> for LogStorageActor {
-    type Result = ();
-
-    fn handle(&mut self, write: Persist, ctx: &mut Context<Self>) {
-        let Persist { group, seq, hard_state, log } = write;
-        if !self.clients.contains_key(&group) {
-            return;
-        }
-        self.queue.push(GroupWrite { group, hard_state, log });
-        self.newest.insert(group, seq);
-        // Runs when the mailbox is empty: what is in it now goes into the same sync.
-        if !self.flush_scheduled {
-            self.flush_scheduled = true;
-            ctx.notify(Flush);
-        }
-    }
-}
-
 impl Handler<Flush> for LogStorageActor {
     type Result = ();
 
     fn handle(&mut self, _: Flush, ctx: &mut Context<Self>) {
-        self.flush_scheduled = false;
         let outcome = self.flush(ctx);
         self.go_on(outcome, ctx);
     }
@@ -445,7 +493,7 @@ mod tests {
     #[actix_rt::test]
     async fn a_log_that_has_refused_a_call_confirms_nothing_any_more() {
         let storage = RefusesOnce { log: MemoryLog::new(), has_refused: false };
-        let (_, orders) = LogStorageActor::new(Box::new(storage), Clock::start(), Arc::default()).start_here();
+        let (_, orders) = LogStorageActor::new(Box::new(storage), Clock::start(), LogShare::default()).start_here();
         let order = |seq| {
             let hard_state = Some(HardState { term: Term::new(seq), vote: None, damage: None });
             orders.order(Persist { group: 1.into(), seq: WriteSeq::new(seq), hard_state, log: None })
@@ -459,12 +507,13 @@ mod tests {
         let seq = WriteSeq::new(1);
         let hard_state = HardState { term: Term::new(4), vote: None, damage: None };
         let write = || Persist { group: 1.into(), seq, hard_state: Some(hard_state), log: None };
-        let (_, orders) = LogStorageActor::new(Box::new(MemoryLog::new()), Clock::start(), Arc::default()).start_here();
+        let (_, orders) =
+            LogStorageActor::new(Box::new(MemoryLog::new()), Clock::start(), LogShare::default()).start_here();
         assert!(orders.order(write()).is_some_and(|persisted| persisted.seq == seq));
         let LogOrders::Here { storage, .. } = &orders else { panic!("it is volatile") };
         assert_eq!(storage.borrow_mut().recover(1.into()).unwrap().hard_state, hard_state);
         let durable = Noting { log: MemoryLog::new(), calls: Arc::default() };
-        let (_, orders) = LogStorageActor::new(Box::new(durable), Clock::start(), Arc::default()).start_here();
+        let (_, orders) = LogStorageActor::new(Box::new(durable), Clock::start(), LogShare::default()).start_here();
         assert!(orders.order(write()).is_none());
     }
 
@@ -474,23 +523,24 @@ mod tests {
         actix_rt::System::with_tokio_rt(move || paused().expect("a runtime")).block_on(async {
             let clock = Clock::start();
             let calls = Arc::<Mutex<Vec<&'static str>>>::default();
-            let counters = Arc::<LogCounters>::default();
+            let share = LogShare::default();
             let log = LogStorageActor::new(
                 Box::new(Noting { log: MemoryLog::new(), calls: Arc::clone(&calls) }),
                 clock.clone(),
-                Arc::clone(&counters),
+                share.clone(),
             );
             let addr = log.start();
             let client = Member.start();
-            let (persisted, failed) = (client.clone().recipient(), client.recipient());
+            let (persisted, failed) = (Arc::new(client.clone().recipient()), client.recipient());
+            let orders = share.orders_to(addr.clone().recipient());
             addr.do_send(LogClient { group: 1.into(), persisted, failed });
             for seq in 1..=200 {
                 let hard_state = Some(HardState { term: Term::new(seq), vote: None, damage: None });
-                addr.do_send(Persist { group: 1.into(), seq: WriteSeq::new(seq), hard_state, log: None });
+                orders.order(Persist { group: 1.into(), seq: WriteSeq::new(seq), hard_state, log: None });
                 clock.sleep(Duration::from_millis(5)).await;
             }
             assert_eq!(*calls.lock().unwrap(), ["write"; 200]);
-            assert_eq!(counters.read(), LogCounts { syncs: 200, writes: 200, entries: 0 });
+            assert_eq!(share.counters.read(), LogCounts { syncs: 200, writes: 200, entries: 0 });
             clock.sleep(10 * IDLE_AFTER).await;
             assert_eq!(calls.lock().unwrap()[200..], ["idle"], "once, for it had no more to do");
         });

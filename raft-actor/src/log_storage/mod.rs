@@ -26,7 +26,8 @@ pub mod sim_disk;
 mod wal;
 
 pub(crate) use actor::{
-    CloseLog, ForgetLogClient, LogClient, LogOrders, LogStorageActor, Persist, Persisted, StorageFailed, WithLog,
+    CloseLog, Flush, ForgetLogClient, LogClient, LogOrders, LogShare, LogStorageActor, Persist, Persisted,
+    StorageFailed, WithLog,
 };
 pub(crate) use cache::LogCache;
 pub(crate) use counts::LogCounters;

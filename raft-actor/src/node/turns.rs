@@ -1,14 +1,19 @@
-//! Groups with new requests have their turns a few at a time.
+//! Groups with new requests, and those whose log has become durable, have their turns a few at a time.
 //!
 //! A request leads to a good many short turns, of its leader, its followers and the leader again. If a thousand groups
 //! began at once, each would have its second turn when all others have had their first, and nothing that it touches
 //! would be in the processor's caches any more. So a host lets only a few begin, then everybody on the thread has a turn,
-//! then the next few begin. Nobody waits for anything but that.
+//! then the next few begin. It is the same when one sync has made the logs of a thousand groups durable: a few are told, then those
+//! to whom they have something to say have their turns, and so on. Nobody waits for anything but that.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
+
+use actix::prelude::Recipient;
+
+use crate::log_storage::{Flush, Persisted};
 
 /// So many begin in a row. What they touch, and those who began up to five rounds before, fits into a cache of 1 MiB.
 const BEGIN_TOGETHER: usize = 8;
@@ -21,7 +26,11 @@ pub(crate) struct Turns {
 
 #[derive(Default)]
 struct Line {
+    /// Who is to be told that its log is durable. They go first: what they began is to come to its end.
+    answers: VecDeque<Answer>,
     waiting: VecDeque<Arc<Place>>,
+    /// The log, to be told when nobody waits any more.
+    log: Option<Recipient<Flush>>,
     /// How many have begun since everybody else had a turn the last time.
     begun: usize,
     /// Whoever goes through the line, while nobody waits.
@@ -29,6 +38,9 @@ struct Line {
     /// Nobody goes through it any more, so nobody may wait.
     is_closed: bool,
 }
+
+/// Somebody's log is durable.
+pub(crate) type Answer = (Arc<Recipient<Persisted>>, Persisted);
 
 /// A node's place in the line.
 struct Place {
@@ -49,6 +61,31 @@ impl Turns {
         Turn { waker: Waker::from(Arc::clone(&place)), place }
     }
 
+    /// Tells the nodes what one sync has made durable, from the thread of the log: one word for all of them, unless they are few.
+    pub(crate) fn answer(&self, answers: Vec<Answer>) {
+        let mut line = lock(&self.line);
+        if line.is_closed || (line.answers.is_empty() && answers.len() <= BEGIN_TOGETHER) {
+            // Within the lock, as below: a node hears of its writes in their order.
+            return answers.into_iter().for_each(tell);
+        }
+        line.answers.extend(answers);
+        let asleep = line.asleep.take();
+        drop(line);
+        if let Some(asleep) = asleep {
+            asleep.wake();
+        }
+    }
+
+    /// Tells the log that something was ordered: at once, or when all who are in line now had their turns.
+    pub(crate) fn tell_when_nobody_waits(&self, log: &Recipient<Flush>) {
+        let mut line = lock(&self.line);
+        if line.is_closed || line.is_empty() {
+            drop(line);
+            return log.do_send(Flush);
+        }
+        line.log = Some(log.clone());
+    }
+
     /// Goes through the line, for ever.
     pub(crate) async fn run(self) {
         let open = Open(self);
@@ -58,20 +95,38 @@ impl Turns {
     /// By the time of the next round everybody who was woken in this one has had a turn.
     fn next_round(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut line = lock(&self.line);
-        line.begun = line.waiting.len().min(BEGIN_TOGETHER);
-        let begun = line.begun;
+        let told = line.answers.len().min(BEGIN_TOGETHER);
+        line.answers.drain(..told).for_each(tell);
+        let begun = line.waiting.len().min(BEGIN_TOGETHER - told);
+        line.begun = told + begun;
         let first: Vec<Arc<Place>> = line.waiting.drain(..begun).collect();
-        if line.waiting.is_empty() {
+        let is_done = line.is_empty();
+        let mut log = None;
+        if is_done {
             line.asleep = Some(cx.waker().clone());
+            log = line.log.take();
         }
-        let is_done = line.waiting.is_empty();
         drop(line);
+        if let Some(log) = log {
+            log.do_send(Flush);
+        }
         first.iter().for_each(|place| place.begin());
         if !is_done {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
     }
+}
+
+impl Line {
+    /// Whether nobody waits.
+    fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.waiting.is_empty()
+    }
+}
+
+fn tell((node, persisted): Answer) {
+    node.do_send(persisted);
 }
 
 fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
@@ -86,8 +141,12 @@ impl Drop for Open {
     fn drop(&mut self) {
         let mut line = lock(&self.0.line);
         line.is_closed = true;
-        let waiting = std::mem::take(&mut line.waiting);
+        std::mem::take(&mut line.answers).into_iter().for_each(tell);
+        let (waiting, log) = (std::mem::take(&mut line.waiting), line.log.take());
         drop(line);
+        if let Some(log) = log {
+            log.do_send(Flush);
+        }
         waiting.iter().for_each(|place| place.begin());
     }
 }
@@ -136,6 +195,9 @@ mod tests {
     use std::pin::pin;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use actix::prelude::{Actor, Addr, Handler, Message, MessageResult};
+    use raft_consensus::WriteSeq;
+
     use super::*;
 
     /// Counts how often it is woken.
@@ -180,6 +242,69 @@ mod tests {
         assert!(line.as_mut().poll(&mut cx).is_pending());
         assert_eq!(woken(&nodes), nodes.len());
         assert_eq!(host.0.load(Ordering::Relaxed), 2, "nobody is left in the line");
+    }
+
+    /// Notes what it is told.
+    #[derive(Default)]
+    struct Told(Vec<u64>);
+
+    impl Actor for Told {
+        type Context = actix::Context<Self>;
+    }
+
+    impl Handler<Persisted> for Told {
+        type Result = ();
+        fn handle(&mut self, persisted: Persisted, _: &mut Self::Context) {
+            self.0.push(persisted.seq.get());
+        }
+    }
+
+    #[derive(Message)]
+    #[rtype(result = "Vec<u64>")]
+    struct WhatYouWereTold;
+
+    impl Handler<WhatYouWereTold> for Told {
+        type Result = MessageResult<WhatYouWereTold>;
+        fn handle(&mut self, _: WhatYouWereTold, _: &mut Self::Context) -> Self::Result {
+            MessageResult(self.0.clone())
+        }
+    }
+
+    /// What each of the nodes was told so far.
+    async fn told(nodes: &[Addr<Told>]) -> Vec<Vec<u64>> {
+        let mut all = Vec::new();
+        for node in nodes {
+            all.push(node.send(WhatYouWereTold).await.expect("it lives"));
+        }
+        all
+    }
+
+    #[actix_rt::test]
+    async fn a_few_at_a_time_are_told_what_a_sync_made_durable_in_the_order_of_their_writes() {
+        let turns = Turns::default();
+        let host = Arc::<Node>::default();
+        let host_waker = Waker::from(Arc::clone(&host));
+        let mut cx = Context::from_waker(&host_waker);
+        let mut line = pin!(turns.clone().run());
+        assert!(line.as_mut().poll(&mut cx).is_pending());
+        let nodes: Vec<Addr<Told>> = (0..BEGIN_TOGETHER + 1).map(|_| Told::default().start()).collect();
+        let sync = |seq, count| {
+            let answer =
+                |node: &Addr<Told>| (Arc::new(node.clone().recipient()), Persisted { seq: WriteSeq::new(seq) });
+            turns.answer(nodes[..count].iter().map(answer).collect());
+        };
+        sync(1, 2);
+        assert_eq!(told(&nodes).await[..3], [vec![1], vec![1], vec![]], "few are told at once");
+        sync(2, nodes.len());
+        sync(3, 1);
+        assert_eq!(told(&nodes).await[0], [1], "a later one does not overtake those who wait");
+        assert_eq!(host.0.load(Ordering::Relaxed), 1, "one word from the log for all of them");
+        assert!(line.as_mut().poll(&mut cx).is_pending());
+        let after_one_round = told(&nodes).await;
+        assert_eq!((&after_one_round[0], &after_one_round[BEGIN_TOGETHER]), (&vec![1, 2], &vec![]));
+        assert!(line.as_mut().poll(&mut cx).is_pending());
+        let after_two = told(&nodes).await;
+        assert_eq!((&after_two[0], &after_two[BEGIN_TOGETHER]), (&vec![1, 2, 3], &vec![2]));
     }
 
     #[test]
