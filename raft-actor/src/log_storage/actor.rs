@@ -16,10 +16,6 @@ use crate::node::Turns;
 /// Quiet time after which the log may do what can wait.
 const IDLE_AFTER: Duration = Duration::from_millis(20);
 
-/// The log waits for so many orders at most, while groups wait for their turn to order something: a sync costs as much processor
-/// time as a handful of writes, so it should not be spent on fewer than there are.
-const ORDERS_TOGETHER: usize = 64;
-
 /// Orders a write; answered by [`Persisted`] to the group's [`LogClient`].
 #[derive(Debug)]
 pub(crate) struct Persist {
@@ -143,13 +139,10 @@ impl LogOrders {
             Self::Sent { share, flush } => {
                 let mut orders = share.orders();
                 orders.push(Persist { group, seq, hard_state, log });
-                let count = orders.len();
+                let is_first = orders.len() == 1;
                 drop(orders);
-                match count {
-                    // Whoever is in line will order something, too.
-                    1 => share.turns.tell_when_nobody_waits(flush),
-                    ORDERS_TOGETHER => flush.do_send(Flush),
-                    _ => {}
+                if is_first {
+                    share.turns.tell_log(flush);
                 }
                 None
             }
@@ -177,6 +170,8 @@ pub(crate) struct LogStorageActor {
     storage: Rc<RefCell<Box<dyn LogStorage>>>,
     clients: BTreeMap<GroupId, LogClient>,
     clock: Clock,
+    /// Orders of groups whose [`LogClient`] has not come yet: orders do not go through the mailbox, and may overtake it.
+    early: Vec<Persist>,
     queue: Vec<GroupWrite>,
     /// The newest write of each group in `queue`.
     newest: BTreeMap<GroupId, WriteSeq>,
@@ -200,6 +195,7 @@ impl LogStorageActor {
             storage: Rc::new(RefCell::new(storage)),
             clock,
             clients: BTreeMap::new(),
+            early: Vec::new(),
             queue: Vec::new(),
             newest: BTreeMap::new(),
             syncing: None,
@@ -228,11 +224,14 @@ impl LogStorageActor {
     /// Takes what the nodes have ordered by now.
     fn take_orders(&mut self) {
         let orders = std::mem::take(&mut *self.share.orders());
-        for Persist { group, seq, hard_state, log } in orders {
-            if self.clients.contains_key(&group) {
-                self.queue.push(GroupWrite { group, hard_state, log });
-                self.newest.insert(group, seq);
+        for order in std::mem::take(&mut self.early).into_iter().chain(orders) {
+            if !self.clients.contains_key(&order.group) {
+                self.early.push(order);
+                continue;
             }
+            let Persist { group, seq, hard_state, log } = order;
+            self.queue.push(GroupWrite { group, hard_state, log });
+            self.newest.insert(group, seq);
         }
     }
 
@@ -344,10 +343,11 @@ impl Drop for LogStorageActor {
 impl Handler<LogClient> for LogStorageActor {
     type Result = ();
 
-    fn handle(&mut self, client: LogClient, _: &mut Context<Self>) {
-        // Of an earlier run of the group, if there is any.
-        self.take_orders();
+    fn handle(&mut self, client: LogClient, ctx: &mut Context<Self>) {
         self.clients.insert(client.group, client);
+        if !self.early.is_empty() {
+            ctx.notify(Flush);
+        }
     }
 }
 
@@ -356,6 +356,7 @@ impl Handler<ForgetLogClient> for LogStorageActor {
 
     fn handle(&mut self, ForgetLogClient(group): ForgetLogClient, _: &mut Context<Self>) {
         self.take_orders();
+        self.early.retain(|order| order.group != group);
         self.clients.remove(&group);
     }
 }
@@ -515,6 +516,25 @@ mod tests {
         let durable = Noting { log: MemoryLog::new(), calls: Arc::default() };
         let (_, orders) = LogStorageActor::new(Box::new(durable), Clock::start(), LogShare::default()).start_here();
         assert!(orders.order(write()).is_none());
+    }
+
+    #[actix_rt::test]
+    async fn an_order_that_overtakes_the_news_of_its_group_is_carried_out() {
+        let share = LogShare::default();
+        let calls = Arc::<Mutex<Vec<&'static str>>>::default();
+        let log = Noting { log: MemoryLog::new(), calls: Arc::clone(&calls) };
+        let addr = LogStorageActor::new(Box::new(log), Clock::start(), share.clone()).start();
+        let orders = share.orders_to(addr.clone().recipient());
+        let hard_state = Some(HardState { term: Term::new(1), vote: None, damage: None });
+        orders.order(Persist { group: 1.into(), seq: WriteSeq::new(1), hard_state, log: None });
+        // The log looks, and knows nobody yet.
+        addr.send(Flush).await.expect("it runs");
+        assert_eq!(share.counters.read().writes, 0);
+        let client = Member.start();
+        let (persisted, failed) = (Arc::new(client.clone().recipient()), client.recipient());
+        addr.send(LogClient { group: 1.into(), persisted, failed }).await.expect("it runs");
+        addr.send(Flush).await.expect("it runs");
+        assert_eq!(share.counters.read().writes, 1);
     }
 
     #[test]

@@ -18,6 +18,10 @@ use crate::log_storage::{Flush, Persisted};
 /// So many begin in a row. What they touch, and those who began up to five rounds before, fits into a cache of 1 MiB.
 const BEGIN_TOGETHER: usize = 8;
 
+/// After so many rounds the log is told of what was ordered, if somebody waits even then. A sync costs as much processor time as
+/// a handful of writes: it should be shared by those who are about to order something.
+const ROUNDS_BEFORE_SYNC: usize = 4;
+
 /// The line in which the groups of a host stand. Clones are the same line.
 #[derive(Clone, Default)]
 pub(crate) struct Turns {
@@ -29,8 +33,8 @@ struct Line {
     /// Who is to be told that its log is durable. They go first: what they began is to come to its end.
     answers: VecDeque<Answer>,
     waiting: VecDeque<Arc<Place>>,
-    /// The log, to be told when nobody waits any more.
-    log: Option<Recipient<Flush>>,
+    /// The log, to be told of orders when nobody waits any more, or after so many more rounds.
+    log: Option<(Recipient<Flush>, usize)>,
     /// How many have begun since everybody else had a turn the last time.
     begun: usize,
     /// Whoever goes through the line, while nobody waits.
@@ -76,14 +80,14 @@ impl Turns {
         }
     }
 
-    /// Tells the log that something was ordered: at once, or when all who are in line now had their turns.
-    pub(crate) fn tell_when_nobody_waits(&self, log: &Recipient<Flush>) {
+    /// Tells the log that something was ordered: at once, or when those who are in line had their turns.
+    pub(crate) fn tell_log(&self, log: &Recipient<Flush>) {
         let mut line = lock(&self.line);
         if line.is_closed || line.is_empty() {
             drop(line);
             return log.do_send(Flush);
         }
-        line.log = Some(log.clone());
+        line.log = Some((log.clone(), ROUNDS_BEFORE_SYNC));
     }
 
     /// Goes through the line, for ever.
@@ -101,15 +105,16 @@ impl Turns {
         line.begun = told + begun;
         let first: Vec<Arc<Place>> = line.waiting.drain(..begun).collect();
         let is_done = line.is_empty();
-        let mut log = None;
         if is_done {
             line.asleep = Some(cx.waker().clone());
-            log = line.log.take();
+        }
+        if let Some((log, rounds)) = line.log.take() {
+            match rounds.checked_sub(1) {
+                Some(rounds) if !is_done => line.log = Some((log, rounds)),
+                Some(_) | None => log.do_send(Flush),
+            }
         }
         drop(line);
-        if let Some(log) = log {
-            log.do_send(Flush);
-        }
         first.iter().for_each(|place| place.begin());
         if !is_done {
             cx.waker().wake_by_ref();
@@ -144,7 +149,7 @@ impl Drop for Open {
         std::mem::take(&mut line.answers).into_iter().for_each(tell);
         let (waiting, log) = (std::mem::take(&mut line.waiting), line.log.take());
         drop(line);
-        if let Some(log) = log {
+        if let Some((log, _)) = log {
             log.do_send(Flush);
         }
         waiting.iter().for_each(|place| place.begin());
@@ -305,6 +310,63 @@ mod tests {
         assert!(line.as_mut().poll(&mut cx).is_pending());
         let after_two = told(&nodes).await;
         assert_eq!((&after_two[0], &after_two[BEGIN_TOGETHER]), (&vec![1, 2, 3], &vec![2]));
+    }
+
+    /// A log that counts how often it is told.
+    #[derive(Default)]
+    struct Log(usize);
+
+    #[derive(Message)]
+    #[rtype(result = "usize")]
+    struct HowOften;
+
+    impl Handler<HowOften> for Log {
+        type Result = usize;
+        fn handle(&mut self, _: HowOften, _: &mut Self::Context) -> usize {
+            self.0
+        }
+    }
+
+    impl Actor for Log {
+        type Context = actix::Context<Self>;
+    }
+
+    impl Handler<Flush> for Log {
+        type Result = ();
+        fn handle(&mut self, _: Flush, _: &mut Self::Context) {
+            self.0 += 1;
+        }
+    }
+
+    #[actix_rt::test]
+    async fn the_log_waits_for_those_in_line_but_for_a_few_rounds_at_most() {
+        let turns = Turns::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut line = pin!(turns.clone().run());
+        assert!(line.as_mut().poll(&mut cx).is_pending());
+        let log = Log::default().start();
+        let flush = log.clone().recipient();
+        let told = async || log.send(HowOften).await.expect("it lives");
+        turns.tell_log(&flush);
+        assert_eq!(told().await, 1, "nobody is in line");
+        let nodes = nodes(&turns, 3 * BEGIN_TOGETHER);
+        nodes.iter().for_each(|(_, turn)| turn.wake_by_ref());
+        turns.tell_log(&flush);
+        assert!(line.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(told().await, 1, "somebody waits");
+        assert!(line.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(told().await, 2, "all have begun");
+        turns.tell_log(&flush);
+        assert_eq!(told().await, 3);
+        for (_, turn) in nodes.iter().cycle().take(BEGIN_TOGETHER * (ROUNDS_BEFORE_SYNC + 3)) {
+            turn.wake_by_ref();
+        }
+        turns.tell_log(&flush);
+        for _ in 0..=ROUNDS_BEFORE_SYNC {
+            assert_eq!(told().await, 3);
+            assert!(line.as_mut().poll(&mut cx).is_pending());
+        }
+        assert_eq!(told().await, 4, "somebody waits, but it has been long enough");
     }
 
     #[test]
