@@ -127,9 +127,11 @@ pub(super) async fn run<T: Target>(
             }
         }
     });
+    // One for all: so many clients would have nothing in the processor's caches else.
+    let data = Data(Bytes::from(vec![0x5a; options.payload()]));
     let client = |target: &T| Client {
         target: target.clone(),
-        data: Data(Bytes::from(vec![0x5a; options.payload()])),
+        data: data.clone(),
         batch: options.batch,
         read_kind: options.read_kind,
         begin,
