@@ -10,7 +10,8 @@
 
 use std::sync::Arc;
 
-use raft_consensus::{Entries, GroupId, HardState, Log, LogIndex, LogPosition, LogWrite, Term};
+/// What logs are made of, for one of your own.
+pub use raft_consensus::{Entries, Entry, GroupId, HardState, Log, LogIndex, LogPosition, LogWrite, Payload, Term};
 
 mod actor;
 mod cache;

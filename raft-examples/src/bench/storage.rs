@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
-use raft_actor::consensus::{Entries, Entry, GroupId, LogIndex, LogPosition, LogWrite, Payload, Term};
-use raft_actor::log_storage::{GroupWrite, LogStorage, Wal, WalOptions};
+use raft_actor::log_storage::{
+    Entries, Entry, GroupId, GroupWrite, LogIndex, LogPosition, LogStorage, LogWrite, Payload, Term, Wal, WalOptions,
+};
 use serde::Serialize;
 
 use super::BenchError;
